@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The link between keeper and worker: one SOCK_SEQPACKET socket pair a worker generation, one
+ * datagram a message, descriptors by SCM_RIGHTS.
+ *
+ * Both ends use the same `struct link`. It is used by one thread (the keeper's only one, the
+ * worker's control thread), never blocks in send or receive, and queues what the socket does not
+ * take at once, up to LINK_QUEUE_MAX messages: a stuck peer costs bounded memory and no time.
+ *
+ * What either side receives is checked as if it came from a stranger: version, type, exact length,
+ * the number of descriptors, strings that end, no truncation. Whatever fails leaves no descriptor
+ * open behind it.
+ *
+ * Order of a worker's life:
+ *   worker: MEMFD_GET... (answered by MEMFD)  READY ......... CLOSED...   STOPPED, exit 0
+ *   keeper: GO (the previous generation is really gone)  CONNECTION...  STOP
+ * GO may come before or after the worker is otherwise ready; the worker opens LUNs after GO and says
+ * READY after that. A worker that cannot start says FAILED and exits. End of file on the link
+ * means that the other process is gone.
+ */
+#pragma once
+
+#include "base/address.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LINK_NAME_MAX  320           /* with the final NUL: "lun:<223 bytes of IQN>/<LUN>" fits */
+#define LINK_TEXT_MAX  512
+#define LINK_QUEUE_MAX 16384
+
+/* A worker finds its three descriptors here after exec. */
+#define LINK_WORKER_FD_LINK      3
+#define LINK_WORKER_FD_TOMBSTONE 4   /* write end; registered in every ring, then closed */
+#define LINK_WORKER_FD_CONFIG    5   /* sealed memfd: the text of the configuration file */
+
+enum link_type {
+    /* keeper to worker */
+    LINK_GO = 1,                     /* storage may be opened: no earlier generation can write any more */
+    LINK_CONNECTION = 2,             /* + fd: an accepted connection */
+    LINK_STOP = 3,                   /* finish, flush, close in order; then STOPPED and exit 0 */
+    LINK_MEMFD = 4,                  /* + fd when error == 0: the answer to MEMFD_GET, in order */
+    LINK_RELOAD = 5,                 /* + fd: sealed memfd with a new configuration */
+    /* worker to keeper */
+    LINK_READY = 16,                 /* the whole configuration is applied: accept */
+    LINK_FAILED = 17,                /* cannot start; reasons are on stderr, the first one in text */
+    LINK_CLOSED = 18,                /* the worker is done with a slot and has shut the socket down */
+    LINK_MEMFD_GET = 19,
+    LINK_STOPPED = 20,               /* everything is flushed and closed; exit follows */
+};
+
+struct link_connection {
+    uint32_t slot;                   /* the keeper's name of this connection until CLOSED */
+    uint32_t listener;               /* which address of the portal, in file order */
+    char portal[LINK_NAME_MAX];      /* the portal's key in the configuration */
+    struct address peer;
+};
+
+struct link_memfd_get {
+    uint64_t bytes;
+    uint32_t id;                     /* the worker's own; repeated in the answer */
+    char name[LINK_NAME_MAX];        /* "lun:..." persists over generations, all else is fresh */
+};
+
+struct link_memfd {
+    uint64_t bytes;
+    uint32_t id;
+    int32_t error;                   /* 0 or negative errno (then there is no fd) */
+    uint32_t existed;                /* 1: holds what an earlier generation left in it */
+};
+
+struct link_message {
+    enum link_type type;
+    int fd;                          /* -1: none. Received: owned by the receiver */
+    union {
+        struct link_connection connection;
+        struct link_memfd_get memfd_get;
+        struct link_memfd memfd;
+        struct {
+            uint32_t slot;
+        } closed;
+        struct {
+            uint32_t deadline_ms;    /* after this the keeper kills */
+        } stop;
+        struct {
+            char text[LINK_TEXT_MAX];
+        } failed;
+    };
+};
+
+struct link {
+    int fd;                          /* owned; -1: closed */
+    struct list outbox;              /* not yet taken by the socket */
+    struct list inbox;               /* set aside by link_get_memfd() */
+    unsigned queued;
+    bool stalled;                    /* the kernel's limit of descriptors in flight: retry by time */
+};
+
+#define LINK_STALL_RETRY_MS 20
+
+/* Two connected, non-blocking, close-on-exec ends; 0 or negative errno. */
+int link_pair(int ret_fd[2]);
+/* Takes over `fd` and makes it non-blocking and close-on-exec. */
+void link_init(struct link *link, int fd);
+/* Closes the socket and every descriptor still queued; may be called twice. */
+void link_deinit(struct link *link);
+
+/*
+ * Sends or queues. `m->fd` is duplicated or sent, never taken over: the caller still owns it.
+ * 0; -ENOBUFS when the queue is full; -EPIPE when the peer is gone; or another negative errno.
+ */
+int link_send(struct link *link, const struct link_message *m);
+/* Sends what is queued as far as the socket takes it (call on POLLOUT, or after a stall); as above. */
+int link_flush(struct link *link);
+/* What to poll link->fd for: POLLIN, and POLLOUT while something is queued and not stalled. */
+short link_poll_events(const struct link *link);
+
+/*
+ * The next message: 1 and *ret_message, 0 when there is none now, -EPIPE at end of file, -EBADMSG
+ * for a message that does not hold the rules above (the link is then useless: close it).
+ */
+int link_receive(struct link *link, struct link_message *ret_message);
+/* True when link_receive() has something without the socket being readable (after link_get_memfd). */
+bool link_has_inbox(const struct link *link);
+
+/*
+ * Worker: asks the keeper for a memfd and waits for the answer up to timeout_ms; other messages that
+ * arrive meanwhile are kept for link_receive(). Control thread, start and LUN opening only.
+ * 0 and the descriptor (the caller owns it), or negative errno (-ETIMEDOUT, -EPIPE, the keeper's).
+ * ret_existed may be NULL.
+ */
+int link_get_memfd(struct link *link, const char *name, uint64_t bytes, int timeout_ms, int *ret_fd,
+                   bool *ret_existed);
