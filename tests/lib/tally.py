@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Counts what a test stage did.
+
+    tally.py meson TESTLOG.JSON    every TAP case of every meson test; a test without TAP counts as one
+    tally.py tap   LOG             a TAP stream
+    tally.py line  LOG             the last line "N passed, N failed, N skipped"
+
+Prints "PASSED FAILED SKIPPED" on stdout and, for people, what failed on stderr.
+"""
+import json
+import re
+import sys
+
+CASE = re.compile(r'^\s*(not )?ok\b[^#\n]*(#\s*(skip|todo)\b.*)?', re.I)
+PLAN = re.compile(r'^1\.\.(\d+)(\s*#\s*skip\b.*)?\s*$', re.I)
+LINE = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped\s*$')
+SHOWN_LINES = 120
+
+
+def tap_counts(text):
+    """Returns [passed, failed, skipped], the number of cases planned or None, and the failed lines."""
+    counts, planned, failed = [0, 0, 0], None, []
+    for line in text.splitlines():
+        plan = PLAN.match(line)
+        if plan:
+            planned = int(plan.group(1))
+            if planned == 0 and plan.group(2):
+                counts[2] += 1
+            continue
+        case = CASE.match(line)
+        if not case:
+            continue
+        directive = (case.group(3) or '').lower()
+        if directive == 'skip':
+            counts[2] += 1
+        elif case.group(1) and directive != 'todo':
+            counts[1] += 1
+            failed.append(line.strip())
+        else:
+            counts[0] += 1
+    return counts, planned, failed
+
+
+def tap_is_complete(counts, planned):
+    return planned is not None and (planned == sum(counts) or planned == 0)
+
+
+def tail(text):
+    lines = text.rstrip().splitlines()
+    dropped = len(lines) - SHOWN_LINES
+    if dropped > 0:
+        lines = ['[%d lines left out]' % dropped] + lines[-SHOWN_LINES:]
+    return '\n'.join('    ' + line for line in lines)
+
+
+def show(title, *texts):
+    print('--- FAILED: ' + title, file=sys.stderr)
+    for text in texts:
+        if text:
+            print(tail(text), file=sys.stderr)
+
+
+def of_meson(path):
+    total = [0, 0, 0]
+    with open(path, encoding='utf-8', errors='replace') as log:
+        tests = [json.loads(line) for line in log if line.strip()]
+    for test in tests:
+        result, out = test['result'], test.get('stdout') or ''
+        counts, planned, failed = tap_counts(out)
+        good = result in ('OK', 'EXPECTEDFAIL', 'SKIP')
+        if planned is None and sum(counts) == 0:
+            counts = [0, 0, 0]
+            counts[2 if result == 'SKIP' else 0 if good else 1] = 1
+        elif not good and counts[1] == 0:
+            counts[1] = 1  # every case passed, then the program crashed, ran too long or stopped early
+        if counts[1]:
+            show('%s (%s) %s' % (test['name'], result, '; '.join(failed)), out,
+                 test.get('stderr') or '')
+        total = [a + b for a, b in zip(total, counts)]
+    return total
+
+
+def of_tap(path):
+    text = open(path, encoding='utf-8', errors='replace').read()
+    counts, planned, failed = tap_counts(text)
+    if not tap_is_complete(counts, planned):
+        counts[1] += 1
+        failed.append('the stream of results is not complete')
+    if failed:
+        show('; '.join(failed[:5]), text)
+    return counts
+
+
+def of_line(path):
+    text = open(path, encoding='utf-8', errors='replace').read()
+    last = [LINE.match(line) for line in text.rstrip().splitlines()[-1:]]
+    if not last or not last[0]:
+        show('no final line "N passed, N failed, N skipped"', text)
+        return [0, 1, 0]
+    counts = [int(number) for number in last[0].groups()]
+    if counts[1]:
+        show('%d cases' % counts[1], text)
+    return counts
+
+
+if __name__ == '__main__':
+    kinds = {'meson': of_meson, 'tap': of_tap, 'line': of_line}
+    if len(sys.argv) != 3 or sys.argv[1] not in kinds:
+        sys.exit(__doc__)
+    print(*kinds[sys.argv[1]](sys.argv[2]))
