@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration: an immutable snapshot of one YAML file, with every default filled in and every
+ * reference between its parts resolved. It owns the node tree it was made from; `node` members say
+ * where each part stands in the file (NULL: left out) and `options` is the untouched subtree that
+ * a plugin's own option table describes (NULL: left out). All strings and arrays belong to it.
+ *
+ * What is checked here needs neither plugins nor devices: forms, ranges, references, doubles.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/iscsi_name.h"
+#include "base/log.h"
+#include "config/problem.h"
+#include "config/yaml.h"
+
+#define CONFIG_LUN_MAX      16383 /* flat space addressing */
+#define CONFIG_REACTORS_MAX 64
+#define CONFIG_PORTALS_MAX  256
+#define CONFIG_LISTEN_MAX   64    /* addresses of one portal */
+
+/* A set of digests an initiator may choose from. */
+#define CONFIG_DIGEST_NONE   1u
+#define CONFIG_DIGEST_CRC32C 2u
+
+struct config_daemon {
+    const struct config_node *node;
+    unsigned reactors;             /* 0: auto */
+    uint64_t busy_poll_ns;         /* 0: off */
+    const char *state_directory;
+    const char *control_socket;
+    const char *const *plugin_path; /* ends with NULL; never NULL itself */
+    const char *user;              /* NULL: stay who we are */
+    enum log_level log_level;
+    uint64_t login_timeout_ns;
+    unsigned max_connections;      /* over all portals */
+    uint64_t buffer_memory_bytes;  /* data buffers of one reactor */
+    uint64_t nop_interval_ns;      /* 0: no keepalive; of sessions whose target says nothing else */
+    uint64_t nop_timeout_ns;
+};
+
+struct config_listen {
+    const struct config_node *node;
+    struct address address;
+};
+
+struct config_portal {
+    const struct config_node *node;
+    const char *name;
+    struct config_listen *listen;  /* at least one */
+    unsigned listen_count;
+    uint16_t tag;                  /* target portal group tag, 1..65535 */
+};
+
+struct config_fence {
+    const struct config_node *node; /* NULL: no fence */
+    const struct config_node *plugin_node;
+    const char *plugin;
+    const struct config_node *options;
+};
+
+struct config_auth {
+    const struct config_node *node;
+    const char *name;
+    const struct config_node *plugin_node;
+    const char *plugin;
+    const struct config_node *options;
+};
+
+/* The target's own side of each negotiation (RFC 7143 13). */
+struct config_session {
+    const struct config_node *node;
+    unsigned max_connections;                /* 1..8 */
+    uint32_t first_burst_length;             /* bytes; <= max_burst_length */
+    uint32_t max_burst_length;
+    uint32_t max_recv_data_segment_length;   /* what we declare */
+    unsigned max_outstanding_r2t;            /* 1..64 */
+    bool initial_r2t;
+    bool immediate_data;
+    unsigned header_digest;                  /* CONFIG_DIGEST_* */
+    unsigned data_digest;
+    unsigned default_time2wait;              /* seconds */
+    unsigned default_time2retain;
+    unsigned command_window;                 /* commands outstanding in a session */
+    uint64_t nop_interval_ns;                /* 0: no keepalive */
+    uint64_t nop_timeout_ns;
+};
+
+struct config_lun {
+    const struct config_node *node;          /* the value; .key_node is the number */
+    const struct config_node *key_node;
+    unsigned number;
+    const struct config_node *handler_node;
+    const char *handler;
+    const struct config_node *options;
+    const char *serial;                      /* NULL: derived from target name and number */
+    uint8_t naa[16];
+    unsigned naa_length;                     /* 0: derived; 8 or 16 */
+    uint8_t eui[16];
+    unsigned eui_length;                     /* 0: none; 8, 12 or 16 */
+    const char *vendor, *product, *revision; /* NULL: the unit's defaults; at most 8, 16, 4 bytes */
+    bool read_only;
+    unsigned block_size;                     /* 0: as the handler says (512 when it does not care) */
+    bool rotational;
+    const char *const *initiators;           /* patterns, end with NULL; NULL: whoever may log in */
+};
+
+struct config_target {
+    const struct config_node *node;
+    const struct config_node *key_node;
+    const char *name;                        /* normalised */
+    const char *alias;                       /* NULL: none */
+    const struct config_portal **portals;    /* all portals when the key is left out */
+    unsigned portal_count;
+    const struct config_auth *auth;          /* NULL: open */
+    const char *const *initiators;           /* patterns, end with NULL; NULL: anyone */
+    struct config_session session;
+    struct config_lun *luns;                 /* sorted by number */
+    unsigned lun_count;
+};
+
+struct config {
+    const char *file;
+    const struct config_node *root;
+    struct config_daemon daemon;
+    struct config_portal *portals;           /* portals, auths and targets: in the file's order */
+    unsigned portal_count;
+    struct config_fence fence;
+    struct config_auth *auths;
+    unsigned auth_count;
+    struct config_target *targets;
+    unsigned target_count;
+};
+
+/*
+ * 0 and a configuration (there may be warnings in `problems`), or -EINVAL with every error of the
+ * file added to `problems`. Control path; touches nothing but memory.
+ */
+int config_parse(const char *text, size_t length, const char *file, struct config **ret_config,
+                 struct config_problems *problems);
+struct config *config_free(struct config *config);
+
+/* By normalised name; NULL when there is none. */
+const struct config_target *config_find_target(const struct config *config, const char *name);
+const struct config_lun *config_find_lun(const struct config_target *target, unsigned number);
