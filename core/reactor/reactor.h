@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A reactor: one thread, one ring, one timer wheel, one mailbox, and the turn that serves them:
+ *
+ *     mailbox -> completions (a bounded number) -> timers -> deferred tasks -> one system call
+ *
+ * The system call submits everything the turn has queued and, when nothing is left to do, sleeps
+ * until the next completion, message or timer. So work gathers while it is being done, and a turn
+ * costs one call no matter how much it moved. Nothing on this thread may block or take a lock.
+ *
+ * Other threads reach a reactor by reactor_post() alone. A post to a busy reactor is one atomic
+ * exchange; only a sleeping one is woken through an eventfd.
+ *
+ * Life: reactor_create(), [bufpool_create()], reactor_start(), reactor_stop(), [bufpool_destroy()],
+ * reactor_free().
+ */
+#pragma once
+
+#include "base/list.h"
+#include "reactor/counters.h"
+#include "reactor/ring.h"
+#include "reactor/timer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bufpool;
+struct reactor;
+
+/* A message belongs to the reactor from reactor_post() until run() is called. */
+struct reactor_message {
+    void (*run)(struct reactor_message *message);
+    struct reactor_message *next;    /* private */
+};
+
+/* Work for the end of the turn. */
+struct reactor_task {
+    struct list link;                /* private */
+    void (*run)(struct reactor_task *task);
+};
+
+struct reactor_options {
+    const char *name;                /* of the thread, up to 15 bytes */
+    unsigned index;                  /* 0 .. ; the caller's number for it */
+    int cpu;                         /* to run on; -1: any */
+    unsigned ring_entries;           /* 0: the default, 1024 */
+    uint64_t busy_poll_ns;           /* look this long for work before sleeping; 0: sleep at once */
+    int tombstone_fd;                /* for ring_hold(), stays the caller's; -1: none */
+};
+
+struct reactor_scratch_block;
+
+struct reactor {
+    /* For the owner's use on the reactor's thread, and constant for the others. */
+    struct ring *ring;
+    struct bufpool *pool;            /* NULL without bufpool_create() */
+    struct timer_wheel timers;
+    uint64_t now_ns;                 /* clock_now_ns() at the start of this turn */
+    unsigned index;
+    void *user;                      /* the upper layers' per-reactor object */
+    /* Private from here on. */
+    struct reactor_counters counters;
+    struct list deferred;
+    struct reactor_scratch_block *scratch, *scratch_first;
+    struct reactor_private *private_part;
+};
+
+/* 0 or negative errno; -errno of ring_create() when the kernel refuses (ring_refusal_text()). */
+int reactor_create(const struct reactor_options *options, struct reactor **ret_reactor);
+int reactor_start(struct reactor *reactor);
+/*
+ * Runs the messages already posted, ends the thread and waits for it. Every operation but the
+ * reactor's own should be done; it waits up to 300 ms for those that are not. Not from itself.
+ */
+void reactor_stop(struct reactor *reactor);
+/* Closes the ring; NULL is fine; returns NULL. */
+struct reactor *reactor_free(struct reactor *reactor);
+
+extern __thread struct reactor *reactor_of_thread;
+/* The reactor this thread is, or NULL. */
+static inline struct reactor *reactor_current(void)
+{
+    return reactor_of_thread;
+}
+
+/* Any thread, the reactor's own included: run() comes on the reactor's thread, in the order of the
+ * posts of each poster, in a later turn (or later in the mailbox phase of this one). */
+void reactor_post(struct reactor *reactor, struct reactor_message *message);
+
+static inline void reactor_task_init(struct reactor_task *task, void (*run)(struct reactor_task *))
+{
+    list_init(&task->link);
+    task->run = run;
+}
+
+/*
+ * run() at the end of this turn, before the system call. Queued already: nothing happens. Tasks
+ * deferred by running tasks run in further rounds of the same turn, after REACTOR_ROUNDS in the
+ * next turn, before which the reactor does not sleep. Reactor's thread.
+ */
+#define REACTOR_ROUNDS 8
+static inline void reactor_defer(struct reactor *reactor, struct reactor_task *task)
+{
+    if (list_empty(&task->link))
+        list_append(&reactor->deferred, &task->link);
+}
+
+static inline void reactor_task_cancel(struct reactor_task *task)
+{
+    list_remove(&task->link);
+}
+
+static inline void reactor_timer_start(struct reactor *reactor, struct timer *timer, uint64_t delay_ns)
+{
+    timer_start(&reactor->timers, timer, reactor->now_ns + delay_ns);
+}
+
+static inline void reactor_timer_stop(struct reactor *reactor, struct timer *timer)
+{
+    timer_stop(&reactor->timers, timer);
+}
+
+/* Any thread. */
+void reactor_set_busy_poll(struct reactor *reactor, uint64_t busy_poll_ns);
+
+/*
+ * Scratch memory, 16-byte aligned, valid until the end of this turn: made for the iovec arrays and
+ * msghdrs of sends and of file I/O, which the kernel copies at submission (ring.h says which).
+ * NULL: no memory, or more than 16 MiB in one turn; try again in the next turn.
+ */
+void *reactor_scratch(struct reactor *reactor, size_t bytes);
+
+static inline struct iovec *reactor_iov(struct reactor *reactor, unsigned count)
+{
+    return reactor_scratch(reactor, count * sizeof(struct iovec));
+}
+
+/* A msghdr in scratch for ring_sendmsg(). */
+struct msghdr *reactor_msghdr(struct reactor *reactor, struct iovec *iov, unsigned count);
