@@ -53,7 +53,7 @@ const char *config_nearest(const char *text, const char *const *words);
 /* " (did you mean 'x'?)" or ""; g_free(). */
 char *config_did_you_mean(const char *text, const char *const *words);
 
-/* Patterns: `*` is any run of characters, `?` any one byte, all else itself. Linear in both. */
+/* Patterns: `*` is any run of characters, `?` any one byte, all else itself. At most length x length steps. */
 bool config_glob_match(const char *pattern, const char *text);
 /* True when `patterns` (ends with NULL) is NULL or one of them matches. */
 bool config_glob_any(const char *const *patterns, const char *text);

@@ -42,8 +42,10 @@ struct config_entry {
 struct config_tree;
 
 /*
- * Parses one document. 0, or -EINVAL with at least one error added to `problems`. An empty document
- * is an empty mapping. `file` is copied. `text` need not be terminated.
+ * Parses one document. -EINVAL when the text cannot be read (at least one error is added), else 0
+ * and a tree; errors that leave a tree worth checking further (a key that stands twice) are added
+ * too, so a caller looks at config_problems_errors() in the end. An empty document is an empty
+ * mapping. `file` is copied. `text` need not be terminated.
  */
 int config_tree_parse(const char *text, size_t length, const char *file,
                       struct config_tree **ret_tree, struct config_problems *problems);
