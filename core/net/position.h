@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where a connected TCP socket stands in both streams, from the kernel's own numbers: bytes that we
+ * have read, and bytes that we have given to it. Exact also after the death of the process that
+ * used the socket; needs no privilege.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct socket_position {
+    uint64_t rx; /* bytes read by us: received - still in the receive queue */
+    uint64_t tx; /* bytes written by us: acknowledged + still in the send queue */
+};
+
+/* 0, or negative errno; -EAGAIN when the numbers never stood still for one look. */
+int socket_position(int fd, struct socket_position *ret_position);
