@@ -18,7 +18,7 @@ enum auth_result {
     AUTH_CONTINUE, /* send the reply, the initiator has the next word */
     AUTH_ACCEPT,   /* send the reply; the initiator is who it says */
     AUTH_REJECT,   /* refuse the login with `status` */
-    AUTH_PENDING,  /* the answer comes later, through login_resume_auth() */
+    AUTH_PENDING,  /* nothing to send yet: after login_resume_auth() step() comes again, without keys */
 };
 
 struct auth_step {
@@ -26,6 +26,8 @@ struct auth_step {
     unsigned in_count;
     struct keys_writer *out; /* the reply: keys_put() */
     uint16_t status;         /* out, with AUTH_REJECT: login status, preset to 0x0201 */
+    const char *identity;    /* out, with AUTH_ACCEPT: who it is, for logs; NULL: not said */
+    const char *reason;      /* out, with AUTH_REJECT: why, for logs; NULL: not said */
 };
 
 struct iscsi_authenticator;
@@ -35,14 +37,16 @@ struct iscsi_authenticator_ops {
     /* True when the method's specification defines that key ("CHAP_A"). */
     bool (*owns_key)(const struct iscsi_authenticator *auth, const char *key);
     /*
-     * A new attempt; NULL when memory is short. `target` is NULL in a discovery session. The
-     * strings live as long as the attempt. `login` is the cookie for login_resume_auth().
+     * A new attempt; NULL when memory is short (the login is refused with 0302). `target` is NULL in
+     * a discovery session; `peer` is "address:port", for logs. The strings live as long as the
+     * attempt. `login_user` is login->user, the driver's connection: who must call
+     * login_resume_auth() on the login's thread after AUTH_PENDING.
      */
     void *(*begin)(const struct iscsi_authenticator *auth, const char *initiator,
-                   const char *target, void *login);
+                   const char *target, const char *peer, void *login_user);
     /*
-     * One exchange. After AUTH_PENDING the struct and `out` stay valid until the attempt is resumed
-     * (on the login's thread) or ended.
+     * One exchange; names in `in` are unique. `identity` and `reason` need live only until the next
+     * call for this attempt.
      */
     enum auth_result (*step)(void *attempt, struct auth_step *step);
     /* Ends the attempt in any state, also while pending: no resume may come after it. */

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "iscsi/authenticator.h"
 #include "iscsi/keys.h"
 #include "iscsi/params.h"
@@ -94,6 +95,7 @@ struct login {
     char initiator_alias[LOGIN_ALIAS_MAX + 1];
     bool discovery;
     bool authenticated; /* an authenticator accepted (false: the target is open) */
+    char identity[LOGIN_REASON_MAX]; /* as whom, in the authenticator's words; may be "" */
     uint8_t isid[ISCSI_ISID_BYTES];
     uint16_t tsih; /* 0 until the final reply of a new session */
     uint16_t cid;
@@ -112,6 +114,7 @@ struct login {
     /* Private from here on. */
     const struct login_ops *ops;
     void *user;
+    char peer[ADDRESS_TEXT_MAX];
     uint32_t window;
     enum login_state state;
     enum login_auth_state auth_state;
@@ -120,9 +123,7 @@ struct login {
     uint8_t stage, next_stage;
     unsigned pdus;
     void *attempt;
-    struct auth_step auth_step;
-    struct keys keys;      /* of the text being answered */
-    struct keys auth_keys; /* those of them that are the authenticator's */
+    struct keys keys; /* of the text being answered */
     struct keys_writer out;
     uint32_t in_bytes, out_sent;
     bool out_open; /* part of the reply text is not sent yet */
@@ -132,10 +133,10 @@ struct login {
 
 /*
  * Starts. `window`: commands the initiator may have open when it enters full feature phase (at least
- * 1). `first_stat_sn`: any number. `user` goes to the ops.
+ * 1). `first_stat_sn`: any number. `peer`: "address:port", copied. `user` goes to the ops.
  */
-void login_init(struct login *login, const struct login_ops *ops, void *user, uint32_t window,
-                uint32_t first_stat_sn);
+void login_init(struct login *login, const struct login_ops *ops, void *user, const char *peer,
+                uint32_t window, uint32_t first_stat_sn);
 /* Ends an attempt that still runs, and wipes texts. The struct itself is the caller's. */
 void login_fini(struct login *login);
 
@@ -149,8 +150,8 @@ enum login_action login_header(struct login *login, const uint8_t bhs[ISCSI_BHS_
 /* The whole PDU: `data` is the data segment without AHS and padding. */
 enum login_action login_receive(struct login *login, const uint8_t bhs[ISCSI_BHS_BYTES],
                                 const uint8_t *data, uint32_t data_bytes);
-/* The answer after AUTH_PENDING; for AUTH_REJECT with `status` in the step. */
-enum login_action login_resume_auth(struct login *login, enum auth_result result);
+/* After LOGIN_PENDING for authentication: the authenticator is asked again. */
+enum login_action login_resume_auth(struct login *login);
 /* The answer after a pending session_decide. */
 enum login_action login_resume_session(struct login *login, uint16_t status,
                                        const struct login_session *session);

@@ -8,12 +8,13 @@
 
 #include <stdint.h>
 
+#include "base/iscsi_name.h"
+
 #define ISCSI_BHS_BYTES 48
 #define ISCSI_PAD(n)    (((n) + 3u) & ~3u) /* data segments and AHS end on a 4-byte boundary */
 #define ISCSI_DIGEST_BYTES 4
 
 #define ISCSI_TAG_NONE     0xffffffffu /* the reserved ITT and TTT */
-#define ISCSI_NAME_MAX     223         /* bytes in an iSCSI name, RFC 7143 4.2.7.1 */
 #define ISCSI_VERSION      0x00
 #define ISCSI_ISID_BYTES   6
 #define ISCSI_CDB_BYTES    16
