@@ -53,6 +53,9 @@ struct hf_open {
     const char *target;    /* name of the target, for messages */
     uint64_t lun_number;
     struct hf_lun *lun;    /* for host functions; valid until close() returns */
+    uint32_t block_bytes;  /* the configuration asks for this logical block, 512 or 4096, and open()
+                              must give it or fail; 0: the handler chooses, 512 if it has no wish */
+    uint32_t reserved;
 };
 
 /* What was opened. open() gets it zeroed, with size set, and fills it. */
@@ -129,8 +132,8 @@ struct hf_handler_ops {
     uint32_t size;        /* sizeof(struct hf_handler_ops) */
     uint32_t shape;       /* HF_SHAPE_* */
     uint32_t io_bytes;    /* queue: what hf_io.room must hold; up to HF_IO_BYTES_MAX */
-    uint32_t queue_depth; /* I/Os at a time in one queue (blocking: in one LUN); the rest waits in
-                             the daemon. 0: 128; up to HF_QUEUE_DEPTH_MAX */
+    uint32_t queue_depth; /* I/Os at a time in one queue (a LUN on one reactor, for both shapes); the
+                             rest waits in the daemon. 0: 128; up to HF_QUEUE_DEPTH_MAX */
 
     /*
      * Checks a configuration beyond the option table, without side effects; also for --check.

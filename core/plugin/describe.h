@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What --list-plugins and --describe print, made from the plugins' own tables. */
+#pragma once
+
+#include <stdio.h>
+
+#include "plugin/error.h"
+
+/*
+ * One line a plugin file of `paths` (ends with NULL; may be NULL) and the built-in directory: kind,
+ * name, version, summary, file; a file that cannot be used has its line with the cause. A file that
+ * an earlier directory hides is left out. 0, or -EINVAL when a file was unusable.
+ */
+int plugin_list(const char *const *paths, FILE *to);
+/*
+ * All about one plugin: `name` is a name ("file", "chap", "auth-chap") or a path of a file. Names of
+ * several kinds are all described. 0, or negative errno with the reason printed to `errors`.
+ */
+int plugin_describe(const char *const *paths, const char *name, FILE *to, FILE *errors);

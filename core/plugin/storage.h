@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Storage: a handler's LUN as the scsi layer's struct backend. This is the bridge over both shapes of
+ * <holdfast/handler.h>:
+ *
+ *   queue      submit() goes straight to the handler's queue of this reactor
+ *   blocking   the I/O becomes a job of the pool; SERIAL handlers get one at a time of a LUN
+ *
+ * A LUN has one queue a reactor, opened on the reactor by the first I/O there (or storage_prepare()).
+ * A queue has a fixed table of slots, its depth; an I/O that finds none free waits in a FIFO
+ * threaded through backend_io.room, so nothing is allocated for an I/O. The handler knows an I/O by
+ * the slot's id, which has a generation: an answer that comes twice, or to nothing, is found out,
+ * logged with the handler's name, and dropped. One that never comes shows up in storage_age_ns().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/yaml.h"
+#include "plugin/options.h"
+#include "reactor/pool.h"
+#include "scsi/backend.h"
+
+/* What storage needs from the rest of the worker; constant, outlives every backend. */
+struct storage_services {
+    void *user;
+    struct pool *pool; /* blocking handlers, close */
+    unsigned reactor_count; /* highest reactor->index + 1 */
+    /*
+     * A memfd that outlives the worker, by name ("lun:<target>/<lun>"). 0, *ret_fd (the caller's) and
+     * *ret_existed; or negative errno. Called by the thread that is in storage_open(), which may
+     * be one of the pool: the integrator passes it on to the control thread and waits.
+     */
+    int (*memfd_get)(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed);
+    /*
+     * The handler says that the LUN has changed; comes on any thread. The integrator goes to its
+     * control thread and calls storage_set_info() and scsi_unit_changed() there. NULL: ignored.
+     */
+    void (*changed)(void *user, struct backend *backend, const struct backend_info *info);
+};
+
+struct storage_options {
+    const struct storage_services *services;
+    const struct plugin *plugin;  /* of kind handler */
+    struct plugin_config *config; /* taken over, also on failure */
+    const char *target;           /* name, copied */
+    unsigned lun;
+    bool read_only;
+    unsigned block_bytes;         /* 0: as the handler says */
+};
+
+/*
+ * Opens the LUN; may wait (control or pool thread). 0 and *ret_backend; or negative errno, and
+ * `error` says what could not be opened and why, without the names of target and LUN.
+ */
+int storage_open(const struct storage_options *options, struct backend **ret_backend,
+                 struct hf_error *error);
+/*
+ * On a data reactor: opens this reactor's queue if it is not open, so that the first I/O need not.
+ * 0, or negative errno (also logged).
+ */
+int storage_prepare(struct backend *backend);
+/*
+ * No submit comes any more (on any reactor). Waits for the I/Os under way, closes the queues on their
+ * reactors, then the LUN on the pool, then calls closed(user) there: storage is gone. Control
+ * thread; does not wait. A handler that never answers keeps this from ever ending.
+ */
+void storage_close(struct backend *backend, void (*closed)(void *user), void *user);
+/* The same, waiting up to timeout_ms: 0, or -ETIMEDOUT (it may still end later). Not on a reactor. */
+int storage_close_wait(struct backend *backend, unsigned timeout_ms);
+
+/* Age of the oldest I/O that the handler has not answered; 0 when there is none. Any thread, until
+   storage_close(). */
+uint64_t storage_age_ns(struct backend *backend, uint64_t now_ns);
+/* I/Os at the handler and waiting for it. Any thread, until storage_close(). */
+void storage_depth(struct backend *backend, unsigned *ret_at_handler, unsigned *ret_waiting);
+/*
+ * Watchdog, call it now and then on the control thread: warns once an I/O when the oldest is older
+ * than limit_ns, and says so when it was answered after all. True while there is such an I/O.
+ */
+bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns);
+/* Replaces backend->info; control thread, see storage_services.changed. */
+void storage_set_info(struct backend *backend, const struct backend_info *info);
+/* Answers that came twice or to no I/O, since open. Any thread. */
+uint64_t storage_stray_answers(struct backend *backend);
+const char *storage_target(const struct backend *backend);
+unsigned storage_lun(const struct backend *backend);
