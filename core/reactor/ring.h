@@ -19,8 +19,8 @@
  *     end of the reactor's turn, see reactor_iov()), even when the kernel goes on asynchronously;
  *   - the msghdr of ring_recvmsg(): until done(), the kernel writes msg_flags and lengths back.
  *
- * Thread: everything is called on the ring's own thread (the first one that calls ring_enable()),
- * except ring_create() .. ring_enable() and ring_destroy().
+ * Thread: everything is called on the thread that called ring_enable(), except ring_create(), what
+ * prepares the ring before ring_enable(), ring_counters() and ring_destroy() after ring_leave().
  */
 #pragma once
 
@@ -49,7 +49,7 @@ struct ring_counters {
 };
 
 /* For ring_recv()/ring_recvmsg() flags: do not try at once, the socket is known to be empty. */
-#define RING_POLL_FIRST (1 << 30)
+#define RING_POLL_FIRST (1 << 28)
 
 static inline void ring_op_init(struct ring_op *op, void (*done)(struct ring_op *op, int result))
 {
@@ -74,6 +74,8 @@ bool ring_op_more_data(const struct ring_op *op);
 int ring_create(unsigned entries, struct ring **ret_ring);
 /* Binds the ring to the calling thread, which from now on is the only one that may use it. */
 int ring_enable(struct ring *ring);
+/* The thread of ring_enable() gives the ring up, before it ends; only ring_destroy() may follow. */
+void ring_leave(struct ring *ring);
 /*
  * Closes the ring; NULL is fine; returns NULL. Operations still outstanding never call done() and
  * may go on for a while in the kernel: cancel and reap them first (ring_outstanding() == 0), or let
