@@ -18,16 +18,21 @@
 #include <sys/uio.h>
 
 #include "base/arena.h"
+#include "base/list.h"
+#include "reactor/bufpool.h"
 #include "scsi/backend.h"
 
 #define SCSI_CDB_MAX      32
 #define SCSI_SENSE_MAX    64
 #define SCSI_TRANSFER_MAX (4u << 20) /* MAXIMUM TRANSFER LENGTH, bytes */
+#define SCSI_CLIP_MAX     8          /* 8 elements hold at least one block of 4096 bytes */
+
+enum scsi_phase { SCSI_IDLE, SCSI_STARTED, SCSI_EXECUTING };
 
 struct scsi_nexus;
 struct scsi_unit;
 struct scsi_opcode;
-struct buf;
+struct scsi_lane;
 
 enum scsi_next { SCSI_ENDED, SCSI_EXECUTE };
 
@@ -70,21 +75,34 @@ struct scsi_command {
     uint64_t transfer_length;    /* what the command would have moved without the limit of
                                     expected_bytes; the transport computes the residual from it */
 
+    bool aborted;                /* by scsi_abort() or a reset: no answer is to be sent */
+
     /* The layer's own, between start and done. */
     const struct scsi_opcode *opcode;
+    struct scsi_lane *lane;      /* of unit, on this reactor */
+    struct list lane_link;
+    uint64_t started_ns;
     uint64_t lba;
     uint64_t blocks;
+    int (*step)(struct scsi_command *cmd); /* commands of several steps; see engine.h */
     struct backend_io io;
-    struct iovec io_iov[2];
+    struct iovec io_iov[SCSI_CLIP_MAX];
     uint64_t cursor, work[6];
     struct buf *scratch;
-    bool aborted;
+    struct bufpool_waiter scratch_waiter;
+    uint8_t phase;               /* enum scsi_phase */
+    bool stepping, stepped;
 };
 
 enum scsi_next scsi_start(struct scsi_command *cmd);
 void scsi_execute(struct scsi_command *cmd);
-/* The transport does not want the answer any more; done() still comes (soon if it can). */
+/* The transport does not want the answer any more; done() still comes (soon if it can), with
+   `aborted` set. Between scsi_start() and scsi_execute() it comes from within scsi_abort(), and
+   scsi_execute() must not be called any more. */
 void scsi_abort(struct scsi_command *cmd);
+/* Ends a started, not yet executing command with CHECK CONDITION (the transport found the data at
+   fault, e.g. 0Bh/0C0Dh); status and sense are set, done() is not called. */
+void scsi_fail(struct scsi_command *cmd, uint8_t key, uint8_t asc, uint8_t ascq);
 /* Once at the end of a reactor turn in which scsi_execute() was called: kicks the backends that
    want it. */
 void scsi_kick(void);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An I_T nexus: initiator port, target port, and what a unit keeps for it.
+ *
+ * Made at login on any thread, then lives on the session's data reactor; freed there after its last
+ * command. Holds which units it sees and how far it has read each unit's ring of attentions; no
+ * memory is allocated after creation.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scsi/target.h"
+
+struct scsi_nexus_config {
+    struct scsi_target *target;
+    const char *initiator_name; /* node name, normalised */
+    const char *initiator_port; /* "iqn…,i,0x<ISID, 12 hex digits>" */
+    uint16_t tag;               /* target portal group tag, of the login's portal */
+    uint16_t version_descriptor; /* 0960h + iSCSIProtocolLevel (RFC 7144 4.2); 0: 0960h */
+    /* A unit attention POWER ON OCCURRED (29/00) on each unit. Only for a nexus that is known to be
+       new: a returning initiator must not get one (it fails commands older than 180 s). */
+    bool announce_reset;
+};
+
+/* What a nexus keeps for one unit. */
+struct scsi_nexus_unit {
+    uint32_t unit_id;      /* 0: not in use */
+    uint32_t attention_at; /* next event to read in the unit's ring */
+    uint16_t lun;
+    uint8_t flags;         /* SCSI_NEXUS_* */
+};
+#define SCSI_NEXUS_POWER_ON     1u /* 29/00 pending */
+#define SCSI_NEXUS_LUNS_CHANGED 2u /* 3F/0E pending */
+#define SCSI_NEXUS_LOST         4u /* 29/07 pending */
+
+struct scsi_nexus {
+    struct scsi_target *target;
+    uint32_t id; /* unique in this process, not 0; origin of attentions */
+    uint16_t relative_port, tag;
+    uint16_t version_descriptor;
+    char *initiator_name, *initiator_port;
+    uint32_t active; /* commands between scsi_start() and done() */
+    uint32_t map_generation;
+    uint16_t unit_count;
+    struct scsi_nexus_unit units[SCSI_LUNS_MAX]; /* ascending by LUN, as in the map */
+};
+
+/* Any thread. 0 or negative errno. */
+int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus **ret_nexus);
+/* active is 0. NULL is fine; returns NULL. */
+struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus);
+
+/* I_T NEXUS RESET and session loss without free: pending attentions of the nexus are forgotten and
+   29/07 I_T NEXUS LOSS OCCURRED is pending on every unit. Commands are aborted by the transport. */
+void scsi_nexus_lost(struct scsi_nexus *nexus);
+
+/* The unit the nexus sees at that LUN, or NULL. Use within this turn only. Nexus's reactor. */
+struct scsi_unit *scsi_nexus_unit_at(struct scsi_nexus *nexus, uint64_t wire_lun);
+/* Calls `visit` for every unit it sees (target resets). */
+void scsi_nexus_each_unit(struct scsi_nexus *nexus,
+                          void (*visit)(struct scsi_unit *unit, void *data), void *data);
+
+/* The next pending unit attention of (nexus, unit); false: none. `take`: it is reported now. */
+bool scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_unit *unit, bool take,
+                          uint8_t *ret_asc, uint8_t *ret_ascq);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A target as SCSI sees it: names, ports and the LUN map.
+ *
+ * The map is an immutable snapshot. The control thread publishes a new one and frees the old after
+ * an epoch; a reactor loads the pointer once a command and never keeps it across turns. Nexuses
+ * notice the new generation with their next command: they look again which units they may see and,
+ * when that changed, have REPORTED LUNS DATA HAS CHANGED (3F/0E) pending.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "scsi/unit.h"
+
+#define SCSI_LUNS_MAX  256 /* units of one target */
+#define SCSI_PORTS_MAX 64  /* target ports (portal group tags) of one target */
+
+struct scsi_lun_map {
+    uint32_t generation; /* set when published */
+    uint32_t count;
+    struct scsi_unit *units[]; /* ascending by LUN */
+};
+
+struct scsi_target {
+    char *name, *alias; /* alias may be NULL */
+    _Atomic(struct scsi_lun_map *) map;
+    uint32_t generation;
+    uint16_t port_tags[SCSI_PORTS_MAX]; /* by relative target port identifier - 1 */
+    uint16_t port_count;
+    void *user; /* the composition root's */
+};
+
+/* Control thread. With an empty map. `port_tags`: the portal group tags, relative target port
+   identifiers 1, 2, … in this order. -EINVAL: too many. */
+int scsi_target_create(const char *name, const char *alias, const uint16_t *port_tags,
+                       unsigned port_count, struct scsi_target **ret_target);
+/* Frees the map too, not the units. No nexus refers to it. NULL is fine; returns NULL. */
+struct scsi_target *scsi_target_free(struct scsi_target *target);
+
+/* Prepares a map (may fail: -EINVAL too many or a double LUN, -ENOMEM); any order. */
+int scsi_lun_map_create(struct scsi_unit *const *units, unsigned count,
+                        struct scsi_lun_map **ret_map);
+struct scsi_lun_map *scsi_lun_map_free(struct scsi_lun_map *map);
+/* Cannot fail. Takes `map` over and returns the previous one, to be freed after an epoch. Control
+   thread. */
+struct scsi_lun_map *scsi_target_publish(struct scsi_target *target, struct scsi_lun_map *map);
+
+/* The unit with that LUN in the current map, or NULL. Use it within this turn only. */
+struct scsi_unit *scsi_target_unit(const struct scsi_target *target, uint16_t lun);
+/* Relative target port identifier of a portal group tag; 0: none. */
+uint16_t scsi_target_port(const struct scsi_target *target, uint16_t tag);
+
+/* A LUN from the wire (big-endian value of 8 bytes) to its number; -1: a form we have no unit for.
+   Single level, peripheral device (00b) and flat space (01b) addressing. */
+int scsi_lun_decode(uint64_t wire);
+uint64_t scsi_lun_encode(uint16_t lun);

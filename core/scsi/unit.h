@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A logical unit: identity, backend, mode state, and the commands that run on it.
+ *
+ * Made and freed on the control thread. Used by every data reactor at a time: what changes under
+ * use (size, mode bits, started/stopped) is an atomic word, unit attentions are a ring of atomic
+ * slots, and the commands under way are kept per reactor in a lane, which only that reactor
+ * touches. Nothing here takes a lock.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "scsi/backend.h"
+
+struct scsi_command;
+struct scsi_nexus;
+
+#define SCSI_VENDOR_MAX   8
+#define SCSI_PRODUCT_MAX  16
+#define SCSI_REVISION_MAX 4
+#define SCSI_SERIAL_MAX   64
+#define SCSI_LUN_LIMIT    16384 /* LUNs 0..16383: peripheral and flat addressing (SAM-5 4.7) */
+
+/* Identity. Strings may be NULL and numbers 0: then they are defaults or derived from target name
+   and LUN, the same in every run. Non-printable characters become spaces, the rest is cut. */
+struct scsi_unit_config {
+    const char *target_name; /* normalised; needed */
+    uint16_t lun;            /* < SCSI_LUN_LIMIT */
+    const char *vendor, *product, *revision, *serial;
+    uint64_t naa;   /* NAA identifier of 8 bytes (types 2, 3, 5) */
+    uint64_t eui64; /* 0: no EUI-64 designator */
+    bool read_only;
+    const char *const *initiators; /* NULL-ended glob patterns; NULL: anyone */
+    unsigned lanes;                /* data reactors; commands come with reactor->index below this */
+};
+
+/* Unit attentions. One writer or many, on any thread; each nexus reads on its own reactor. */
+#define SCSI_UA_SLOTS 64
+struct scsi_ua_ring {
+    _Atomic uint32_t head;                     /* events ever raised (wraps) */
+    _Atomic uint64_t slot[SCSI_UA_SLOTS];      /* seq:16 asc:8 ascq:8 origin:32 */
+};
+
+/* What a waiting LUN RESET hangs on; see scsi_unit_drain(). */
+struct scsi_drain {
+    void (*done)(struct scsi_drain *drain);
+    struct list link; /* private */
+};
+
+/* The commands of one unit on one reactor. */
+struct scsi_lane {
+    struct list commands; /* struct scsi_command.lane_link, oldest first */
+    struct list drains;
+    uint32_t active, aborted;
+} __attribute__((aligned(64)));
+
+/* Bits of scsi_unit.mode: what MODE SELECT can change. */
+#define SCSI_MODE_WCE     1u /* caching page: write cache enable */
+#define SCSI_MODE_SWP     2u /* control page: software write protect */
+#define SCSI_MODE_D_SENSE 4u /* control page: descriptor format sense */
+
+struct scsi_unit {
+    /* Constant from creation on. */
+    struct backend *backend;
+    uint32_t id;       /* unique in this process, not 0 */
+    uint16_t lun;
+    uint8_t block_shift; /* 9 or 12 */
+    uint8_t physical_exponent; /* LBPPBE */
+    bool read_only;      /* by configuration or because the backend is */
+    bool thin;           /* LBPME: the backend can unmap */
+    uint32_t mode_default;    /* SCSI_MODE_* */
+    uint32_t mode_changeable; /* SCSI_MODE_* */
+    uint64_t naa, eui64;
+    char vendor[SCSI_VENDOR_MAX + 1], product[SCSI_PRODUCT_MAX + 1],
+        revision[SCSI_REVISION_MAX + 1], serial[SCSI_SERIAL_MAX + 1];
+    char **initiators;
+    char *target_name;
+
+    /* Change under use. */
+    _Atomic uint64_t blocks;
+    _Atomic uint32_t mode;
+    _Atomic bool stopped; /* START STOP UNIT */
+    struct scsi_ua_ring attentions;
+
+    void *user; /* the composition root's */
+    unsigned lane_count;
+    struct scsi_lane *lanes;
+};
+
+/* Control thread. `backend` stays the caller's, longer than the unit. 0 or negative errno (-EINVAL:
+   block size, size or LUN that SCSI cannot express). */
+int scsi_unit_create(const struct scsi_unit_config *config, struct backend *backend,
+                     struct scsi_unit **ret_unit);
+/* No lane has a command any more and no LUN map that reactors can see names it. NULL is fine;
+   returns NULL. Control thread. */
+struct scsi_unit *scsi_unit_free(struct scsi_unit *unit);
+
+/* Whether `initiator` (a normalised node name) may see the unit. */
+bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator);
+
+enum scsi_unit_change {
+    SCSI_UNIT_CAPACITY, /* backend->info.bytes is new: 2A/09 */
+    SCSI_UNIT_INQUIRY,  /* identity or features: 3F/03 */
+};
+/* The backend's info changed. Control thread; every nexus gets the unit attention. */
+void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what);
+
+/* A unit attention for every nexus but `origin` (NULL: for all). Any thread. */
+void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin, uint8_t asc,
+                         uint8_t ascq);
+
+/*
+ * LOGICAL UNIT RESET and target resets (SAM-5 6.3.3), in the transport's hands:
+ *   1. scsi_unit_reset() once, any thread: mode parameters back to their defaults, started again,
+ *      the unit attention 29/03 (29/02 with `target_reset`) for every nexus, the issuer included;
+ *   2. on every data reactor: scsi_unit_abort_all(), then scsi_unit_drain(), whose done() comes
+ *      when no aborted command is left on this reactor (from within, or later);
+ *   3. when all have answered the function is complete.
+ */
+void scsi_unit_reset(struct scsi_unit *unit, bool target_reset);
+/* Aborts this reactor's commands of the unit: all, or only those of `only` (ABORT TASK SET). */
+void scsi_unit_abort_all(struct scsi_unit *unit, const struct scsi_nexus *only);
+void scsi_unit_drain(struct scsi_unit *unit, struct scsi_drain *drain);
+
+/* Commands of this reactor between scsi_start() and done(). */
+unsigned scsi_unit_active(const struct scsi_unit *unit);
+/* Nanoseconds since the oldest command that the backend has (executing, not collecting) on this
+   reactor began; 0: none. For the watchdog. */
+uint64_t scsi_unit_oldest_ns(const struct scsi_unit *unit, uint64_t now_ns);
