@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The records of sessions, connections and tasks in the state arena: what a successor needs to go on
+ * where a worker stopped. Offsets and indices, no pointers; validity is told by stream positions (see
+ * net/stream_state.h), so that one store, the stream's commit, makes a PDU count.
+ *
+ *   A task record is valid when born_pos <= rx_parsed of its connection, and over when its last
+ *   PDU's position done_pos < tx_tail. What changes in between (Data-Out received, R2Ts sent) is
+ *   in two copies, each with the position from which it holds.
+ *   ExpCmdSN of a session is the latest of its connections' (RFC 1982).
+ *
+ * Records are large in address space and small in memory: what is not touched costs nothing.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "iscsi/params.h"
+#include "iscsi/wire.h"
+#include "net/stream_state.h"
+
+#define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
+#define STATE_VERSION 1u
+
+#define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
+#define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
+#define STATE_TASKS_MAX   (STATE_WINDOW_MAX + STATE_TASKS_EXTRA)
+#define STATE_CONNECTIONS_PER_SESSION 8u
+#define STATE_TASK_BUFFERS 5u
+#define STATE_SMALL_BYTES  72u
+
+/* stream_hot.number[] of a full-feature connection. */
+enum {
+    STATE_STAT_SN,
+    STATE_EXP_CMD_SN,
+    STATE_MAX_CMD_SN,
+    STATE_EXP_STAT_SN,
+    STATE_DIRECT_TASK,   /* the data segment being received: task index + 1, 0: none */
+    STATE_DIRECT_OFFSET, /* its first byte's offset in the task's buffers */
+    STATE_DIRECT_FLAGS,  /* byte 1 of its header */
+};
+
+struct state_transfer {
+    uint64_t pos;        /* holds from this receive position on */
+    uint32_t received;   /* Data-Out bytes accounted for */
+    uint32_t data_sn;    /* expected next in the current sequence */
+    uint32_t r2t_sent, r2t_done;
+};
+
+struct task_record {
+    uint64_t born_pos, done_pos;
+    uint64_t lun;
+    uint32_t itt, cmd_sn;
+    uint32_t expected_bytes;
+    uint8_t opcode, flags, connection, buffers;
+    uint8_t cdb[ISCSI_CDB_BYTES];
+    struct state_transfer transfer[2];
+    arena_ref buffer[STATE_TASK_BUFFERS];
+    uint32_t buffer_bytes[STATE_TASK_BUFFERS];
+    uint32_t unused;
+    uint8_t small[STATE_SMALL_BYTES]; /* sense data, a rejected header: sent from here */
+};
+
+struct session_record {
+    uint32_t in_use;
+    uint16_t tsih, portal_group_tag;
+    uint8_t isid[ISCSI_ISID_BYTES];
+    uint8_t discovery, unused;
+    uint32_t window;
+    struct iscsi_params params;
+    char initiator[ISCSI_NAME_MAX + 1];
+    char target[ISCSI_NAME_MAX + 1];
+    _Alignas(64) struct task_record task[STATE_TASKS_MAX];
+};
+
+struct connection_record {
+    struct stream_state stream;
+    uint32_t in_use;
+    uint32_t slot;       /* the keeper's */
+    uint32_t session;    /* index */
+    uint16_t cid, unused;
+    struct iscsi_params params;
+    _Alignas(4096) uint8_t window[STREAM_WINDOW_BYTES];
+};
+
+struct state_head {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t sessions, connections;
+    uint32_t session_bytes, connection_bytes, task_bytes; /* of this layout */
+};
+
+#define STATE_PAGE             4096u
+#define STATE_ROUND(n)         (((n) + STATE_PAGE - 1) / STATE_PAGE * STATE_PAGE)
+#define STATE_SESSION_STRIDE   STATE_ROUND((uint64_t)sizeof(struct session_record))
+#define STATE_CONNECTION_STRIDE STATE_ROUND((uint64_t)sizeof(struct connection_record))
+
+/* Bytes of an arena for that many of each. */
+static inline uint64_t state_bytes(uint32_t sessions, uint32_t connections)
+{
+    return STATE_PAGE + sessions * STATE_SESSION_STRIDE + connections * STATE_CONNECTION_STRIDE;
+}
+
+static inline arena_ref state_session_ref(uint32_t index)
+{
+    return arena_ref_make(ARENA_STATE, STATE_PAGE + index * STATE_SESSION_STRIDE);
+}
+
+static inline arena_ref state_connection_ref(uint32_t sessions, uint32_t index)
+{
+    return arena_ref_make(ARENA_STATE, STATE_PAGE + sessions * STATE_SESSION_STRIDE +
+                                           index * STATE_CONNECTION_STRIDE);
+}
