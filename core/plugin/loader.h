@@ -30,7 +30,8 @@ struct plugin {
         struct hf_fence_ops fence;
     };
     struct hf_host host;      /* what the plugin was given */
-    bool ready;               /* its load() has succeeded */
+    bool ready;               /* usable; otherwise `failure` says why not, for every later try */
+    struct hf_error failure;
 };
 
 /* "handler", "auth", "fence"; "unknown" otherwise. */

@@ -45,8 +45,8 @@ struct hf_auth_peer {
 struct hf_auth_request {
     uint32_t size;
     uint32_t key_count;        /* 0 is possible: an empty request, or a step after PENDING */
-    const struct hf_key *keys; /* in order of arrival; names are unique; AuthMethod and keys of the
-                                  daemon's own are not among them */
+    const struct hf_key *keys; /* in order of arrival; names are unique and of hf_auth_ops.keys;
+                                  valid until step() returns */
 };
 
 /*
@@ -71,6 +71,8 @@ struct hf_auth_ops {
     uint32_t size;      /* sizeof(struct hf_auth_ops) */
     uint32_t reserved;
     const char *method; /* the value of AuthMethod that stands for it: "CHAP" */
+    const char *const *keys; /* names of the text keys that belong to the method ("CHAP_A", …), ended
+                                by NULL; only these come to step(), and only these it may answer */
 
     /* Checks a configuration beyond the option table, without side effects; also for --check.
        NULL: nothing to check. 0 or negative errno with host->fail(). */

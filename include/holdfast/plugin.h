@@ -60,7 +60,7 @@ struct hf_auth;      /* auth.h: one authentication as the daemon sees it; opaque
 #define HF_OPTION_STRING   1u  /* text                        const char *; never empty */
 #define HF_OPTION_PATH     2u  /* absolute file name          const char * */
 #define HF_OPTION_SECRET   3u  /* see below                   struct hf_secret */
-#define HF_OPTION_UNSIGNED 4u  /* 10, 0x1f                    uint64_t */
+#define HF_OPTION_UNSIGNED 4u  /* 10                          uint64_t */
 #define HF_OPTION_SIZE     5u  /* 512, 64K, 20G (M T; 1024)   uint64_t, bytes */
 #define HF_OPTION_DURATION 6u  /* 50us, 10ms, 5s, 2m, 1h      uint64_t, nanoseconds */
 #define HF_OPTION_BOOL     7u  /* yes no true false on off    uint32_t, 0 or 1 */
@@ -80,8 +80,8 @@ struct hf_secret {
 };
 
 /*
- * items is an array of `count` fields as the item type says (const char *, uint64_t, struct
- * hf_secret, …); of a list of tables it is an array of the nested structs themselves.
+ * items is an array of `count` fields as the item type says (const char *, uint64_t, …); of a list
+ * of tables it is an array of the nested structs themselves.
  */
 struct hf_list {
     const void *items; /* NULL when empty */
@@ -119,7 +119,7 @@ struct hf_option {
     const char *const *choices; /* CHOICE, or LIST of it: words, ended by NULL */
     const struct hf_option *table; /* TABLE, or LIST of it: the nested rows */
     uint64_t table_bytes;       /* TABLE, or LIST of it: sizeof the nested struct */
-    uint32_t item_type;         /* LIST: HF_OPTION_*, not LIST */
+    uint32_t item_type;         /* LIST: HF_OPTION_*, but not LIST and not SECRET */
     uint32_t reserved;
 };
 
