@@ -88,6 +88,7 @@ struct config_session {
     unsigned command_window;                 /* commands outstanding in a session */
     uint64_t nop_interval_ns;                /* 0: no keepalive */
     uint64_t nop_timeout_ns;
+    const struct config_node *first_burst_node, *max_burst_node; /* NULL: left out */
 };
 
 struct config_lun {
@@ -97,6 +98,7 @@ struct config_lun {
     const struct config_node *handler_node;
     const char *handler;
     const struct config_node *options;
+    const struct config_node *serial_node, *naa_node, *eui_node;
     const char *serial;                      /* NULL: derived from target name and number */
     uint8_t naa[16];
     unsigned naa_length;                     /* 0: derived; 8 or 16 */

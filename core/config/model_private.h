@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the model share; private to core/config. */
+#pragma once
+
+#include "config/model.h"
+#include "config/schema.h"
+
+extern const struct config_schema config_session_schema, config_lun_schema, config_target_schema;
+
+/* model_target.c: the whole `targets:` mapping; portals, auths and daemon are read already. */
+void config_read_targets(const struct config_node *node, const struct config_field *field,
+                         void *object, struct config_reader *reader);
+/* model_lun.c: the whole `luns:` mapping of a target. */
+void config_read_luns(const struct config_node *node, const struct config_field *field,
+                      void *object, struct config_reader *reader);
+/* A list of patterns of initiator names at the field's offset. */
+void config_read_initiators(const struct config_node *node, const struct config_field *field,
+                            void *object, struct config_reader *reader);
+/* check.c: what several parts must agree on. */
+void config_check(const struct config *config, struct config_problems *problems);
+
+/* One more place in a list of names that ends with NULL, for config_did_you_mean(); g_free(). */
+const char **config_portal_names(const struct config *config);
+const char **config_auth_names(const struct config *config);
