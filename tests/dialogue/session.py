@@ -20,6 +20,8 @@ DEFAULTS = {'HeaderDigest': 'None', 'DataDigest': 'None', 'MaxConnections': '1',
             'DefaultTime2Wait': '2', 'DefaultTime2Retain': '20', 'MaxOutstandingR2T': '1',
             'DataPDUInOrder': 'Yes', 'DataSequenceInOrder': 'Yes', 'ErrorRecoveryLevel': '0',
             'MaxRecvDataSegmentLength': '8192'}
+DECLARATIONS = {'MaxRecvDataSegmentLength', 'TargetAlias', 'TargetPortalGroupTag', 'TargetName',
+                'TargetAddress', 'AuthMethod'}
 _isids = itertools.count(1)
 
 
@@ -38,6 +40,7 @@ def new_isid():
 
 class Session:
     """Made by a test's target: peer.Target.session() or .login()."""
+    first_lun = 0       # of the target under test; tgt cannot have a disk there
 
     def __init__(self, address, iqn, initiator=INITIATOR, isid=None, discovery=False):
         self.address, self.iqn, self.initiator, self.discovery = address, iqn, initiator, discovery
@@ -106,16 +109,20 @@ class Session:
 
     def login_stage(self, connection, csg, nsg, keys):
         """Offers keys in a stage and leaves it; returns the last response and the target's keys."""
-        answers = {}
+        answers, offered = {}, set(dict(keys))
         for _ in range(8):
             response = self.login_step(connection, csg, nsg, keys)
+            news = response.keys()
             while response.flags & wire.CONTINUE:
-                answers.update(response.keys())
                 response = self.login_step(connection, csg)
-            answers.update(response.keys())
+                news.update(response.keys())
+            answers.update(news)
             if response.final:
                 return response, answers
-            keys = ()
+            # what the target proposes of its own accord is agreed to
+            keys = {key: value for key, value in news.items()
+                    if key not in offered and key not in DECLARATIONS}
+            offered.update(keys)
         raise AssertionError('the target does not leave the stage')
 
     def login(self, cid=0, offer=None, security=True, **changes):
@@ -186,7 +193,7 @@ class Session:
         (connection or self.connection).send(pdu, spoil)
         return pdu
 
-    def start(self, cdb, read=0, write=None, lun=0, edtl=None, immediate_data=None, flags=None,
+    def start(self, cdb, read=0, write=None, lun=None, edtl=None, immediate_data=None, flags=None,
               hold_r2ts=False, connection=None, more=False, **fields):
         """Starts a SCSI command. Writes send as much immediate data as was negotiated, or
         immediate_data bytes; more=True leaves F out (unsolicited Data-Out follows)."""
@@ -200,7 +207,8 @@ class Session:
             allowed = min(self.number('FirstBurstLength'), connection.mrdsl)
             immediate_data = allowed if self.negotiated['ImmediateData'] == 'Yes' else 0
         pdu = Pdu(wire.SCSI_COMMAND, payload[:immediate_data],
-                  flags=flags | (0 if more else wire.FINAL) | 1, lun=lun, edtl=edtl,
+                  flags=flags | (0 if more else wire.FINAL) | 1, edtl=edtl,
+                  lun=self.first_lun if lun is None else lun,
                   itt=self.next_itt(), cdb=bytes(cdb).ljust(16, b'\0'))
         for name, value in fields.items():
             if name != 'spoil':
@@ -223,10 +231,10 @@ class Session:
     def write(self, lba, data, **more):
         return self.command(scsi.write_10(lba, len(data) // 512), write=data, **more)
 
-    def alive(self):
+    def alive(self, lun=None):
         """The session still does I/O; unit attentions on the way are taken."""
         for _ in range(8):
-            task = self.command(scsi.test_unit_ready())
+            task = self.command(scsi.test_unit_ready(), lun=lun)
             if task.status == scsi.GOOD:
                 return
             assert task.sense.key == 6, 'status %02x %r' % (task.status, task.sense)
@@ -237,10 +245,11 @@ class Session:
         fields.setdefault('flags', wire.FINAL)
         return self.request(wire.NOP_OUT, data, connection=connection, **fields)
 
-    def task_management(self, function, lun=0, referenced=NO_TAG, connection=None, immediate=True,
+    def task_management(self, function, lun=None, referenced=NO_TAG, connection=None, immediate=True,
                         **fields):
         self.request(wire.TASK_REQUEST, immediate=immediate, connection=connection,
-                     flags=wire.FINAL | function, lun=lun, referenced_tag=referenced, **fields)
+                     flags=wire.FINAL | function,
+                     lun=self.first_lun if lun is None else lun, referenced_tag=referenced, **fields)
         return (connection or self.connection).expect(wire.TASK_RESPONSE)
 
     def text(self, keys, connection=None, **fields):
