@@ -6,12 +6,12 @@
  * private memory and made at creation: a wild peer cannot make it grow, and a successor rebuilds it
  * instead of trusting it. The arena's size is the limit of all data in flight on this reactor.
  *
- * Memory is touched by use only. Superblocks that prove busy are registered with the ring (fewer
- * page look-ups per direct I/O) as far as the memory lock limit allows; superblocks that stay
- * unused give their pages back to the system.
+ * Memory is touched by use only. Superblocks busy with file I/O get registered with the ring
+ * (ring_memory_set()); superblocks that stay unused give their pages back to the system.
  *
  * Buffers are counted by reference. When memory is exhausted callers queue: the queue is strictly
- * first in, first out, and while anybody waits bufpool_take() answers NULL to everyone else.
+ * first in, first out, and while anybody waits bufpool_take() answers NULL to everyone else. Never
+ * wait for a buffer while holding one that only the awaited one would set free.
  * Thread: the reactor's own, except bufpool_create() and bufpool_destroy().
  */
 #pragma once

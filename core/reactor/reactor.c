@@ -107,9 +107,8 @@ static void wake_done(struct ring_op *op, int result)
     struct reactor *reactor = reactor_of_thread;
     (void)op;
     counter_add(&reactor->counters.wakeups, result > 0);
-    if (result == -ECANCELED && reactor->private_part->stopping)
-        return;
-    arm_wake(reactor);
+    if (!reactor->private_part->stopping)
+        arm_wake(reactor);
 }
 
 /* ---- the turn ---- */

@@ -29,6 +29,7 @@
 #define RING_FILE_BIT     (1 << 30)  /* marks numbers of registered files */
 #define RING_BLOCKS_MAX   16384      /* the kernel's limit of registered buffers */
 #define RING_REAP_BATCH   32
+#define RING_MISSES       64         /* I/O on a block before it is registered */
 
 struct ring {
     struct io_uring uring;
@@ -43,6 +44,8 @@ struct ring {
     uint64_t memory_bytes;
     unsigned memory_shift, blocks;
     uint64_t *registered;            /* a bit per block */
+    uint8_t *misses;                 /* a count per block: I/O that found it not registered */
+    bool memory_refused;
 };
 
 static int setup(struct ring *ring, unsigned entries)
@@ -133,6 +136,7 @@ struct ring *ring_destroy(struct ring *ring)
     io_uring_queue_exit(&ring->uring);
     free(ring->free_slots);
     free(ring->registered);
+    free(ring->misses);
     free(ring);
     return NULL;
 }
@@ -216,15 +220,18 @@ int ring_memory_set(struct ring *ring, void *base, uint64_t bytes, unsigned shif
         blocks = RING_BLOCKS_MAX;
     if (!blocks)
         return -EINVAL;
-    uint64_t *registered = calloc((blocks + 63) / 64, sizeof(*registered));
-    if (!registered)
-        return -ENOMEM;
-    int r = io_uring_register_buffers_sparse(&ring->uring, (unsigned)blocks);
+    uint64_t *bits = calloc((blocks + 63) / 64, sizeof(*bits));
+    uint8_t *misses = calloc(blocks, sizeof(*misses));
+    int r = -ENOMEM;
+    if (bits && misses)
+        r = io_uring_register_buffers_sparse(&ring->uring, (unsigned)blocks);
     if (r < 0) {
-        free(registered);
+        free(bits);
+        free(misses);
         return r;
     }
-    ring->registered = registered;
+    ring->registered = bits;
+    ring->misses = misses;
     ring->memory = base;
     ring->memory_bytes = blocks << shift;
     ring->memory_shift = shift;
@@ -240,6 +247,11 @@ static int memory_update(struct ring *ring, unsigned block, void *base, size_t b
     return r == 1 ? 0 : r < 0 ? r : -EINVAL;
 }
 
+static bool registered(const struct ring *ring, uint64_t block)
+{
+    return ring->registered[block / 64] >> block % 64 & 1;
+}
+
 int ring_memory_register(struct ring *ring, unsigned block)
 {
     if (block >= ring->blocks)
@@ -253,14 +265,25 @@ int ring_memory_register(struct ring *ring, unsigned block)
 
 void ring_memory_unregister(struct ring *ring, unsigned block)
 {
-    if (block >= ring->blocks || !(ring->registered[block / 64] >> block % 64 & 1))
+    if (block >= ring->blocks || !registered(ring, block))
         return;
     ring->registered[block / 64] &= ~(UINT64_C(1) << block % 64);
+    ring->misses[block] = 0;
     (void)memory_update(ring, block, NULL, 0);
 }
 
+/* A block in use that is not registered: is it worth it by now? */
+static __attribute__((noinline)) bool memory_missed(struct ring *ring, unsigned block)
+{
+    if (ring->memory_refused || ++ring->misses[block] < RING_MISSES)
+        return false;
+    ring->misses[block] = 0;
+    ring->memory_refused = ring_memory_register(ring, block) < 0;
+    return !ring->memory_refused;
+}
+
 /* The registered block that holds all of [address, address + bytes), or -1. */
-static int memory_block(const struct ring *ring, const void *address, size_t bytes)
+static int memory_block(struct ring *ring, const void *address, size_t bytes)
 {
     uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)ring->memory);
     if (offset >= ring->memory_bytes || !bytes || bytes > ring->memory_bytes - offset)
@@ -268,7 +291,7 @@ static int memory_block(const struct ring *ring, const void *address, size_t byt
     uint64_t block = offset >> ring->memory_shift;
     if ((offset + bytes - 1) >> ring->memory_shift != block)
         return -1;
-    return ring->registered[block / 64] >> block % 64 & 1 ? (int)block : -1;
+    return registered(ring, block) || memory_missed(ring, (unsigned)block) ? (int)block : -1;
 }
 
 /* ---- starting ---- */

@@ -101,8 +101,11 @@ void ring_file_remove(struct ring *ring, int ring_fd);
 
 /*
  * Registered memory: [base, base + bytes) in blocks of 1 << shift bytes, each registered on its
- * own. Reads and writes of one iovec inside one registered block use it by themselves. A block must
- * have no operation in flight when it is unregistered. Errors: -ENOMEM (RLIMIT_MEMLOCK), ...
+ * own, which saves the kernel the page look-up of every direct I/O. Reads and writes of one iovec
+ * inside one block use it by themselves; a block that file I/O keeps using without being registered
+ * is registered by the way, until the kernel refuses once (RLIMIT_MEMLOCK), silently.
+ * Registering touches and pins the block's pages. A block must have no operation in flight when it
+ * is unregistered, and must be unregistered before its pages are taken out of the file.
  * ring_memory_set() once, before ring_enable() or on the ring's thread.
  */
 int ring_memory_set(struct ring *ring, void *base, uint64_t bytes, unsigned shift);
