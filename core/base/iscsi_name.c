@@ -85,9 +85,8 @@ static const char *character_problem(const char *name)
 {
     for (const char *c = name; *c; c = g_utf8_next_char(c)) {
         gunichar u = g_utf8_get_char(c);
-        if (g_unichar_isspace(u) || g_unichar_iscntrl(u) ||
-            g_unichar_type(u) == G_UNICODE_FORMAT || g_unichar_type(u) == G_UNICODE_PRIVATE_USE ||
-            g_unichar_type(u) == G_UNICODE_UNASSIGNED)
+        if (g_unichar_isspace(u) || g_unichar_iscntrl(u) || g_unichar_type(u) == G_UNICODE_FORMAT ||
+            g_unichar_type(u) == G_UNICODE_PRIVATE_USE || g_unichar_type(u) == G_UNICODE_UNASSIGNED)
             return "must not contain white space or control characters";
         if (u == ',' || u == '"' || u == '\\')
             return "must not contain a comma, a quotation mark or a backslash";

@@ -30,7 +30,8 @@ static void read_version(const struct config_node *node, const struct config_fie
     if (!node)
         config_problem_error(reader->problems, reader->config->root,
                              "the key 'version' is missing (version: 1)");
-    else if (config_read_unsigned(node, field->key, 0, UINT32_MAX, &version, reader->problems) == 0 &&
+    else if (config_read_unsigned(node, field->key, 0, UINT32_MAX, &version, reader->problems) ==
+                 0 &&
              version != 1)
         config_problem_error(reader->problems, node,
                              "version: %u is not known; this program reads version 1",
@@ -90,8 +91,8 @@ static const struct config_field daemon_fields[] = {
     { "max-connections", FIELD_UNSIGNED, AT(config_daemon, max_connections), 1, 65536, "4096" },
     { "buffer-memory", FIELD_SIZE, AT(config_daemon, buffer_memory_bytes), 16 * MIB, 64 * GIB,
       "64M" },
-    { "nop-interval", FIELD_INTERVAL, AT(config_daemon, nop_interval_ns), NS_PER_S,
-      3600 * NS_PER_S, "15s" },
+    { "nop-interval", FIELD_INTERVAL, AT(config_daemon, nop_interval_ns), NS_PER_S, 3600 * NS_PER_S,
+      "15s" },
     { "nop-timeout", FIELD_DURATION, AT(config_daemon, nop_timeout_ns), NS_PER_S, 3600 * NS_PER_S,
       "15s" },
     { NULL },
@@ -130,8 +131,8 @@ static void read_listen(const struct config_node *node, const struct config_fiel
     }
 }
 
-static void read_tag(const struct config_node *node, const struct config_field *field,
-                     void *object, struct config_reader *reader)
+static void read_tag(const struct config_node *node, const struct config_field *field, void *object,
+                     struct config_reader *reader)
 {
     struct config_portal *portal = object;
     uint64_t tag = 1;
@@ -231,8 +232,9 @@ static void read_auths(const struct config_node *node, const struct config_field
         a->name = key->text;
         check_name(key, reader->problems);
         if (strcmp(a->name, "none") == 0)
-            config_problem_error(reader->problems, key, "'none' means no authentication and "
-                                                        "cannot be defined");
+            config_problem_error(reader->problems, key,
+                                 "'none' means no authentication and "
+                                 "cannot be defined");
         config_schema_read(&auth_schema, a->node, a->name, a, reader);
     }
 }

@@ -21,7 +21,7 @@
 #define CONFIG_LUN_MAX      16383 /* flat space addressing */
 #define CONFIG_REACTORS_MAX 64
 #define CONFIG_PORTALS_MAX  256
-#define CONFIG_LISTEN_MAX   64    /* addresses of one portal */
+#define CONFIG_LISTEN_MAX   64 /* addresses of one portal */
 
 /* A set of digests an initiator may choose from. */
 #define CONFIG_DIGEST_NONE   1u
@@ -29,17 +29,17 @@
 
 struct config_daemon {
     const struct config_node *node;
-    unsigned reactors;             /* 0: auto */
-    uint64_t busy_poll_ns;         /* 0: off */
+    unsigned reactors;     /* 0: auto */
+    uint64_t busy_poll_ns; /* 0: off */
     const char *state_directory;
     const char *control_socket;
     const char *const *plugin_path; /* ends with NULL; never NULL itself */
-    const char *user;              /* NULL: stay who we are */
+    const char *user;               /* NULL: stay who we are */
     enum log_level log_level;
     uint64_t login_timeout_ns;
-    unsigned max_connections;      /* over all portals */
-    uint64_t buffer_memory_bytes;  /* data buffers of one reactor */
-    uint64_t nop_interval_ns;      /* 0: no keepalive; of sessions whose target says nothing else */
+    unsigned max_connections;     /* over all portals */
+    uint64_t buffer_memory_bytes; /* data buffers of one reactor */
+    uint64_t nop_interval_ns;     /* 0: no keepalive; of sessions whose target says nothing else */
     uint64_t nop_timeout_ns;
 };
 
@@ -51,9 +51,9 @@ struct config_listen {
 struct config_portal {
     const struct config_node *node;
     const char *name;
-    struct config_listen *listen;  /* at least one */
+    struct config_listen *listen; /* at least one */
     unsigned listen_count;
-    uint16_t tag;                  /* target portal group tag, 1..65535 */
+    uint16_t tag; /* target portal group tag, 1..65535 */
 };
 
 struct config_fence {
@@ -74,54 +74,54 @@ struct config_auth {
 /* The target's own side of each negotiation (RFC 7143 13). */
 struct config_session {
     const struct config_node *node;
-    unsigned max_connections;                /* 1..8 */
-    uint32_t first_burst_length;             /* bytes; <= max_burst_length */
+    unsigned max_connections;    /* 1..8 */
+    uint32_t first_burst_length; /* bytes; <= max_burst_length */
     uint32_t max_burst_length;
-    uint32_t max_recv_data_segment_length;   /* what we declare */
-    unsigned max_outstanding_r2t;            /* 1..64 */
+    uint32_t max_recv_data_segment_length; /* what we declare */
+    unsigned max_outstanding_r2t;          /* 1..64 */
     bool initial_r2t;
     bool immediate_data;
-    unsigned header_digest;                  /* CONFIG_DIGEST_* */
+    unsigned header_digest; /* CONFIG_DIGEST_* */
     unsigned data_digest;
-    unsigned default_time2wait;              /* seconds */
+    unsigned default_time2wait; /* seconds */
     unsigned default_time2retain;
-    unsigned command_window;                 /* commands outstanding in a session */
-    uint64_t nop_interval_ns;                /* 0: no keepalive */
+    unsigned command_window;  /* commands outstanding in a session */
+    uint64_t nop_interval_ns; /* 0: no keepalive */
     uint64_t nop_timeout_ns;
     const struct config_node *first_burst_node, *max_burst_node; /* NULL: left out */
 };
 
 struct config_lun {
-    const struct config_node *node;          /* the value; .key_node is the number */
+    const struct config_node *node; /* the value; .key_node is the number */
     const struct config_node *key_node;
     unsigned number;
     const struct config_node *handler_node;
     const char *handler;
     const struct config_node *options;
     const struct config_node *serial_node, *naa_node, *eui_node;
-    const char *serial;                      /* NULL: derived from target name and number */
+    const char *serial; /* NULL: derived from target name and number */
     uint8_t naa[16];
-    unsigned naa_length;                     /* 0: derived; 8 or 16 */
+    unsigned naa_length; /* 0: derived; 8 or 16 */
     uint8_t eui[16];
     unsigned eui_length;                     /* 0: none; 8, 12 or 16 */
     const char *vendor, *product, *revision; /* NULL: the unit's defaults; at most 8, 16, 4 bytes */
     bool read_only;
-    unsigned block_size;                     /* 0: as the handler says (512 when it does not care) */
+    unsigned block_size; /* 0: as the handler says (512 when it does not care) */
     bool rotational;
-    const char *const *initiators;           /* patterns, end with NULL; NULL: whoever may log in */
+    const char *const *initiators; /* patterns, end with NULL; NULL: whoever may log in */
 };
 
 struct config_target {
     const struct config_node *node;
     const struct config_node *key_node;
-    const char *name;                        /* normalised */
-    const char *alias;                       /* NULL: none */
-    const struct config_portal **portals;    /* all portals when the key is left out */
+    const char *name;                     /* normalised */
+    const char *alias;                    /* NULL: none */
+    const struct config_portal **portals; /* all portals when the key is left out */
     unsigned portal_count;
-    const struct config_auth *auth;          /* NULL: open */
-    const char *const *initiators;           /* patterns, end with NULL; NULL: anyone */
+    const struct config_auth *auth; /* NULL: open */
+    const char *const *initiators;  /* patterns, end with NULL; NULL: anyone */
     struct config_session session;
-    struct config_lun *luns;                 /* sorted by number */
+    struct config_lun *luns; /* sorted by number */
     unsigned lun_count;
 };
 
@@ -129,7 +129,7 @@ struct config {
     const char *file;
     const struct config_node *root;
     struct config_daemon daemon;
-    struct config_portal *portals;           /* portals, auths and targets: in the file's order */
+    struct config_portal *portals; /* portals, auths and targets: in the file's order */
     unsigned portal_count;
     struct config_fence fence;
     struct config_auth *auths;

@@ -29,8 +29,8 @@ static unsigned read_id(const char *text, const struct id_form *forms, uint8_t i
     return 0;
 }
 
-static void read_naa(const struct config_node *node, const struct config_field *field,
-                     void *object, struct config_reader *reader)
+static void read_naa(const struct config_node *node, const struct config_field *field, void *object,
+                     struct config_reader *reader)
 {
     struct config_lun *lun = object;
     const char *text;
@@ -44,8 +44,8 @@ static void read_naa(const struct config_node *node, const struct config_field *
                              field->key);
 }
 
-static void read_eui(const struct config_node *node, const struct config_field *field,
-                     void *object, struct config_reader *reader)
+static void read_eui(const struct config_node *node, const struct config_field *field, void *object,
+                     struct config_reader *reader)
 {
     struct config_lun *lun = object;
     const char *text;
@@ -96,8 +96,8 @@ const struct config_schema config_lun_schema = { "lun", lun_fields };
 static int read_number(struct config_lun *lun, struct config_reader *reader)
 {
     uint64_t number;
-    int r = config_read_unsigned(lun->key_node, "LUN", 0, CONFIG_LUN_MAX, &number,
-                                 reader->problems);
+    int r =
+        config_read_unsigned(lun->key_node, "LUN", 0, CONFIG_LUN_MAX, &number, reader->problems);
     if (r == 0)
         lun->number = (unsigned)number;
     return r;

@@ -29,8 +29,8 @@ static void read_digests(const struct config_node *node, const struct config_fie
 
 static const struct config_field session_fields[] = {
     { "max-connections", FIELD_UNSIGNED, AT(config_session, max_connections), 1, 8, "1" },
-    { "first-burst-length", FIELD_SIZE32, AT(config_session, first_burst_length), 512,
-      LENGTH_24BIT, "256K", .node_offset = AT(config_session, first_burst_node) },
+    { "first-burst-length", FIELD_SIZE32, AT(config_session, first_burst_length), 512, LENGTH_24BIT,
+      "256K", .node_offset = AT(config_session, first_burst_node) },
     { "max-burst-length", FIELD_SIZE32, AT(config_session, max_burst_length), 512, LENGTH_24BIT,
       "1M", .node_offset = AT(config_session, max_burst_node) },
     { "max-recv-data-segment-length", FIELD_SIZE32,
@@ -40,8 +40,8 @@ static const struct config_field session_fields[] = {
     { "immediate-data", FIELD_BOOL, AT(config_session, immediate_data), 0, 0, "yes" },
     { "header-digest", FIELD_CUSTOM, AT(config_session, header_digest), .read = read_digests },
     { "data-digest", FIELD_CUSTOM, AT(config_session, data_digest), .read = read_digests },
-    { "default-time2wait", FIELD_SECONDS, AT(config_session, default_time2wait), 0,
-      RFC_SECONDS_MAX, "2s" },
+    { "default-time2wait", FIELD_SECONDS, AT(config_session, default_time2wait), 0, RFC_SECONDS_MAX,
+      "2s" },
     { "default-time2retain", FIELD_SECONDS, AT(config_session, default_time2retain), 0,
       RFC_SECONDS_MAX, "20s" },
     { "command-window", FIELD_UNSIGNED, AT(config_session, command_window), 1, 1024, "128" },

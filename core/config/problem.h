@@ -38,9 +38,11 @@ __attribute__((format(printf, 3, 4))) void config_problem_warning(struct config_
                                                                   const struct config_node *at,
                                                                   const char *format, ...);
 /* The same with an explicit place. `file` is copied. */
-__attribute__((format(printf, 6, 7))) void
-config_problem_add(struct config_problems *problems, enum config_severity severity,
-                   const char *file, unsigned line, unsigned column, const char *format, ...);
+__attribute__((format(printf, 6, 7))) void config_problem_add(struct config_problems *problems,
+                                                              enum config_severity severity,
+                                                              const char *file, unsigned line,
+                                                              unsigned column, const char *format,
+                                                              ...);
 
 /* Errors counted so far, those beyond the limit included; compare before and after a stage. */
 unsigned config_problems_errors(const struct config_problems *problems);

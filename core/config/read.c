@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#define SHOWN_MAX 60   /* characters of a value in a message */
+#define SHOWN_MAX       60 /* characters of a value in a message */
 #define PATH_LENGTH_MAX 4095
 
 /* "'text' is " or, for what may be a secret, nothing. */
@@ -68,15 +68,14 @@ struct number_kind {
     const char *wrong;
 };
 
-static const struct number_kind size_kind = {
-    config_text_size, config_format_size, "not a size (such as 4096, 64K, 512M or 20G)"
-};
+static const struct number_kind size_kind = { config_text_size, config_format_size,
+                                              "not a size (such as 4096, 64K, 512M or 20G)" };
 static const struct number_kind duration_kind = {
-    config_text_duration, config_format_duration, "not a duration (such as 50us, 20ms, 15s, 5m or 1h)"
+    config_text_duration, config_format_duration,
+    "not a duration (such as 50us, 20ms, 15s, 5m or 1h)"
 };
-static const struct number_kind unsigned_kind = {
-    config_text_unsigned, format_plain, "not a whole number"
-};
+static const struct number_kind unsigned_kind = { config_text_unsigned, format_plain,
+                                                  "not a whole number" };
 
 static int read_number(const struct config_node *node, const char *key,
                        const struct number_kind *kind, uint64_t min, uint64_t max,

@@ -45,7 +45,7 @@ typedef void (*config_field_fn)(const struct config_node *node, const struct con
 struct config_field {
     const char *key;
     enum config_field_type type;
-    size_t offset;        /* of the value in the struct */
+    size_t offset; /* of the value in the struct */
     uint64_t min, max;
     const char *fallback; /* the default; NULL: what the struct held before stays */
     bool required;

@@ -29,17 +29,13 @@ struct unit {
 };
 
 static const struct unit size_units[] = {
-    { "", 1 },
-    { "K", 1ull << 10 },
-    { "M", 1ull << 20 },
-    { "G", 1ull << 30 },
-    { "T", 1ull << 40 },
-    { "P", 1ull << 50 },
+    { "", 1 },           { "K", 1ull << 10 }, { "M", 1ull << 20 },
+    { "G", 1ull << 30 }, { "T", 1ull << 40 }, { "P", 1ull << 50 },
 };
 
 static const struct unit duration_units[] = {
-    { "h", 3600 * NS_PER_S },   { "m", 60 * NS_PER_S },  { "s", NS_PER_S },
-    { "ms", NS_PER_MS },        { "us", NS_PER_US },
+    { "h", 3600 * NS_PER_S }, { "m", 60 * NS_PER_S }, { "s", NS_PER_S },
+    { "ms", NS_PER_MS },      { "us", NS_PER_US },
 };
 
 static int with_unit(const char *text, const struct unit *units, size_t count, uint64_t *ret_value)
@@ -76,7 +72,8 @@ int config_text_duration(const char *text, uint64_t *ret_ns)
 
 int config_text_bool(const char *text, bool *ret_value)
 {
-    static const char *const yes[] = { "yes", "true", "on" }, *const no[] = { "no", "false", "off" };
+    static const char *const yes[] = { "yes", "true", "on" }, *const no[] = { "no", "false",
+                                                                              "off" };
     for (size_t i = 0; i < G_N_ELEMENTS(yes); i++) {
         bool value = g_ascii_strcasecmp(text, yes[i]) == 0;
         if (value || g_ascii_strcasecmp(text, no[i]) == 0) {

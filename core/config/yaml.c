@@ -21,9 +21,9 @@ struct config_tree {
 /* A sequence or mapping that is being read. */
 struct level {
     struct config_node *node;
-    GPtrArray *items;              /* of a mapping: keys and values by turns */
-    GHashTable *keys;              /* text -> key node, mappings only */
-    bool private;                  /* what stands in here is */
+    GPtrArray *items; /* of a mapping: keys and values by turns */
+    GHashTable *keys; /* text -> key node, mappings only */
+    bool private;     /* what stands in here is */
 };
 
 struct reader {
@@ -253,9 +253,8 @@ static void syntax_error(struct reader *r, const char *text, size_t length)
     yaml_mark_t mark = p->problem_mark;
     if (p->error == YAML_READER_ERROR) /* has only a byte offset */
         mark = mark_of(text, MIN(p->problem_offset, length));
-    g_autofree char *message = g_strdup_printf(
-        "%s%s%s", p->problem ? p->problem : "cannot be read", p->context ? " " : "",
-        p->context ? p->context : "");
+    g_autofree char *message = g_strdup_printf("%s%s%s", p->problem ? p->problem : "cannot be read",
+                                               p->context ? " " : "", p->context ? p->context : "");
     give_up(r, mark, message);
 }
 
@@ -287,15 +286,16 @@ static int check_text(const char *text, size_t length, const char *file,
 {
     const char *end;
     if (length > CONFIG_TEXT_MAX) {
-        config_problem_add(problems, CONFIG_ERROR, file, 0, 0,
-                           "the file is larger than %u MiB", CONFIG_TEXT_MAX >> 20);
+        config_problem_add(problems, CONFIG_ERROR, file, 0, 0, "the file is larger than %u MiB",
+                           CONFIG_TEXT_MAX >> 20);
         return -EINVAL;
     }
     if (g_utf8_validate_len(text, length, &end))
         return 0;
     yaml_mark_t mark = mark_of(text, (size_t)(end - text));
     config_problem_add(problems, CONFIG_ERROR, file, (unsigned)mark.line + 1,
-                       (unsigned)mark.column + 1, "%s", *end ? "not UTF-8 text" : "a NUL character");
+                       (unsigned)mark.column + 1, "%s",
+                       *end ? "not UTF-8 text" : "a NUL character");
     return -EINVAL;
 }
 

@@ -22,20 +22,20 @@ enum config_node_type { CONFIG_SCALAR, CONFIG_SEQUENCE, CONFIG_MAPPING };
 
 struct config_node {
     enum config_node_type type;
-    bool quoted;                 /* scalar: was written with quotes or as a block */
-    bool private;                /* lies under `options:`: messages never show its text */
-    const char *file;            /* name of the file, as given to config_tree_parse() */
-    unsigned line, column;       /* from 1; the column counts characters */
-    const char *text;            /* scalar: UTF-8 without NUL; "" otherwise */
-    unsigned count;              /* sequence: items; mapping: entries */
+    bool quoted;           /* scalar: was written with quotes or as a block */
+    bool private;          /* lies under `options:`: messages never show its text */
+    const char *file;      /* name of the file, as given to config_tree_parse() */
+    unsigned line, column; /* from 1; the column counts characters */
+    const char *text;      /* scalar: UTF-8 without NUL; "" otherwise */
+    unsigned count;        /* sequence: items; mapping: entries */
     union {
-        const struct config_node *const *items;  /* sequence */
-        const struct config_entry *entries;      /* mapping, in the order of the file */
+        const struct config_node *const *items; /* sequence */
+        const struct config_entry *entries;     /* mapping, in the order of the file */
     };
 };
 
 struct config_entry {
-    const struct config_node *key;   /* a scalar */
+    const struct config_node *key; /* a scalar */
     const struct config_node *value;
 };
 

@@ -14,7 +14,10 @@ struct fuzz_seed {
 };
 
 /* A seed from a string literal (which may contain NUL), without its terminating NUL. */
-#define FUZZ_SEED(literal) { (literal), sizeof(literal) - 1 }
+#define FUZZ_SEED(literal)                                                                         \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 
 /* At least one; ends with { NULL, 0 }. */
 extern const struct fuzz_seed fuzz_seeds[];
