@@ -98,6 +98,7 @@ class Daemon:
         config['targets'] = targets
         (self.folder / 'state').mkdir(exist_ok=True)
         text = yaml(config).lstrip().replace('$PORT', str(self.port))
+        text = text.replace('$FOLDER', str(self.folder))
         self.config_file.write_text(text, encoding='utf-8')
 
     def start(self):
@@ -161,13 +162,20 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def serve(targets=None, start=True, folder=None, **config):
-    """A daemon with these targets (a dict as in YAML; default: one with a RAM and a file LUN)."""
+def serve(targets=None, start=True, folder=None, files=None, **config):
+    """A daemon with these targets (a dict as in YAML; default: one with a RAM and a file LUN).
+
+    In the configuration $PORT is the port and $FOLDER a folder of the daemon's own, in which `files`
+    (name: text) are written first, readable by their owner alone. start=False: configured only.
+    """
     own = None if folder else tempfile.mkdtemp(prefix='holdfast-test.')
     where = pathlib.Path(folder or own)
     try:
         with free_port() as port:
             server = Daemon(port, where)
+            for name, text in (files or {}).items():
+                (where / name).write_text(text, encoding='utf-8')
+                (where / name).chmod(0o600)
             if targets is None:
                 targets = {IQN: {'portals': ['test'],
                                  'luns': {0: ram(), 1: file(where / 'disk.img')}}}

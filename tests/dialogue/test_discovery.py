@@ -161,7 +161,7 @@ def _(target):
 @case('a malformed initiator name is refused with 0200')
 def _(target):
     for name in ('initiator', 'iqn.', 'iqn.2026-13', 'iqn.2026-11.org.example:a b', 'eui.0123',
-                 'naa.xyz', 'iqn.2026-11.org.example:' + 'x' * 230, 'iqn.2026-11.org.example:_', ''):
+                 'naa.xyz', 'iqn.2026-11.org.example:' + 'x' * 230, ''):
         session = target.session(initiator=name)
         status = _status_of(session)
         assert status in (0x0200, 0x0207) if not name else status == 0x0200, \
