@@ -15,8 +15,8 @@
 #include "iscsi/params.h"
 #include "iscsi/wire.h"
 
-#define TEXT_REQUEST_MAX 16384           /* bytes of text in one exchange, all its PDUs */
-#define TEXT_REPLY_MAX   (4u << 20)      /* likewise; SendTargets stops there with a Reject */
+#define TEXT_REQUEST_MAX 16384      /* bytes of text from the initiator, over all its PDUs */
+#define TEXT_REPLY_MAX   (4u << 20) /* bytes of the answer, likewise; more is a Reject */
 
 enum text_action {
     TEXT_REPLY,  /* send reply_bhs and reply_data; transmit stamps StatSN, ExpCmdSN, MaxCmdSN */
@@ -55,14 +55,13 @@ struct text {
     struct iscsi_params in_force;
     struct params params;
     bool running;            /* an exchange is open */
-    bool answered;           /* its text is complete and the reply made */
+    bool out_open;           /* part of the reply is not sent yet */
     uint32_t itt, ttt;
     char *in;                /* NULL or in_size bytes */
     uint32_t in_bytes, in_size;
     char *out;
     uint32_t out_bytes, out_sent, out_size;
-    bool out_failed;
-    unsigned pdus;
+    bool out_failed;         /* reply beyond its limit, or no memory */
 };
 
 /*

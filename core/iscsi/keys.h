@@ -35,6 +35,9 @@ int keys_decode(char *text, uint32_t bytes, struct keys *ret_keys);
 /* The value of `name`, or NULL. */
 const char *keys_find(const struct keys *keys, const char *name);
 
+/* A key that comes more than once, or NULL. */
+const char *keys_find_double(const struct keys *keys);
+
 /* Decimal or 0x hex, at most 32 bits, nothing before or after it. 0 or -EINVAL. */
 int keys_number(const char *value, uint32_t *ret_number);
 /* "Yes" or "No" and nothing else. 0 or -EINVAL. */
@@ -44,6 +47,7 @@ int keys_bool(const char *value, bool *ret_bool);
  * end. An empty item has length 0.
  */
 bool keys_list_next(const char **cursor, const char **ret_item, uint32_t *ret_bytes);
+bool keys_item_is(const char *item, uint32_t bytes, const char *word);
 
 /* Text being written: a fixed buffer; what does not fit sets `overflow` and adds nothing. */
 struct keys_writer {

@@ -107,7 +107,10 @@ struct login {
     struct login_target found;
     struct params params; /* .result: the numbers */
 
-    /* Why not: valid after LOGIN_REPLY_THEN_CLOSE and LOGIN_CLOSE. For the log; no secret in it. */
+    /*
+     * Why not: valid after LOGIN_REPLY_THEN_CLOSE and LOGIN_CLOSE. For the log; no secret in it. An op
+     * that returns a status other than 0000 may fill `reason`; else it says what the status means.
+     */
     uint16_t status;
     char reason[LOGIN_REASON_MAX];
 
@@ -119,7 +122,8 @@ struct login {
     enum login_state state;
     enum login_auth_state auth_state;
     bool auth_method_seen; /* AuthMethod has been answered */
-    bool transit;          /* T of the request being answered */
+    bool ready;     /* nothing on our side forbids the next stage */
+    bool transit;   /* T of the last request */
     uint8_t stage, next_stage;
     unsigned pdus;
     void *attempt;
@@ -137,7 +141,7 @@ struct login {
  */
 void login_init(struct login *login, const struct login_ops *ops, void *user, const char *peer,
                 uint32_t window, uint32_t first_stat_sn);
-/* Ends an attempt that still runs, and wipes texts. The struct itself is the caller's. */
+/* Ends an authentication that still runs. The struct itself is the caller's. */
 void login_fini(struct login *login);
 
 /*
@@ -155,3 +159,6 @@ enum login_action login_resume_auth(struct login *login);
 /* The answer after a pending session_decide. */
 enum login_action login_resume_session(struct login *login, uint16_t status,
                                        const struct login_session *session);
+
+/* A login status in words, for the log; never NULL. */
+const char *login_status_text(uint16_t status);

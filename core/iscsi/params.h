@@ -31,9 +31,9 @@ struct iscsi_limits {
     uint16_t time2retain; /* seconds; upper bound */
     bool initial_r2t;     /* true: insist on InitialR2T=Yes */
     bool immediate_data;  /* false: insist on ImmediateData=No */
-    uint8_t header_digests; /* masks of ISCSI_DIGEST_BIT: those allowed */
+    uint8_t header_digests; /* masks of ISCSI_DIGEST_BIT: those allowed (0: None) */
     uint8_t data_digests;
-    uint8_t task_reporting; /* mask of 1 << ISCSI_REPORTING_…; RFC3720 is always allowed */
+    uint8_t task_reporting; /* mask of 1 << ISCSI_REPORTING_… */
     uint8_t protocol_level; /* highest iSCSIProtocolLevel */
 };
 
@@ -71,38 +71,55 @@ struct iscsi_params {
 /* The values before any negotiation (the defaults of section 13). */
 extern const struct iscsi_params iscsi_params_default;
 
-/* One login's (or one text exchange's) negotiation. */
+/* What a key is to the login. */
+enum params_kind {
+    PARAMS_UNKNOWN,     /* not of RFC 7143: NotUnderstood */
+    PARAMS_OPERATIONAL, /* of params_receive(); forbidden in the security stage */
+    PARAMS_IDENTITY,    /* names, SessionType, aliases: the login's own; any stage */
+    PARAMS_SECURITY,    /* AuthMethod and the keys of all methods: security stage only */
+};
+
+/* One login's (or one text exchange's) negotiation. A row of the table is a bit in the sets. */
 struct params {
     struct iscsi_limits limits;
     struct iscsi_params result;
     bool discovery, leading, full_feature;
-    uint64_t seen;    /* bit a row: the initiator has sent it */
-    uint64_t offered; /* bit a row: we proposed it and wait for the answer */
-    uint64_t settled; /* bit a row: negotiated, whatever the outcome */
-    bool declared;    /* our own declarations are out */
+    bool declared;    /* our own declaration is out */
+    uint64_t seen;    /* the initiator has sent it */
+    uint64_t offered; /* we proposed it and wait for the answer */
 };
 
-/* A login: `leading` is false when the connection joins an existing session. */
-void params_init(struct params *p, const struct iscsi_limits *limits, bool discovery, bool leading);
+/* Starts a login; what is seen counts from here. */
+void params_init(struct params *p);
+/* Once the target is known. `leading` is false when the connection joins an existing session. */
+void params_configure(struct params *p, const struct iscsi_limits *limits, bool discovery,
+                      bool leading);
 /*
- * A Text exchange in full feature phase: starts from what is in force. Only per-connection keys
- * that may change then have an effect; take `result` when the exchange has ended, never earlier.
+ * Starts a Text exchange of full feature phase from what is in force. Only what may change then
+ * has an effect; take `result` when the exchange has ended, never earlier.
  */
 void params_init_text(struct params *p, const struct iscsi_params *in_force);
 
+enum params_kind params_kind(const char *key);
 /*
- * One whole text of the initiator in the operational stage: answers go to `out`. Keys that the
- * login itself handles (names, SessionType, AuthMethod) must have been taken out with
- * params_is_login_key(). 0, or -EPROTO: the login must be refused as an initiator error (0200);
- * ret_key then names the key, for the log.
+ * Notes that a key of the login's own has come: 0, or -EPROTO when it came before (RFC 7143 6.3:
+ * nothing is negotiated or declared twice in a login). params_receive() does it for its keys.
+ */
+int params_note(struct params *p, const char *key);
+
+/*
+ * The operational and unknown keys of one whole text; answers go to `out`, others are passed over.
+ * 0, or -EPROTO with the key in *ret_key: in a login refuse it as an initiator error (0200), in
+ * full feature phase reject the Text Request.
  */
 int params_receive(struct params *p, const struct keys *keys, struct keys_writer *out,
                    const char **ret_key);
-/* Adds what this side declares or must propose itself; true when an answer is now awaited. */
+/* NotUnderstood for a key of PARAMS_UNKNOWN outside the operational stage. */
+void params_answer_unknown(const struct keys_pair *pair, struct keys_writer *out);
+/*
+ * In the operational stage, after params_receive(): adds our declaration, and our own proposals
+ * where a default does not fit our limits. True when an answer of the initiator is awaited.
+ */
 bool params_propose(struct params *p, struct keys_writer *out);
-/* True when the login may end: nothing is awaited and the result holds together. */
-bool params_complete(const struct params *p);
-/* Integrity of the result once all is settled: 0, or -EPROTO (0200). */
-int params_check(const struct params *p);
-/* True for an operational key of section 13: forbidden in the security stage. */
-bool params_is_operational(const char *key);
+/* At the end of the login: 0, or -EPROTO when the result is not one that we can work with (0200). */
+int params_check(struct params *p, const char **ret_key);

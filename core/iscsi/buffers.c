@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Data buffers of tasks. A task gets all it needs or waits in one queue per reactor; only the first
+ * of the queue holds a part of its need, so that waiting tasks cannot block each other for ever.
+ */
+#include "iscsi/engine.h"
+
+static uint32_t piece(uint32_t left)
+{
+    return left < BUFPOOL_MAX_BYTES ? left : BUFPOOL_MAX_BYTES;
+}
+
+static void add(struct task *t, struct buf *b)
+{
+    t->buf[t->buf_count] = b;
+    t->record->buffer[t->buf_count] = buf_arena_ref(b);
+    t->record->buffer_bytes[t->buf_count] = b->bytes;
+    t->buf_count++;
+    t->record->buffers = (uint8_t)t->buf_count;
+    t->capacity += b->bytes;
+}
+
+/* Takes what there is; true when the task has its `need`. */
+static bool gather(struct task *t, uint32_t need)
+{
+    struct bufpool *pool = t->session->engine->reactor->pool;
+    while (t->capacity < need) {
+        struct buf *b = bufpool_take(pool, piece(need - t->capacity));
+        if (!b)
+            return false;
+        add(t, b);
+    }
+    return true;
+}
+
+static void buffer_ready(struct bufpool_waiter *waiter, struct buf *buf);
+
+static void wait_for_first(struct engine *e)
+{
+    if (list_empty(&e->gathering))
+        return;
+    struct task *t = list_entry(e->gathering.next, struct task, link);
+    bufpool_waiter_init(&e->waiter, buffer_ready);
+    bufpool_wait(e->reactor->pool, &e->waiter, piece(t->need - t->capacity));
+}
+
+static void gathered(struct task *t)
+{
+    list_remove(&t->link);
+    t->gather = false;
+    command_advance(t);
+}
+
+static void buffer_ready(struct bufpool_waiter *waiter, struct buf *buf)
+{
+    struct engine *e = container_of(waiter, struct engine, waiter);
+    struct task *t = list_entry(e->gathering.next, struct task, link);
+    add(t, buf);
+    if (gather(t, t->need))
+        gathered(t);
+    while (!list_empty(&e->gathering)) {
+        t = list_entry(e->gathering.next, struct task, link);
+        if (!gather(t, t->need))
+            break;
+        gathered(t);
+    }
+    wait_for_first(e);
+}
+
+bool buffers_take(struct task *t, uint32_t bytes)
+{
+    struct engine *e = t->session->engine;
+    if (t->capacity >= bytes)
+        return true;
+    if (list_empty(&e->gathering) && gather(t, bytes))
+        return true;
+    e->buffer_waits++;
+    t->gather = true;
+    t->need = bytes;
+    list_append(&e->gathering, &t->link);
+    if (e->gathering.next == &t->link)
+        wait_for_first(e);
+    return false;
+}
+
+void buffers_cancel(struct task *t)
+{
+    if (!t->gather)
+        return;
+    struct engine *e = t->session->engine;
+    bool first = e->gathering.next == &t->link;
+    list_remove(&t->link);
+    t->gather = false;
+    if (first) {
+        bufpool_wait_cancel(e->reactor->pool, &e->waiter);
+        wait_for_first(e);
+    }
+}
+
+void buffers_release(struct task *t)
+{
+    for (unsigned i = 0; i < t->buf_count; i++)
+        buf_unref(t->buf[i]);
+    t->buf_count = 0;
+    t->capacity = 0;
+    t->record->buffers = 0;
+}
+
+unsigned buffers_iov(struct task *t, uint32_t bytes)
+{
+    unsigned n = 0;
+    while (bytes) {
+        uint32_t take = bytes < t->buf[n]->bytes ? bytes : t->buf[n]->bytes;
+        t->iov[n] = (struct iovec){ t->buf[n]->data, take };
+        bytes -= take;
+        n++;
+    }
+    return n;
+}
+
+arena_ref buffers_at(const struct task *t, uint32_t offset, uint32_t *ret_contiguous)
+{
+    unsigned i = 0;
+    while (offset >= t->record->buffer_bytes[i])
+        offset -= t->record->buffer_bytes[i++];
+    *ret_contiguous = t->record->buffer_bytes[i] - offset;
+    return t->record->buffer[i] + offset;
+}
+
+unsigned buffers_parts(const struct task *t, uint32_t offset, uint32_t bytes,
+                       struct stream_part *part)
+{
+    unsigned n = 0;
+    while (bytes) {
+        uint32_t contiguous;
+        arena_ref at = buffers_at(t, offset, &contiguous);
+        uint32_t take = bytes < contiguous ? bytes : contiguous;
+        part[n++] = (struct stream_part){ .where = at, .bytes = take };
+        offset += take;
+        bytes -= take;
+    }
+    return n;
+}

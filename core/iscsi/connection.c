@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A connection in full feature phase: attach, keepalive, output, orderly and other ends. Receiving
+ * is in receive.c, numbering in transmit.c.
+ */
+#include "iscsi/session.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define LINGER_NS   (2 * NS_PER_S)  /* for the peer's FIN after ours */
+#define DATA_OUT_NS (30 * NS_PER_S) /* for Data-Out that an R2T asked for */
+#define DRAIN_NS    (5 * NS_PER_S)  /* for the peer to take what is queued */
+
+static void timer_fired(struct timer *timer);
+
+/* ---- end ---- */
+
+static void log_end(struct connection *c, const char *reason)
+{
+    struct session *s = c->session;
+    log_info(
+        "iscsi", "connection ended reason=\"%s\" initiator=%s target=%s address=%s cid=%u tsih=%u",
+        reason, s->initiator, s->discovery ? "(discovery)" : s->target, c->peer, c->cid, s->tsih);
+}
+
+static void close_late(struct reactor_task *task)
+{
+    struct connection *c = container_of(task, struct connection, late);
+    stream_close(&c->stream);
+}
+
+/* The tasks that belong to this connection alone end with it (RFC 7143 4.2.3, allegiance). */
+static void end_tasks(struct connection *c)
+{
+    struct session *s = c->session;
+    for (uint16_t i = 0; i < s->task_count && s->free_count < s->task_count; i++)
+        if (s->tasks[i].state != TASK_FREE && s->tasks[i].conn == c)
+            task_abort(&s->tasks[i], NULL);
+}
+
+void connection_close(struct connection *c, const char *reason)
+{
+    if (c->state >= CONNECTION_CLOSING)
+        return;
+    if (c->state == CONNECTION_FULL) {
+        log_end(c, reason);
+        c->end_reason = reason;
+    }
+    c->state = CONNECTION_CLOSING;
+    reactor_timer_stop(c->engine->reactor, &c->timer);
+    reactor_defer(c->engine->reactor, &c->late);
+    end_tasks(c);
+    /* Error recovery level 0: losing a connection is losing the session (RFC 7143 7.5). */
+    if (!c->leaves_session && !c->session->closing)
+        session_close(c->session, reason);
+}
+
+static void stream_closed(struct stream *stream);
+
+void connection_drain(struct connection *c, const char *reason)
+{
+    if (c->state != CONNECTION_FULL)
+        return;
+    log_end(c, reason);
+    c->end_reason = reason;
+    c->state = CONNECTION_DRAIN;
+    c->leaves_session = true;
+    end_tasks(c);
+    reactor_timer_start(c->engine->reactor, &c->timer, DRAIN_NS);
+    connection_output(c);
+}
+
+static void drained(struct connection *c)
+{
+    c->state = CONNECTION_LINGER;
+    stream_shutdown_send(&c->stream);
+    reactor_timer_start(c->engine->reactor, &c->timer, LINGER_NS);
+    stream_receive(&c->stream);
+}
+
+static void gone_run(struct reactor_message *m)
+{
+    struct connection *c = container_of(m, struct connection, message);
+    c->gone(c);
+}
+
+static void stream_closed(struct stream *stream)
+{
+    struct connection *c = container_of(stream, struct connection, stream);
+    struct session *s = c->session;
+    c->state = CONNECTION_CLOSED;
+    c->receive = RECEIVE_HEADER;
+    reactor_timer_stop(c->engine->reactor, &c->timer);
+    reactor_task_cancel(&c->more);
+    reactor_task_cancel(&c->late);
+    text_end(c);
+    /* The socket has let go of the buffers of what was being received or answered. */
+    for (uint16_t i = 0; i < s->task_count && s->free_count < s->task_count; i++) {
+        struct task *t = &s->tasks[i];
+        if (t->state == TASK_FREE || t->conn != c)
+            continue;
+        t->conn = NULL;
+        if (t->state == TASK_ANSWER)
+            task_release(t);
+        else if (c->segment_task == t)
+            task_drop(t);
+    }
+    c->segment_task = NULL;
+    list_remove(&c->link);
+    s->connection_count--;
+    if (!s->connection_count && !s->closing)
+        session_close(s, c->end_reason);
+    session_check_gone(s);
+    stream_detach(stream);
+    c->message.run = gone_run;
+    reactor_post(c->home, &c->message);
+}
+
+static void stream_ended(struct stream *stream, int error)
+{
+    struct connection *c = container_of(stream, struct connection, stream);
+    if (c->state == CONNECTION_DRAIN || c->state == CONNECTION_LINGER)
+        connection_close(c, c->end_reason);
+    else
+        connection_close(c, error ? g_strerror(-error) : "closed by the initiator");
+}
+
+/* ---- output ---- */
+
+void connection_output_task(struct task *t)
+{
+    struct connection *c = t->conn;
+    list_append(&c->output, &t->link);
+    if (c->output.next == &t->link)
+        connection_output(c);
+}
+
+/* One task's PDUs as far as there is room; true: all of them are queued. */
+static bool emit(struct task *t)
+{
+    if (t->state == TASK_COLLECT)
+        return transfer_r2t(t);
+    if (t->kind == TASK_SCSI)
+        return answer_emit(t);
+    return answer_simple_emit(t);
+}
+
+void connection_output(struct connection *c)
+{
+    while (!list_empty(&c->output)) {
+        struct task *t = list_entry(c->output.next, struct task, link);
+        if (!emit(t))
+            return;
+        list_remove(&t->link);
+    }
+    if (c->state == CONNECTION_DRAIN && stream_drained(&c->stream))
+        drained(c);
+}
+
+static void stream_written(struct stream *stream, uint32_t owner)
+{
+    struct connection *c = container_of(stream, struct connection, stream);
+    struct task *t = task_at(c->session, owner);
+    t->written = true;
+    task_release(t);
+}
+
+static void stream_writable(struct stream *stream)
+{
+    struct connection *c = container_of(stream, struct connection, stream);
+    if (c->state <= CONNECTION_DRAIN)
+        connection_output(c);
+}
+
+static void stream_received(struct stream *stream)
+{
+    struct connection *c = container_of(stream, struct connection, stream);
+    c->received_ns = c->engine->reactor->now_ns;
+    c->nop_tag = 0; /* any bytes are a sign of life */
+    if (c->state == CONNECTION_LINGER || c->state == CONNECTION_DRAIN) {
+        const uint8_t *bytes;
+        stream_consume(stream, stream_peek(stream, &bytes));
+        stream_commit(stream);
+        stream_receive(stream);
+        return;
+    }
+    receive_run(c);
+}
+
+const struct stream_ops connection_stream_ops = {
+    .received = stream_received,
+    .written = stream_written,
+    .writable = stream_writable,
+    .ended = stream_ended,
+    .closed = stream_closed,
+};
+
+/* ---- keepalive ---- */
+
+/* Between looks at a connection: the keepalive's interval, or without one that of overdue data. */
+static uint64_t interval(const struct connection *c)
+{
+    return c->nop_interval_ns ? c->nop_interval_ns : DATA_OUT_NS;
+}
+
+static void timer_next(struct connection *c)
+{
+    uint64_t now = c->engine->reactor->now_ns;
+    uint64_t at = c->received_ns + interval(c) + (c->nop_tag ? c->nop_timeout_ns : 0);
+    if (at <= now)
+        at = now + interval(c);
+    reactor_timer_start(c->engine->reactor, &c->timer, at - now);
+}
+
+/* Data-Out that an R2T asked for and that does not come holds buffers: not for ever. */
+static bool data_out_overdue(struct connection *c)
+{
+    struct session *s = c->session;
+    uint64_t now = c->engine->reactor->now_ns;
+    if (s->free_count == s->task_count)
+        return false;
+    for (uint16_t i = 0; i < s->task_count; i++) {
+        const struct task *t = &s->tasks[i];
+        if (t->state == TASK_COLLECT && t->conn == c && t->waiting_since_ns &&
+            now - t->waiting_since_ns > DATA_OUT_NS)
+            return true;
+    }
+    return false;
+}
+
+static void timer_fired(struct timer *timer)
+{
+    struct connection *c = container_of(timer, struct connection, timer);
+    uint64_t now = c->engine->reactor->now_ns;
+    if (c->state != CONNECTION_FULL) {
+        connection_close(c, c->end_reason);
+        return;
+    }
+    if (data_out_overdue(c)) {
+        connection_close(c, "data of a write did not come in time");
+        return;
+    }
+    uint64_t silent = now - c->received_ns;
+    if (c->nop_tag && silent >= c->nop_interval_ns + c->nop_timeout_ns) {
+        c->engine->nop_timeouts++;
+        connection_close(c, "no answer to a ping in time");
+        return;
+    }
+    if (c->nop_interval_ns && !c->nop_tag && silent >= c->nop_interval_ns)
+        nop_ping(c);
+    timer_next(c);
+}
+
+/* ---- begin ---- */
+
+void connection_apply_params(struct connection *c)
+{
+    c->header_digest = c->params.header_digest == ISCSI_DIGEST_CRC32C;
+    c->data_digest = c->params.data_digest == ISCSI_DIGEST_CRC32C;
+    c->record->params = c->params;
+}
+
+void connection_attach(struct connection *c, struct session *s)
+{
+    c->session = s;
+    c->engine = s->engine;
+    c->stream.ops = &connection_stream_ops;
+    list_init(&c->output);
+    reactor_task_init(&c->more, receive_more_run);
+    reactor_task_init(&c->late, close_late);
+    timer_init(&c->timer, timer_fired);
+    list_append(&s->connections, &c->link);
+    s->connection_count++;
+    c->record->session = s->index;
+    c->record->cid = c->cid;
+    connection_apply_params(c);
+    c->state = CONNECTION_FULL;
+    c->receive = RECEIVE_HEADER;
+    stream_attach(&c->stream, s->engine->reactor);
+    stream_commit(&c->stream);
+    c->received_ns = s->engine->reactor->now_ns;
+    if (s->closing) {
+        connection_close(c, "the session is ending");
+        return;
+    }
+    timer_next(c);
+    receive_run(c);
+}

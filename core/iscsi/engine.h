@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the iSCSI layer keeps per reactor, and the private faces of sessions, connections and tasks.
+ * A session lives on one reactor with all its connections, so nothing in these structs is shared;
+ * what a successor needs is in the records of state.h, and these structs are its working copy.
+ *
+ * Who owns what:
+ *   session     made by the registry (login reactor), freed by it after session_gone()
+ *   connection  made by the acceptor (login reactor), freed by it after connection_gone()
+ *   task        from the session's array; taken by receive, given back when its last PDU has been
+ *               written (or its session ends) and its command is not executing
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "iscsi/state.h"
+#include "net/stream.h"
+#include "reactor/bufpool.h"
+#include "reactor/reactor.h"
+#include "scsi/command.h"
+#include "scsi/nexus.h"
+
+struct acceptor;
+struct connection;
+struct session;
+struct task;
+
+/* reactor->user of every reactor that runs sessions. */
+struct engine {
+    struct reactor *reactor;
+    struct list sessions;
+    struct list gathering;           /* tasks waiting for buffers, in order */
+    struct bufpool_waiter waiter;    /* of the first of them */
+    struct reactor_task kick;        /* scsi_kick() at the end of a turn that executed commands */
+    /* Counters, one writer; read anywhere. */
+    uint64_t commands, read_bytes, written_bytes;
+    uint64_t rejects, digest_errors, aborted_tasks, buffer_waits, nop_timeouts;
+};
+
+/* ---- task ---- */
+
+enum task_kind { TASK_SCSI, TASK_MANAGEMENT, TASK_NOP, TASK_TEXT, TASK_LOGOUT, TASK_REJECT, TASK_ASYNC };
+
+enum task_state {
+    TASK_FREE,
+    TASK_HELD,      /* CmdSN not yet due */
+    TASK_BLOCKED,   /* waits for an ORDERED task, or is one */
+    TASK_COLLECT,   /* started; waits for buffers or Data-Out */
+    TASK_EXECUTE,   /* the unit has it */
+    TASK_ANSWER,    /* in the connection's output, or in its transmit queue */
+    TASK_ORPHAN,    /* aborted or connection lost while executing: done() frees it */
+};
+
+struct task {
+    struct scsi_command cmd;         /* TASK_SCSI */
+    struct list link;                /* output, blocked or gathering list */
+    struct session *session;
+    struct connection *conn;         /* allegiance; NULL for an orphan */
+    struct task_record *record;
+    uint16_t index;                  /* in the session's array */
+    uint16_t hash_next;              /* index + 1; 0: end */
+    uint8_t kind, state;
+    bool immediate;
+    bool hashed;
+    bool counted;                    /* takes a slot of the command window */
+    bool running;                    /* counted in session->running (ordering) */
+    bool started;                    /* scsi_start() was called */
+    bool ended;                      /* scsi_start() ended it, or `failed` is set: no execution */
+    bool gather;                     /* in the engine's gathering list */
+    bool unsolicited;                /* unsolicited Data-Out is open (F not seen) */
+    bool status_sent;
+    bool final_queued;               /* its last PDU is in the transmit queue */
+    bool written;                    /* ... and has been written */
+    struct task *aborter;            /* a task of management that waits for the end of this one */
+    uint32_t waits_for;              /* TASK_MANAGEMENT: things it waits for, itself while it begins */
+    uint8_t response;                /* TASK_MANAGEMENT */
+    uint32_t itt, cmd_sn;
+
+    /* Data-Out */
+    uint32_t received;               /* contiguous from 0 */
+    uint32_t capacity;               /* bytes in buffers */
+    uint32_t need;                   /* bytes it waits for, while gathering */
+    uint32_t data_sn;                /* expected in the current sequence */
+    uint32_t sequence_end;           /* offset at which the current R2T ends */
+    uint32_t r2t_sent, r2t_done;
+    uint32_t r2t_offset;             /* next byte to ask for */
+    uint64_t waiting_since_ns;       /* for Data-Out; for its deadline */
+
+    /* Data-In and the answer */
+    arena_ref mapped;                /* as cmd.mapped, or 0: from buffers */
+    uint32_t sent;                   /* bytes in PDUs so far */
+    uint32_t data_in_sn;
+
+    /* answers that are one PDU: its header and data */
+    uint8_t bhs[ISCSI_BHS_BYTES];
+    arena_ref answer_data;
+    uint32_t answer_bytes;
+
+    unsigned buf_count;
+    struct buf *buf[STATE_TASK_BUFFERS];
+    struct iovec iov[STATE_TASK_BUFFERS];
+};
+
+/* ---- connection ---- */
+
+enum connection_state {
+    CONNECTION_LOGIN,   /* the acceptor's */
+    CONNECTION_FULL,    /* full feature phase */
+    CONNECTION_DRAIN,   /* logged out or dropped: send what is queued, then FIN */
+    CONNECTION_LINGER,  /* FIN sent; waits a moment for the peer's */
+    CONNECTION_CLOSING, /* stream_close() called */
+    CONNECTION_CLOSED,
+};
+
+enum receive_state { RECEIVE_HEADER, RECEIVE_DATA, RECEIVE_TRAILER, RECEIVE_DISCARD };
+
+struct connection {
+    struct stream stream;
+    struct list link;                /* the session's connections, or the acceptor's */
+    struct connection_record *record;
+    uint32_t index;                  /* of the record */
+    uint32_t slot;                   /* the keeper's */
+    int fd;                          /* owned */
+    struct engine *engine;
+    struct session *session;
+    struct acceptor *acceptor;
+    struct login_run *login;         /* while in CONNECTION_LOGIN */
+    uint16_t cid;
+    uint8_t number;                  /* in the session */
+    uint8_t state;
+    bool header_digest, data_digest;
+    bool receiving;                  /* inside receive_run(): it commits */
+    bool stalled;                    /* receive_run() waits for buffers or a task */
+    bool leaves_session;             /* its end is orderly: the session's other connections stay */
+    struct iscsi_params params;
+
+    /* receive.c */
+    uint8_t receive;                 /* enum receive_state */
+    bool segment_bad;                /* its data must not be used */
+    uint8_t bhs[ISCSI_BHS_BYTES];    /* of the long PDU being received */
+    uint32_t segment_bytes;          /* its data segment */
+    uint32_t segment_placed;         /* of them, into buffers */
+    uint32_t segment_offset;         /* task offset of the first */
+    uint32_t discard_left;
+    struct task *segment_task;       /* NULL: nobody wants it */
+    struct reactor_task more;
+
+    struct list output;              /* tasks with PDUs to send, in order */
+    struct timer timer;              /* keepalive, or the end of lingering */
+    uint64_t received_ns;            /* when bytes last came */
+    uint64_t nop_interval_ns, nop_timeout_ns;
+    uint32_t nop_tag;                /* TTT of the open ping; 0: none */
+    struct text_run *text;           /* a text exchange under way */
+    char peer[64], portal[64];       /* for the log */
+    const char *end_reason;          /* why it is being closed */
+    struct reactor_task late;        /* closing it, off the stack of what found the reason */
+    struct reactor *home;            /* the acceptor's */
+    void (*gone)(struct connection *c); /* on `home`: the stream is closed */
+    struct reactor_message message;  /* attach, then gone */
+};
+
+/* ---- session ---- */
+
+struct session {
+    struct list link;                /* engine->sessions */
+    struct engine *engine;           /* where it lives */
+    struct registry_entry *entry;    /* the registry's own */
+    struct session_record *record;
+    uint32_t index;
+    struct scsi_nexus *nexus;        /* NULL: discovery */
+    struct iscsi_params params;
+    char initiator[ISCSI_NAME_MAX + 1], target[ISCSI_NAME_MAX + 1];
+    uint8_t isid[ISCSI_ISID_BYTES];
+    uint16_t tsih, portal_group_tag;
+    bool discovery;
+    bool closing;                    /* no new command; ends when nothing is left */
+    bool stopping;                   /* the daemon stops */
+    const char *end_reason;
+
+    uint32_t window;                 /* commands at a time */
+    uint32_t exp_cmd_sn, max_cmd_sn;
+    uint32_t outstanding;            /* delivered, not yet answered */
+    uint32_t running;                /* of TASK_SCSI: for ORDERED */
+    uint32_t ordered_running;
+    struct list blocked;
+    uint32_t held_count;
+    uint16_t *held;                  /* by CmdSN % held_size: task index + 1 */
+    uint32_t held_size;
+
+    struct task *tasks;
+    uint16_t task_count, free_count;
+    uint16_t *free_tasks;            /* a stack: few are touched */
+    uint16_t *hash;                  /* by ITT: task index + 1 */
+    uint32_t hash_mask;
+
+    struct list connections;
+    unsigned connection_count;
+    unsigned ping_round;
+    /* Between the registry and the session's reactor. */
+    struct reactor *home;            /* the registry's */
+    void (*gone)(struct session *s); /* on `home`: nothing of it is left on its reactor */
+    struct reactor_task over;
+    struct reactor_message message;  /* gone */
+    struct reactor_message command;  /* close */
+};
+
+/* ---- tasks.c: the session's task table ---- */
+
+/* A free task of that kind for the connection, or NULL. */
+struct task *task_take(struct session *s, struct connection *c, enum task_kind kind, uint32_t itt);
+/* Gives it back: buffers, tag, window. Not while the unit or the socket has it. */
+void task_release(struct task *t);
+struct task *task_find(struct session *s, uint32_t itt);
+static inline struct task *task_at(struct session *s, uint32_t index_plus_1)
+{
+    return &s->tasks[index_plus_1 - 1];
+}
+/* Its answer is decided: the window slot is free again. */
+void task_uncount(struct task *t);
+/* The unit is done with it, or will never have it: later tasks may go on. */
+void task_stop_running(struct task *t);
+/*
+ * Ends a task that has no answer yet without one. It is given back now, or when the unit and the
+ * socket are done with its buffers; `aborter` (a task of management, or NULL) waits for that.
+ */
+void task_abort(struct task *t, struct task *aborter);
+/* Gives back a task that the unit does not have (any more), as soon as the socket allows. */
+void task_drop(struct task *t);
+
+/* ---- buffers.c ---- */
+
+/*
+ * Memory of at least `bytes` for the task, all or nothing. True: it has it (buf, iov, capacity).
+ * False: queued; command_advance() is called when it is there.
+ */
+bool buffers_take(struct task *t, uint32_t bytes);
+void buffers_release(struct task *t);
+/* The first `bytes` of them as an iovec array of exactly that length in t->iov; returns how many. */
+unsigned buffers_iov(struct task *t, uint32_t bytes);
+/* Leaves the queue. */
+void buffers_cancel(struct task *t);
+/* The parts of [offset, offset + bytes) as they lie in the arena; returns how many. */
+unsigned buffers_parts(const struct task *t, uint32_t offset, uint32_t bytes, struct stream_part *part);
+/* Where offset lies, and how many bytes follow it without a break. */
+arena_ref buffers_at(const struct task *t, uint32_t offset, uint32_t *ret_contiguous);
+
+/* ---- session.c ---- */
+
+/* MaxCmdSN as of now: a pure function of the window and what is outstanding; never goes back. */
+uint32_t session_max_cmd_sn(struct session *s);
+/* Ends the session: tasks, connections; then the registry is told. */
+void session_close(struct session *s, const char *reason);
+/* Something ended; looks whether the session is over. */
+void session_check_gone(struct session *s);
+/* A task was given back: whoever waited for one goes on. */
+void session_task_freed(struct session *s);
+
+/* ---- connection.c ---- */
+
+extern const struct stream_ops connection_stream_ops;
+/* Ends it at once. */
+void connection_close(struct connection *c, const char *reason);
+/* Ends it after what is queued has been sent. */
+void connection_drain(struct connection *c, const char *reason);
+/* Sends what it can of the output list. */
+void connection_output(struct connection *c);
+void connection_output_task(struct task *t);
+
+/* ---- receive.c ---- */
+
+void receive_run(struct connection *c);
+void receive_more_run(struct reactor_task *task);
+/* A task or a buffer it waited for is there. */
+void receive_resume(struct connection *c);
+
+/* A PDU whose header is complete; `data` is NULL while its data segment is still to come. */
+struct pdu {
+    const uint8_t *bhs;
+    const uint8_t *ahs;
+    uint32_t ahs_bytes;
+    const uint8_t *data;
+    uint32_t data_bytes;
+    bool data_bad;                   /* data digest error: do not use it */
+};
+
+/* What is to happen to the data segment (or the PDU) after its header has been looked at. */
+enum pdu_verdict {
+    PDU_DONE,    /* handled with all its data (only with data != NULL or data_bytes 0) */
+    PDU_PLACE,   /* into c->segment_task at segment_offset, segment_placed bytes; rest discarded */
+    PDU_DISCARD, /* read and forget */
+    PDU_STALL,   /* not handled at all: come back with the same header after receive_resume() */
+    PDU_CLOSE,   /* the connection is being closed */
+};
+
+/* ---- command.c, transfer.c ---- */
+
+enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu);
+enum pdu_verdict data_out_receive(struct connection *c, const struct pdu *pdu);
+/* The segment of c->segment_task is in place (or, bad, is not). */
+void command_segment_done(struct connection *c, struct task *t, uint8_t flags, bool bad);
+/* Looks at a task after anything that may let it go on. */
+void command_advance(struct task *t);
+void command_deliver(struct task *t);
+/* Runs held tasks that are due, and blocked ones. */
+void command_run_held(struct session *s);
+void command_run_blocked(struct session *s);
+/* Ends a task with CHECK CONDITION before the unit has it. */
+void command_fail(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq);
+/* Sends as many R2Ts as are due; false: no room in the transmit queue. */
+bool transfer_r2t(struct task *t);
+/* Data-In and status of an ended command; false: no room, again when writable. */
+bool answer_emit(struct task *t);
+
+/* ---- the other PDUs ---- */
+
+enum cmd_sn_verdict { CMD_SN_DUE, CMD_SN_HOLD, CMD_SN_IGNORE };
+/* The CmdSN rules (RFC 7143 4.2.2.1) for a PDU that carries one; a due one is taken. */
+enum cmd_sn_verdict session_cmd_sn(struct session *s, const uint8_t *bhs);
+
+enum pdu_verdict nop_out_receive(struct connection *c, const struct pdu *pdu);
+void nop_ping(struct connection *c);
+enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu);
+void management_run(struct task *t);
+/* Nothing is left that the function waits for: answers. */
+void management_finish(struct task *t);
+enum pdu_verdict text_receive_pdu(struct connection *c, const struct pdu *pdu);
+void text_end(struct connection *c);
+enum pdu_verdict logout_receive(struct connection *c, const struct pdu *pdu);
+void logout_run(struct task *t);
+/* Answers with a Reject that carries the header; `reason` as in wire.h. */
+void reject_send(struct connection *c, const uint8_t *bhs, uint8_t reason);
+void async_send(struct connection *c, uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3);
+/* A task whose answer is one PDU: bhs, answer_data and answer_bytes are set. */
+void answer_simple(struct task *t);
+bool answer_simple_emit(struct task *t);

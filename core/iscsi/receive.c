@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From bytes to PDUs. A PDU whose data segment is short is handled whole, out of the window; of
+ * a longer one the header is handled first and its data goes straight to where it belongs.
+ *
+ * Every PDU ends in one commit, which makes its consumption, its effects in the records and the
+ * answers it caused count together.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "iscsi/engine.h"
+
+#define SHORT_SEGMENT (16u << 10) /* handled whole */
+#define PDUS_A_TURN   64u         /* of one connection, before others have their go */
+
+typedef enum pdu_verdict (*pdu_handler)(struct connection *c, const struct pdu *pdu);
+
+static enum pdu_verdict refuse(struct connection *c, const struct pdu *pdu)
+{
+    reject_send(c, pdu->bhs, ISCSI_REJECT_NOT_SUPPORTED);
+    return PDU_DISCARD;
+}
+
+/* A Login Request in full feature phase is a protocol error (RFC 7143 6.3). */
+static enum pdu_verdict no_login_now(struct connection *c, const struct pdu *pdu)
+{
+    connection_close(c, "login request in full feature phase");
+    return PDU_CLOSE;
+}
+
+/* SNACK needs error recovery level 1 (RFC 7143 7.2.1). */
+static enum pdu_verdict no_snack(struct connection *c, const struct pdu *pdu)
+{
+    reject_send(c, pdu->bhs, ISCSI_REJECT_PROTOCOL);
+    return PDU_DISCARD;
+}
+
+static const pdu_handler handlers[ISCSI_OPCODE_MASK + 1] = {
+    [ISCSI_OP_NOP_OUT] = nop_out_receive,
+    [ISCSI_OP_SCSI_COMMAND] = command_receive,
+    [ISCSI_OP_TASK_MANAGEMENT] = management_receive,
+    [ISCSI_OP_LOGIN] = no_login_now,
+    [ISCSI_OP_TEXT] = text_receive_pdu,
+    [ISCSI_OP_DATA_OUT] = data_out_receive,
+    [ISCSI_OP_LOGOUT] = logout_receive,
+    [ISCSI_OP_SNACK] = no_snack,
+};
+
+static uint32_t digest_at(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static bool digest_ok(const uint8_t *bytes, uint32_t count, const uint8_t *digest)
+{
+    return crc32c_finish(crc32c(CRC32C_START, bytes, count)) == digest_at(digest);
+}
+
+/* Bytes after a data segment: padding and digest. */
+static uint32_t trailer_bytes(const struct connection *c, uint32_t data_bytes)
+{
+    if (!data_bytes)
+        return 0;
+    return ISCSI_PAD(data_bytes) - data_bytes + (c->data_digest ? ISCSI_DIGEST_BYTES : 0);
+}
+
+static void number(struct connection *c)
+{
+    uint32_t *n = c->stream.next.number;
+    n[STATE_EXP_CMD_SN] = c->session->exp_cmd_sn;
+    n[STATE_MAX_CMD_SN] = session_max_cmd_sn(c->session);
+}
+
+static void commit(struct connection *c)
+{
+    number(c);
+    stream_commit(&c->stream);
+}
+
+/* ---- long data segments ---- */
+
+/* Starts the data segment of a header just consumed; true: go on parsing. */
+static bool segment_begin(struct connection *c, const struct pdu *pdu, enum pdu_verdict verdict)
+{
+    memcpy(c->bhs, pdu->bhs, ISCSI_BHS_BYTES);
+    c->segment_bytes = pdu->data_bytes;
+    c->segment_bad = false;
+    if (verdict == PDU_DISCARD) {
+        c->segment_task = NULL;
+        c->segment_placed = 0;
+    }
+    uint32_t *n = c->stream.next.number;
+    n[STATE_DIRECT_TASK] = c->segment_task ? c->segment_task->index + 1u : 0;
+    n[STATE_DIRECT_OFFSET] = c->segment_offset;
+    n[STATE_DIRECT_FLAGS] = pdu->bhs[ISCSI_BHS_FLAGS];
+    if (!c->segment_placed) {
+        c->receive = RECEIVE_DISCARD;
+        c->discard_left = pdu->data_bytes + trailer_bytes(c, pdu->data_bytes);
+        commit(c);
+        return true;
+    }
+    struct stream_part part[STREAM_PLAN_PARTS];
+    unsigned parts = buffers_parts(c->segment_task, c->segment_offset, c->segment_placed, part);
+    c->receive = RECEIVE_DATA;
+    uint32_t left = stream_direct(&c->stream, part, parts, c->segment_placed);
+    commit(c);
+    return !left;
+}
+
+static void segment_end(struct connection *c)
+{
+    struct task *t = c->segment_task;
+    bool bad = c->segment_bad;
+    c->receive = RECEIVE_HEADER;
+    c->segment_task = NULL;
+    c->stream.next.number[STATE_DIRECT_TASK] = 0;
+    if (bad) {
+        c->engine->digest_errors++;
+        log_warning("iscsi", "data digest error initiator=%s address=%s", c->session->initiator,
+                    c->peer);
+        reject_send(c, c->bhs, ISCSI_REJECT_DATA_DIGEST);
+    }
+    if (!t)
+        return;
+    if (t->state == TASK_ORPHAN)
+        task_drop(t);
+    else
+        command_segment_done(c, t, c->bhs[ISCSI_BHS_FLAGS], bad);
+}
+
+/* The digest over what lies in the task's buffers, and the padding. */
+static bool segment_digest_ok(struct connection *c, const uint8_t *trailer)
+{
+    struct stream_part part[STREAM_PLAN_PARTS];
+    unsigned parts = buffers_parts(c->segment_task, c->segment_offset, c->segment_placed, part);
+    uint32_t crc = CRC32C_START;
+    for (unsigned i = 0; i < parts; i++)
+        crc = crc32c(crc, arena_ptr(part[i].where), part[i].bytes);
+    uint32_t pad = ISCSI_PAD(c->segment_bytes) - c->segment_bytes;
+    return crc32c_finish(crc32c(crc, trailer, pad)) == digest_at(trailer + pad);
+}
+
+/* ---- one step each; false: more bytes are needed, or the connection ends ---- */
+
+static bool step_discard(struct connection *c, uint32_t have)
+{
+    uint32_t n = have < c->discard_left ? have : c->discard_left;
+    stream_consume(&c->stream, n);
+    c->discard_left -= n;
+    if (!c->discard_left)
+        segment_end(c);
+    commit(c);
+    return n > 0;
+}
+
+static bool step_trailer(struct connection *c, const uint8_t *p, uint32_t have)
+{
+    uint32_t need = trailer_bytes(c, c->segment_bytes);
+    if (c->segment_placed < c->segment_bytes) { /* more came than the command takes */
+        c->receive = RECEIVE_DISCARD;
+        c->discard_left = c->segment_bytes - c->segment_placed + need;
+        return true;
+    }
+    if (have < need)
+        return false;
+    if (c->data_digest && c->segment_task && !segment_digest_ok(c, p))
+        c->segment_bad = true;
+    stream_consume(&c->stream, need);
+    segment_end(c);
+    commit(c);
+    return true;
+}
+
+/* Copies a short segment to where the verdict says. */
+static void place_short(struct connection *c, const struct pdu *pdu)
+{
+    struct stream_part part[STREAM_PLAN_PARTS];
+    unsigned parts = buffers_parts(c->segment_task, c->segment_offset, c->segment_placed, part);
+    const uint8_t *from = pdu->data;
+    for (unsigned i = 0; i < parts; i++) {
+        memcpy(arena_ptr(part[i].where), from, part[i].bytes);
+        from += part[i].bytes;
+    }
+    struct task *t = c->segment_task;
+    c->segment_task = NULL;
+    command_segment_done(c, t, pdu->bhs[ISCSI_BHS_FLAGS], pdu->data_bad);
+}
+
+static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
+{
+    if (have < ISCSI_BHS_BYTES)
+        return false;
+    uint32_t ahs = p[ISCSI_BHS_AHS_WORDS] * 4u;
+    uint32_t digest = c->header_digest ? ISCSI_DIGEST_BYTES : 0;
+    uint32_t head = ISCSI_BHS_BYTES + ahs + digest;
+    if (have < head)
+        return false;
+    if (digest && !digest_ok(p, ISCSI_BHS_BYTES + ahs, p + ISCSI_BHS_BYTES + ahs)) {
+        /* The length of the segment cannot be trusted: no way to go on (RFC 7143 7.7). */
+        c->engine->digest_errors++;
+        connection_close(c, "header digest error");
+        return false;
+    }
+    struct pdu pdu = { .bhs = p,
+                       .ahs = p + ISCSI_BHS_BYTES,
+                       .ahs_bytes = ahs,
+                       .data_bytes = get_be24(p + ISCSI_BHS_DATA_LENGTH) };
+    if (pdu.data_bytes > c->params.target_max_recv) {
+        connection_close(c, "data segment longer than MaxRecvDataSegmentLength");
+        return false;
+    }
+    uint32_t tail = trailer_bytes(c, pdu.data_bytes);
+    if (pdu.data_bytes <= SHORT_SEGMENT) {
+        if (have < head + pdu.data_bytes + tail)
+            return false;
+        pdu.data = p + head;
+        if (c->data_digest && pdu.data_bytes)
+            pdu.data_bad = !digest_ok(pdu.data, ISCSI_PAD(pdu.data_bytes),
+                                      pdu.data + ISCSI_PAD(pdu.data_bytes));
+    }
+
+    pdu_handler handler = handlers[p[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_MASK];
+    uint64_t at = c->stream.next.rx_parsed;
+    stream_consume(&c->stream, head);
+    c->segment_task = NULL;
+    c->segment_placed = 0;
+    enum pdu_verdict verdict = (handler ? handler : refuse)(c, &pdu);
+    if (verdict == PDU_STALL) {
+        c->stream.next.rx_parsed = at;
+        c->stalled = true;
+        return false;
+    }
+    if (verdict == PDU_CLOSE || c->state >= CONNECTION_CLOSING)
+        return false;
+    if (!pdu.data && pdu.data_bytes) {
+        c->stream.long_data = true;
+        return segment_begin(c, &pdu, verdict);
+    }
+    stream_consume(&c->stream, pdu.data_bytes + tail);
+    if (pdu.data_bytes)
+        c->stream.long_data = false;
+    if (verdict == PDU_PLACE)
+        place_short(c, &pdu);
+    if (pdu.data_bad && verdict != PDU_DONE) {
+        c->engine->digest_errors++;
+        reject_send(c, p, ISCSI_REJECT_DATA_DIGEST);
+    }
+    commit(c);
+    return true;
+}
+
+void receive_run(struct connection *c)
+{
+    struct stream *stream = &c->stream;
+    unsigned budget = PDUS_A_TURN;
+    bool more = true;
+    c->receiving = true;
+    while (more && c->state == CONNECTION_FULL && !c->stalled) {
+        if (stream_direct_left(stream))
+            break;
+        if (!budget--) {
+            reactor_defer(c->engine->reactor, &c->more);
+            break;
+        }
+        const uint8_t *p;
+        uint32_t have = stream_peek(stream, &p);
+        switch (c->receive) {
+        case RECEIVE_HEADER:
+            more = step_header(c, p, have);
+            break;
+        case RECEIVE_DATA:
+            c->receive = RECEIVE_TRAILER;
+            break;
+        case RECEIVE_TRAILER:
+            more = step_trailer(c, p, have);
+            break;
+        case RECEIVE_DISCARD:
+            more = step_discard(c, have);
+            break;
+        }
+    }
+    c->receiving = false;
+    if (c->state > CONNECTION_DRAIN)
+        return;
+    commit(c);
+    if (c->state == CONNECTION_DRAIN) {
+        connection_output(c);
+        stream_receive(stream);
+    } else if (!c->stalled && list_empty(&c->more.link)) {
+        stream_receive(stream);
+    }
+}
+
+void receive_more_run(struct reactor_task *task)
+{
+    struct connection *c = container_of(task, struct connection, more);
+    if (c->state == CONNECTION_FULL && !c->receiving)
+        receive_run(c);
+}
+
+void receive_resume(struct connection *c)
+{
+    if (!c->stalled)
+        return;
+    c->stalled = false;
+    reactor_defer(c->engine->reactor, &c->more);
+}
