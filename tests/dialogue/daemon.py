@@ -122,6 +122,16 @@ class Daemon:
     def log(self):
         return self.log_file.read_text(encoding='utf-8', errors='replace')
 
+    def wait_log(self, word, after=0):
+        """Waits until a line beyond the first `after` holds the word; returns those lines."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            lines = self.log().splitlines()[after:]
+            if any(word in line for line in lines):
+                return lines
+            time.sleep(0.02)
+        raise AssertionError('never logged: %r\n%s' % (word, self.log()[-8000:]))
+
     def workers(self):
         """Process ids of the keeper's children."""
         return sorted(int(pid) for path in pathlib.Path(

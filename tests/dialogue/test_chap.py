@@ -274,9 +274,10 @@ def _(target):
 def _(target):
     before = len(target.daemon.log().splitlines())
     refused(0x0201, Attempt(target).answer, secret='wrong')
+    initiator = target.sessions[-1].initiator
     target.sessions[-1].connection.expect_closed()
-    lines = target.daemon.log().splitlines()[before:]
-    named = [line for line in lines if target.sessions[-1].initiator in line]
+    lines = target.daemon.wait_log(initiator, before)
+    named = [line for line in lines if initiator in line]
     assert len(named) == 1 and IQN in named[0] and '127.0.0.1' in named[0], lines
 
 
