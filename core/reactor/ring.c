@@ -23,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define RING_ENTRIES_MAX  8192
 #define RING_FILES        4096       /* registered files, bounded by RLIMIT_NOFILE as well */
@@ -114,9 +116,9 @@ int ring_create(unsigned entries, struct ring **ret_ring)
 
 int ring_enable(struct ring *ring)
 {
-    int r = io_uring_enable_rings(&ring->uring);
-    if (r < 0)
-        return r;
+    /* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
+    if (syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+        return -errno;
     /* Saves the look-up of the ring's descriptor in each call; it works without, too. */
     (void)io_uring_register_ring_fd(&ring->uring);
     ring->enabled = true;
