@@ -23,6 +23,7 @@
 #include "base/address.h"
 #include "base/list.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 

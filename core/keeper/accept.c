@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Accepting. The keeper keeps the descriptor and sends the worker a copy of it. Each listener gets a
+ * bounded number of connections a turn, so no portal starves another one or the link.
+ *
+ * Three things make it pause, and the kernel's backlog holds what comes meanwhile: no worker is
+ * ready, the link's queue is long, the system is short of memory or descriptors.
+ */
+#include "keeper/state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define ACCEPTS_A_TURN     64
+#define LINK_QUEUE_LONG    256       /* messages */
+#define SHORTAGE_PAUSE     (100 * NS_PER_MS)
+#define REFUSED_LOG_EVERY  (10 * NS_PER_S)
+#define FDS_FOR_OTHER_USES 192       /* listeners, link queue, memory, standard descriptors */
+
+static void accept_ready(struct keeper *k, struct source *s, uint32_t events);
+
+static void reserve_open(struct keeper *k)
+{
+    if (k->reserve_fd < 0)
+        k->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* As many descriptors as we may have; then as many connections as the configuration and they allow. */
+static uint32_t connections_limit(const struct keeper *k)
+{
+    struct rlimit limit;
+    uint64_t max = k->args->config->daemon.max_connections, fds = max + FDS_FOR_OTHER_USES;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+            fds = limit.rlim_cur;
+    }
+    if (fds >= max + FDS_FOR_OTHER_USES)
+        return (uint32_t)max;
+    max = fds > 2 * FDS_FOR_OTHER_USES ? fds - FDS_FOR_OTHER_USES : fds / 2;
+    log_warning("accept", "the limit of open files (%" PRIu64 ") allows %" PRIu64 " connections, not %u", fds,
+                max, k->args->config->daemon.max_connections);
+    return (uint32_t)max;
+}
+
+void accept_init(struct keeper *k)
+{
+    connections_init(&k->connections, connections_limit(k));
+    k->reserve_fd = -1;
+    reserve_open(k);
+    k->acceptors = g_new0(struct acceptor, k->portals.count);
+    for (unsigned i = 0; i < k->portals.count; i++) {
+        k->acceptors[i].source = (struct source){ .ready = accept_ready, .fd = -1 };
+        k->acceptors[i].listener = &k->portals.listeners[i];
+    }
+}
+
+static void accept_switch(struct keeper *k, bool on)
+{
+    if (k->accepting == on)
+        return;
+    for (unsigned i = 0; i < k->portals.count; i++)
+        source_watch(k, &k->acceptors[i].source, k->portals.listeners[i].fd, on ? EPOLLIN : 0);
+    k->accepting = on;
+}
+
+void accept_update(struct keeper *k)
+{
+    accept_switch(k, k->worker.state == WORKER_READY && !k->stopping && k->accept_pause_ns == 0 &&
+                         k->worker.link.queued < LINK_QUEUE_LONG);
+}
+
+static void log_refused(struct keeper *k, uint64_t now_ns)
+{
+    if (k->refused == 0 || now_ns < k->refused_log_ns)
+        return;
+    log_warning("accept", "connections turned away count=%" PRIu64 " open=%u limit=%u", k->refused,
+                k->connections.used, k->connections.max);
+    k->refused = 0;
+    k->refused_log_ns = now_ns + REFUSED_LOG_EVERY;
+}
+
+uint64_t accept_tick(struct keeper *k, uint64_t now_ns)
+{
+    log_refused(k, now_ns);
+    if (k->accept_pause_ns != 0 && now_ns >= k->accept_pause_ns)
+        k->accept_pause_ns = 0;
+    accept_update(k);
+    uint64_t pause = k->accept_pause_ns == 0 ? UINT64_MAX : k->accept_pause_ns;
+    return MIN(pause, k->refused == 0 ? UINT64_MAX : k->refused_log_ns);
+}
+
+void accept_deinit(struct keeper *k)
+{
+    accept_switch(k, false);
+    portals_close(&k->portals);
+    g_clear_pointer(&k->acceptors, g_free);
+    if (k->reserve_fd >= 0)
+        close(k->reserve_fd);
+    k->reserve_fd = -1;
+}
+
+static void refuse(struct keeper *k, int fd)
+{
+    close(fd);
+    k->refused++;
+}
+
+/* Keeps the connection and tells the worker. */
+static void hand_over(struct keeper *k, const struct portal_listener *l, int fd, const struct address *peer)
+{
+    struct link_message m = { .type = LINK_CONNECTION, .fd = fd };
+    int on = 1;
+
+    if (connections_add(&k->connections, fd, k->worker.generation, &m.connection.slot) < 0) {
+        refuse(k, fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    m.connection.listener = l->index;
+    g_strlcpy(m.connection.portal, l->portal->name, sizeof(m.connection.portal));
+    m.connection.peer = *peer;
+    int r = link_send(&k->worker.link, &m);
+    /* A link that is gone: its worker is, too, and this connection is closed with all the others. */
+    if (r < 0 && r != -EPIPE) {
+        connections_close(&k->connections, m.connection.slot, k->worker.generation);
+        k->refused++;
+    }
+}
+
+/* No descriptor is left: give up the reserve to turn one connection away, then wait a little. */
+static void shortage(struct keeper *k, int listener, int error)
+{
+    uint64_t now = clock_now_ns();
+
+    if ((error == EMFILE || error == ENFILE) && k->reserve_fd >= 0) {
+        close(k->reserve_fd);
+        k->reserve_fd = -1;
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            refuse(k, fd);
+        reserve_open(k);
+    }
+    k->accept_pause_ns = now + SHORTAGE_PAUSE;
+    if (now < k->shortage_log_ns)
+        return;
+    log_warning("accept", "cannot accept: %s", g_strerror(error));
+    k->shortage_log_ns = now + REFUSED_LOG_EVERY;
+}
+
+/* Errors that belong to the one connection that was about to be accepted (accept(2)). */
+static bool is_of_the_connection(int error)
+{
+    switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPERM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void accept_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    const struct portal_listener *l = container_of(s, struct acceptor, source)->listener;
+
+    for (int i = 0; i < ACCEPTS_A_TURN && k->worker.link.queued < LINK_QUEUE_LONG; i++) {
+        struct address peer = { .length = sizeof(peer.v6) };
+        /* A blocking socket: io_uring answers EAGAIN on others instead of waiting. */
+        int fd = accept4(l->fd, &peer.any, &peer.length, SOCK_CLOEXEC);
+        if (fd >= 0) {
+            hand_over(k, l, fd, &peer);
+        } else if (!is_of_the_connection(errno)) {
+            if (errno != EAGAIN)
+                shortage(k, l->fd, errno);
+            break;
+        }
+    }
+    supervise_link_update(k);
+    accept_update(k);
+}

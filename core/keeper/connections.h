@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The keeper's duplicate of every connection. Holding it means that the death of a worker sends no
+ * FIN and no RST: the peer's bytes wait in the kernel until the next worker is there. A slot names a
+ * connection on the link; it belongs to the worker generation that got it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct connections {
+    struct held *slots;              /* max of them; memory is touched only as they get used */
+    uint32_t max;
+    uint32_t used;
+    uint32_t touched;                /* slots below this have been used at least once */
+    uint32_t first_free;
+};
+
+void connections_init(struct connections *c, uint32_t max);
+/* Closes all of them in order. */
+void connections_deinit(struct connections *c);
+/* Takes over `fd`; 0 and the slot, or -ENOSPC (the caller still owns fd). */
+int connections_add(struct connections *c, int fd, uint32_t generation, uint32_t *ret_slot);
+/* Closes the connection of this slot; -ENOENT when the generation has no such slot. */
+int connections_close(struct connections *c, uint32_t slot, uint32_t generation);
+/* Closes in order all connections of generations before this one; how many. */
+uint32_t connections_close_before(struct connections *c, uint32_t generation);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The keeper's event loop, its signals, start and stop. One event is taken from the kernel at a time:
+ * handling one may end what another one belongs to, and the keeper has no throughput to lose.
+ */
+#include "keeper/keeper.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "keeper/notify.h"
+#include "keeper/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+int source_watch(struct keeper *k, struct source *s, int fd, uint32_t events)
+{
+    struct epoll_event e = { .events = events, .data.ptr = s };
+    int op = events == 0 ? EPOLL_CTL_DEL : s->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+    if (events == 0 && s->events == 0)
+        return 0;
+    if (epoll_ctl(k->epoll, op, fd, &e) < 0)
+        return -errno;
+    s->fd = fd;
+    s->events = events;
+    return 0;
+}
+
+void keeper_finish(struct keeper *k, int exit_code)
+{
+    k->exit_code = exit_code;
+    k->done = true;
+}
+
+void keeper_stop(struct keeper *k)
+{
+    if (!k->stopping) {
+        log_notice("keeper", "stopping connections=%u", k->connections.used);
+        notify_send("STOPPING=1\nSTATUS=Stopping.");
+    }
+    accept_deinit(k);
+    supervise_stop(k);
+}
+
+/* --- signals --- */
+
+static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    struct signalfd_siginfo info;
+
+    while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
+        switch (info.ssi_signo) {
+        case SIGTERM:
+        case SIGINT:
+            keeper_stop(k);
+            break;
+        case SIGHUP:
+            log_warning("keeper", "SIGHUP: this version cannot reload its configuration; restart it to apply a change");
+            break;
+        case SIGUSR2:
+            log_warning("keeper", "SIGUSR2: this version cannot replace its worker by another binary; restart it");
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static int signals_init(struct keeper *k)
+{
+    static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);        /* "ignore" would be inherited and would reap our workers */
+    sigemptyset(&set);
+    for (unsigned i = 0; i < G_N_ELEMENTS(handled); i++)
+        sigaddset(&set, handled[i]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    k->signals = (struct source){ .ready = signal_ready, .fd = fd };
+    return source_watch(k, &k->signals, fd, EPOLLIN);
+}
+
+/* --- start --- */
+
+/* What every worker gets: exactly the text that was checked, whatever happens to the file. */
+static int config_seal(const struct keeper_args *args, int *ret_fd)
+{
+    int fd = memfd_create("holdfast-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    for (size_t done = 0; done < args->text_bytes;) {
+        ssize_t n = write(fd, args->text + done, args->text_bytes - done);
+        if (n < 0) {
+            int r = -errno;
+            close(fd);
+            return r;
+        }
+        done += (size_t)n;
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+        int r = -errno;
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Best effort: without privilege we stay an ordinary process. */
+static void oom_protect(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, "-1000", 5) < 0)
+        log_debug("keeper", "no protection from the OOM killer: %s", g_strerror(errno));
+    close(fd);
+}
+
+static bool bind_portals(struct keeper *k)
+{
+    struct config_problems *problems = config_problems_new();
+    int r = portals_bind(&k->portals, k->args->config, problems);
+
+    config_problems_print(problems, stderr);
+    config_problems_free(problems);
+    return r == 0;
+}
+
+static int descriptors_init(struct keeper *k)
+{
+    k->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (k->epoll < 0)
+        return -errno;
+    int r = config_seal(k->args, &k->config_fd);
+    return r < 0 ? r : signals_init(k);
+}
+
+static bool keeper_init(struct keeper *k, const struct keeper_args *args)
+{
+    *k = (struct keeper){ .args = args, .epoll = -1, .config_fd = -1, .reserve_fd = -1, .signals.fd = -1 };
+    k->start_ns = clock_now_ns();
+    supervise_init(k);
+    if (!bind_portals(k))
+        return false;
+    int r = descriptors_init(k);
+    if (r < 0) {
+        log_error("keeper", "cannot start: %s", g_strerror(-r));
+        return false;
+    }
+    accept_init(k);
+    portals_check_backlog();
+    oom_protect();
+    return true;
+}
+
+static void keeper_deinit(struct keeper *k)
+{
+    accept_deinit(k);
+    supervise_deinit(k);
+    connections_deinit(&k->connections);
+    int fds[] = { k->signals.fd, k->config_fd, k->epoll };
+    for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+}
+
+/* --- the loop --- */
+
+/* Milliseconds for epoll_wait(2), rounded up so that what is due is due when it returns. */
+static int wait_ms(uint64_t next_ns, uint64_t now_ns)
+{
+    if (next_ns == UINT64_MAX)
+        return -1;
+    if (next_ns <= now_ns)
+        return 0;
+    return (int)MIN((next_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, 60 * 1000);
+}
+
+static void loop(struct keeper *k)
+{
+    while (!k->done) {
+        uint64_t now = clock_now_ns();
+        uint64_t next = supervise_tick(k, now);
+        next = MIN(next, accept_tick(k, now));
+        if (k->done)
+            break;
+        struct epoll_event e;
+        int n = epoll_wait(k->epoll, &e, 1, wait_ms(next, now));
+        if (n < 0 && errno != EINTR) {
+            log_error("keeper", "cannot wait: %s", g_strerror(errno));
+            keeper_finish(k, 1);
+        }
+        if (n == 1) {
+            struct source *s = e.data.ptr;
+            s->ready(k, s, e.events);
+        }
+    }
+}
+
+int keeper_run(const struct keeper_args *args)
+{
+    struct keeper k;
+    int exit_code = 1;
+
+    if (keeper_init(&k, args)) {
+        g_autofree char *listens = portals_describe(&k.portals);
+        log_notice("keeper", "holdfastd " HOLDFAST_VERSION " starts config=%s targets=%u listen: %s", args->file,
+                   args->config->target_count, listens);
+        supervise_start(&k);
+        loop(&k);
+        exit_code = k.exit_code;
+        if (k.stopping)
+            log_notice("keeper", "stopped");
+    }
+    keeper_deinit(&k);
+    return exit_code;
+}

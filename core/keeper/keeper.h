@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The keeper: the small process that the service manager knows. It owns the listening sockets, a
+ * duplicate of every connection and the memory that outlives a worker, and sees to it that a worker
+ * runs. It reads no byte from the network, runs no plugin and has one thread, so that there is next to
+ * nothing in it that could fail.
+ *
+ *   keeper.c       the event loop, signals, start and stop
+ *   supervise.c    the life of workers: start, messages, death, restart, tombstones
+ *   accept.c       new connections
+ *   portals.c  connections.c  memory.c  worker.c  link.c  notify.c    what it owns and speaks with
+ */
+#pragma once
+
+#include "config/model.h"
+
+#define KEEPER_STOP_TIMEOUT_MS 10000 /* SIGTERM: the worker has this long before it is killed */
+
+struct keeper_args {
+    const struct config *config;
+    const char *text;                /* the file that config was made from, byte for byte */
+    size_t text_bytes;
+    const char *file;                /* its name in messages */
+    unsigned stop_timeout_ms;        /* 0: KEEPER_STOP_TIMEOUT_MS */
+};
+
+/*
+ * Runs until SIGTERM or SIGINT and everything is stopped. The exit code: 0, or 1 when it could not
+ * start (the reasons are on standard error).
+ */
+int keeper_run(const struct keeper_args *args);

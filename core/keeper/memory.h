@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The memory the keeper owns for workers: memfds by name. The keeper never maps them; it only keeps
+ * them alive. Names that start with "lun:" are the contents of RAM LUNs and persist as long as the
+ * keeper; all others (session state, data buffers) belong to the generation that asked, because the
+ * rings of a dead worker may write into its memory for a while after its death.
+ */
+#pragma once
+
+#include "keeper/link.h"
+
+#define MEMORY_PERSIST_PREFIX "lun:"
+#define MEMORY_ENTRIES_MAX    8192
+#define MEMORY_BYTES_MAX      (1ull << 48)
+
+struct memory {
+    struct list entries;
+    unsigned count;
+};
+
+void memory_init(struct memory *memory);
+void memory_deinit(struct memory *memory);
+/*
+ * Finds or makes what `get` asks for. 0, *ret_fd (stays the keeper's) and *ret_existed; or negative
+ * errno: -EINVAL for an impossible size or name, -EEXIST for a name that this generation has
+ * already, -ENOSPC for too many. A persistent memfd is brought to the size asked for.
+ */
+int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get, int *ret_fd,
+               bool *ret_existed);
+/* Lets go of all that is not persistent and belongs to generations before this one. */
+void memory_drop_before(struct memory *memory, unsigned generation);

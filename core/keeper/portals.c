@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See portals.h. */
+#include "keeper/portals.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int set_option(int fd, int level, int name)
+{
+    int on = 1;
+    return setsockopt(fd, level, name, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static int listener_bind(const struct address *a, int *ret_fd)
+{
+    int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int r = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (r == 0 && a->any.sa_family == AF_INET6)
+        r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY); /* "[::]" and "0.0.0.0" side by side */
+    if (r == 0 && bind(fd, &a->any, a->length) < 0)
+        r = -errno;
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static void listener_problem(const struct portal_listener *l, const char *what, int r,
+                             struct config_problems *problems)
+{
+    const struct config_listen *listen = &l->portal->listen[l->index];
+    char text[ADDRESS_TEXT_MAX];
+    config_problem_error(problems, listen->node, "portal %s: cannot %s %s: %s", l->portal->name, what,
+                         address_format(&listen->address, text), g_strerror(-r));
+}
+
+int portals_bind(struct portals *portals, const struct config *config, struct config_problems *problems)
+{
+    unsigned total = 0, failed = 0;
+
+    for (unsigned i = 0; i < config->portal_count; i++)
+        total += config->portals[i].listen_count;
+    *portals = (struct portals){ .listeners = g_new0(struct portal_listener, total) };
+    for (unsigned i = 0; i < config->portal_count; i++) {
+        for (unsigned j = 0; j < config->portals[i].listen_count; j++) {
+            struct portal_listener *l = &portals->listeners[portals->count++];
+            *l = (struct portal_listener){ .fd = -1, .portal = &config->portals[i], .index = j };
+            int r = listener_bind(&l->portal->listen[j].address, &l->fd);
+            if (r < 0) {
+                listener_problem(l, "bind", r, problems);
+                failed++;
+            }
+        }
+    }
+    if (failed == 0)
+        return 0;
+    portals_close(portals);
+    return -EINVAL;
+}
+
+int portals_listen(struct portals *portals, struct config_problems *problems)
+{
+    unsigned failed = 0;
+    for (unsigned i = 0; i < portals->count; i++) {
+        if (listen(portals->listeners[i].fd, PORTALS_BACKLOG) < 0) {
+            listener_problem(&portals->listeners[i], "listen on", -errno, problems);
+            failed++;
+        }
+    }
+    return failed == 0 ? 0 : -EINVAL;
+}
+
+void portals_close(struct portals *portals)
+{
+    for (unsigned i = 0; i < portals->count; i++) {
+        if (portals->listeners[i].fd >= 0)
+            close(portals->listeners[i].fd);
+    }
+    g_clear_pointer(&portals->listeners, g_free);
+    portals->count = 0;
+}
+
+char *portals_describe(const struct portals *portals)
+{
+    GString *s = g_string_new(NULL);
+    for (unsigned i = 0; i < portals->count; i++) {
+        const struct portal_listener *l = &portals->listeners[i];
+        char text[ADDRESS_TEXT_MAX];
+        if (l->index == 0)
+            g_string_append_printf(s, "%s%s=", i == 0 ? "" : " ", l->portal->name);
+        else
+            g_string_append_c(s, ',');
+        g_string_append(s, address_format(&l->portal->listen[l->index].address, text));
+    }
+    return g_string_free(s, FALSE);
+}
+
+void portals_check_backlog(void)
+{
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents("/proc/sys/net/core/somaxconn", &text, NULL, NULL))
+        return;
+    long limit = strtol(text, NULL, 10);
+    if (limit < PORTALS_BACKLOG)
+        log_warning("portal", "net.core.somaxconn is %ld: a storm of connections may be refused; set it to %d",
+                    limit, PORTALS_BACKLOG);
+}

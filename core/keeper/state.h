@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the keeper's own files share: one struct for the process, one for each descriptor the loop
+ * waits on. Times are CLOCK_MONOTONIC nanoseconds; 0 means "not planned".
+ */
+#pragma once
+
+#include "keeper/connections.h"
+#include "keeper/keeper.h"
+#include "keeper/memory.h"
+#include "keeper/portals.h"
+#include "keeper/worker.h"
+
+struct keeper;
+
+struct source {
+    void (*ready)(struct keeper *k, struct source *s, uint32_t events);
+    int fd;
+    uint32_t events;                 /* 0: the loop does not wait on it */
+};
+
+struct acceptor {
+    struct source source;
+    const struct portal_listener *listener;
+};
+
+/* The read end of a dead worker's tombstone: hangs up when the last of its rings is gone. */
+struct tombstone {
+    struct list node;
+    struct source source;
+    unsigned generation;
+    uint64_t since_ns, warn_ns;
+};
+
+struct keeper {
+    const struct keeper_args *args;
+    int epoll;
+    int config_fd;                   /* sealed memfd: what every worker gets */
+    struct source signals;
+    uint64_t start_ns;
+
+    struct portals portals;
+    struct acceptor *acceptors;      /* one a listener */
+    struct connections connections;
+    int reserve_fd;                  /* given up to be able to turn one connection away */
+    bool accepting;
+    uint64_t accept_pause_ns;        /* no accept before this */
+    uint64_t refused, refused_log_ns, shortage_log_ns;
+
+    struct memory memory;
+    struct worker worker;
+    struct source worker_exit, worker_link;
+    struct list tombstones;
+    unsigned generation;             /* of the newest worker */
+    unsigned failures;               /* deaths since a worker last ran well */
+    uint64_t restart_ns;
+    bool ever_ready;
+
+    bool stopping;
+    uint64_t give_up_ns;             /* while stopping: do not wait for tombstones after this */
+    bool done;
+    int exit_code;
+};
+
+/* Waits on `fd` for `events` from now on; 0: no longer. Negative errno only for a new one. */
+int source_watch(struct keeper *k, struct source *s, int fd, uint32_t events);
+
+/* supervise.c */
+void supervise_init(struct keeper *k);
+void supervise_deinit(struct keeper *k);
+void supervise_start(struct keeper *k);
+/* The worker is told to stop, or killed when it has been told before. */
+void supervise_stop(struct keeper *k);
+/* Does what is due; returns when something will be, or UINT64_MAX. */
+uint64_t supervise_tick(struct keeper *k, uint64_t now_ns);
+/* After something was sent: the loop waits for room when the link is full. */
+void supervise_link_update(struct keeper *k);
+/* How long to wait after so many deaths in a row; the first is restarted at once. */
+unsigned supervise_delay_ms(unsigned failures);
+
+/* accept.c */
+void accept_init(struct keeper *k);
+/* Accepts exactly while a worker is ready and neither link nor descriptors are short. */
+void accept_update(struct keeper *k);
+uint64_t accept_tick(struct keeper *k, uint64_t now_ns);
+/* Closes the listeners. */
+void accept_deinit(struct keeper *k);
+
+/* keeper.c: begins an orderly stop (called again: a quick one); the end of the loop. */
+void keeper_stop(struct keeper *k);
+void keeper_finish(struct keeper *k, int exit_code);

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of workers.
+ *
+ * A worker that dies is replaced at once; one that dies again before it has run well for a while is
+ * replaced after 100 ms, 200 ms, 400 ms ... at most 10 s. Connections of the dead one are held until
+ * the new one is ready and then closed in order: initiators find a target that answers. The new worker
+ * gets GO, the leave to open storage, only when the tombstones of all earlier ones have hung up: a
+ * killed process is gone before its io_uring is, and what its ring still writes to a disk must not
+ * meet what the new worker writes there.
+ *
+ * Only the first start is different: a worker that refuses its configuration ends the keeper.
+ */
+#include "keeper/state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "keeper/notify.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define RAN_WELL           (10 * NS_PER_S) /* ready for so long: its death counts as a first one */
+#define DELAY_FIRST_MS     100u
+#define DELAY_MAX_MS       10000u
+#define FIRST_STARTS_MAX   5               /* crashes before any worker was ever ready */
+#define EXIT_GRACE         (2 * NS_PER_S)  /* from "I stop here" to really gone */
+#define TOMBSTONE_WARN     (5 * NS_PER_S)
+#define TOMBSTONE_WARN_AGAIN (30 * NS_PER_S)
+#define TOMBSTONE_STOP_WAIT  (5 * NS_PER_S)
+#define MESSAGES_A_TURN    256
+
+unsigned supervise_delay_ms(unsigned failures)
+{
+    if (failures <= 1)
+        return 0;
+    return failures > 8 ? DELAY_MAX_MS : MIN(DELAY_FIRST_MS << (failures - 2), DELAY_MAX_MS);
+}
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / (double)NS_PER_S;
+}
+
+/* --- talking to the worker --- */
+
+void supervise_link_update(struct keeper *k)
+{
+    if (k->worker_link.events == 0)
+        return;
+    uint32_t events = link_poll_events(&k->worker.link) & POLLOUT ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    if (events != k->worker_link.events)
+        source_watch(k, &k->worker_link, k->worker.link.fd, events);
+}
+
+/* The link is of no more use: the worker has to be gone soon. */
+static void link_broken(struct keeper *k, uint64_t grace_ns)
+{
+    source_watch(k, &k->worker_link, k->worker.link.fd, 0);
+    uint64_t at = clock_now_ns() + grace_ns;
+    if (k->worker.kill_ns == 0 || at < k->worker.kill_ns)
+        k->worker.kill_ns = at;
+}
+
+static void tell(struct keeper *k, const struct link_message *m)
+{
+    int r = link_send(&k->worker.link, m);
+    if (r < 0) {
+        if (r != -EPIPE)
+            log_warning("worker", "cannot be told anything: %s", g_strerror(-r));
+        link_broken(k, r == -EPIPE ? EXIT_GRACE : 0);
+    }
+    supervise_link_update(k);
+}
+
+static void go_if_alone(struct keeper *k)
+{
+    if (k->worker.state != WORKER_STARTING || k->worker.go_sent || !list_empty(&k->tombstones))
+        return;
+    k->worker.go_sent = true;
+    tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
+}
+
+/* --- tombstones --- */
+
+static void tombstone_free(struct keeper *k, struct tombstone *t)
+{
+    source_watch(k, &t->source, t->source.fd, 0);
+    close(t->source.fd);
+    list_remove(&t->node);
+    g_free(t);
+}
+
+static void finish_if_stopped(struct keeper *k)
+{
+    if (!k->stopping || k->worker.state != WORKER_NONE)
+        return;
+    if (list_empty(&k->tombstones)) {
+        keeper_finish(k, k->exit_code);
+    } else if (k->give_up_ns == 0) {
+        k->give_up_ns = clock_now_ns() + TOMBSTONE_STOP_WAIT;
+    }
+}
+
+static void tombstone_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    struct tombstone *t = container_of(s, struct tombstone, source);
+    uint64_t took = clock_now_ns() - t->since_ns;
+
+    if ((events & (EPOLLHUP | EPOLLERR)) == 0)
+        return;
+    if (took >= TOMBSTONE_WARN)
+        log_notice("worker", "generation %u has let go of its storage after %.3f s", t->generation, seconds(took));
+    tombstone_free(k, t);
+    go_if_alone(k);
+    finish_if_stopped(k);
+}
+
+static void tombstone_add(struct keeper *k, int fd, unsigned generation)
+{
+    struct tombstone *t = g_new0(struct tombstone, 1);
+    t->source = (struct source){ .ready = tombstone_ready, .fd = -1 };
+    t->generation = generation;
+    t->since_ns = clock_now_ns();
+    t->warn_ns = t->since_ns + TOMBSTONE_WARN;
+    list_append(&k->tombstones, &t->node);
+    /* When the loop cannot wait on it we must not believe that it hung up: it stays, with a warning. */
+    if (source_watch(k, &t->source, fd, EPOLLHUP) < 0)
+        t->source.fd = fd;
+}
+
+static uint64_t tombstones_tick(struct keeper *k, uint64_t now)
+{
+    uint64_t next = UINT64_MAX;
+    list_for_each(n, &k->tombstones) {
+        struct tombstone *t = list_entry(n, struct tombstone, node);
+        if (now >= t->warn_ns) {
+            log_warning("worker", "I/O of generation %u is still running %.0f s after its death; storage stays closed",
+                        t->generation, seconds(now - t->since_ns));
+            t->warn_ns = now + TOMBSTONE_WARN_AGAIN;
+        }
+        next = MIN(next, t->warn_ns);
+    }
+    return next;
+}
+
+/* --- messages of the worker --- */
+
+/* Bound sockets can still be refused to listen: another process may have been faster. */
+static bool listen_now(struct keeper *k)
+{
+    struct config_problems *problems = config_problems_new();
+    int r = portals_listen(&k->portals, problems);
+
+    config_problems_print(problems, stderr);
+    config_problems_free(problems);
+    return r == 0;
+}
+
+static void on_ready(struct keeper *k)
+{
+    struct worker *w = &k->worker;
+
+    w->state = WORKER_READY;
+    w->ready_ns = clock_now_ns();
+    if (!k->ever_ready && !listen_now(k)) {
+        k->exit_code = 1;
+        keeper_stop(k);
+        return;
+    }
+    uint32_t closed = connections_close_before(&k->connections, w->generation);
+    memory_drop_before(&k->memory, w->generation);
+    accept_update(k);
+    log_notice("worker", "ready generation=%u pid=%d after=%.3fs held-connections-closed=%u", w->generation,
+               w->pid, seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), closed);
+    k->ever_ready = true;
+    notify_send("READY=1\nSTATUS=Serving.");
+}
+
+static void on_memfd_get(struct keeper *k, const struct link_memfd_get *get)
+{
+    struct link_message m = { .type = LINK_MEMFD, .fd = -1 };
+    bool existed = false;
+    int r = memory_get(&k->memory, k->worker.generation, get, &m.fd, &existed);
+    m.memfd = (struct link_memfd){ .bytes = get->bytes, .id = get->id, .error = r, .existed = existed };
+    tell(k, &m);
+}
+
+static void on_failed(struct keeper *k, const char *text)
+{
+    k->worker.failed = true;
+    k->worker.kill_ns = clock_now_ns() + EXIT_GRACE;
+    log_error("worker", "cannot start generation=%u: %s", k->worker.generation, text);
+}
+
+/* False: this is not what a worker may say now. */
+static bool handle(struct keeper *k, const struct link_message *m)
+{
+    switch (m->type) {
+    case LINK_READY:
+        if (k->worker.state == WORKER_STOPPING)
+            return true;
+        if (k->worker.state != WORKER_STARTING || !k->worker.go_sent)
+            return false;
+        on_ready(k);
+        return true;
+    case LINK_FAILED:
+        on_failed(k, m->failed.text);
+        return true;
+    case LINK_CLOSED:
+        return connections_close(&k->connections, m->closed.slot, k->worker.generation) == 0;
+    case LINK_MEMFD_GET:
+        on_memfd_get(k, &m->memfd_get);
+        return true;
+    case LINK_STOPPED:
+        return k->worker.state == WORKER_STOPPING;
+    default:
+        return false;
+    }
+}
+
+static void link_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    struct link_message m;
+    int r = events & EPOLLOUT ? link_flush(&k->worker.link) : 0;
+
+    for (int i = 0; r >= 0 && s->events != 0 && i < MESSAGES_A_TURN; i++) {
+        r = link_receive(&k->worker.link, &m);
+        if (r <= 0)
+            break;
+        bool fine = handle(k, &m);
+        if (m.fd >= 0)
+            close(m.fd);
+        if (!fine)
+            r = -EPROTO;
+    }
+    if (r < 0 && s->events != 0) {
+        if (r != -EPIPE)
+            log_error("worker", "speaks nonsense, killed generation=%u pid=%d: %s", k->worker.generation,
+                      k->worker.pid, g_strerror(-r));
+        link_broken(k, r == -EPIPE ? EXIT_GRACE : 0);
+    }
+    supervise_link_update(k);
+    accept_update(k);
+}
+
+/* --- start, death, restart --- */
+
+static void restart_later(struct keeper *k)
+{
+    unsigned delay = supervise_delay_ms(k->failures);
+    k->restart_ns = clock_now_ns() + delay * NS_PER_MS;
+    if (delay > 0)
+        log_notice("worker", "next start in %u ms", delay);
+}
+
+void supervise_start(struct keeper *k)
+{
+    k->restart_ns = 0;
+    int r = worker_start(&k->worker, ++k->generation, k->config_fd, k->args->file);
+    if (r == 0)
+        r = source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
+    if (r == 0)
+        r = source_watch(k, &k->worker_link, k->worker.link.fd, EPOLLIN);
+    if (r < 0) {
+        log_error("worker", "cannot be started: %s", g_strerror(-r));
+        worker_discard(&k->worker);
+        k->failures++;
+        if (k->ever_ready)
+            restart_later(k);
+        else
+            keeper_finish(k, 1);
+        return;
+    }
+    log_info("worker", "started generation=%u pid=%d", k->generation, k->worker.pid);
+    go_if_alone(k);
+}
+
+/* What it said before it died still counts. */
+static void hear_last_words(struct keeper *k)
+{
+    struct link_message m;
+    for (int i = 0; i < LINK_QUEUE_MAX && link_receive(&k->worker.link, &m) == 1; i++) {
+        if (m.type == LINK_CLOSED)
+            connections_close(&k->connections, m.closed.slot, k->worker.generation);
+        else if (m.type == LINK_FAILED)
+            on_failed(k, m.failed.text);
+        if (m.fd >= 0)
+            close(m.fd);
+    }
+}
+
+/* Before any worker was ready: does this death end the keeper? */
+static bool start_has_failed(const struct keeper *k, bool by_signal)
+{
+    return !k->ever_ready && (!by_signal || k->worker.failed || k->failures >= FIRST_STARTS_MAX);
+}
+
+static void on_death(struct keeper *k, bool by_signal, int code, const char *how, uint64_t now)
+{
+    const struct worker *w = &k->worker;
+
+    if (k->stopping && !by_signal && code == 0) {
+        log_info("worker", "stopped generation=%u", w->generation);
+    } else if (!w->failed || k->ever_ready) {
+        log_warning("worker", "ended by %s generation=%u pid=%d uptime=%.3fs connections-held=%u", how, w->generation,
+                    w->pid, seconds(now - w->started_ns), k->connections.used);
+    }
+    if (w->ready_ns != 0 && now - w->ready_ns >= RAN_WELL)
+        k->failures = 0;
+    k->failures++;
+    if (k->stopping)
+        finish_if_stopped(k);
+    else if (start_has_failed(k, by_signal))
+        keeper_finish(k, 1);
+    else
+        restart_later(k);
+}
+
+static void exit_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    g_autofree char *how = NULL;
+    int tombstone = -1, code = 0;
+    bool by_signal = false;
+
+    hear_last_words(k);
+    source_watch(k, &k->worker_link, k->worker.link.fd, 0);
+    source_watch(k, s, s->fd, 0);
+    int r = worker_reap(&k->worker, &tombstone, &by_signal, &code, &how);
+    if (r < 0) {
+        log_error("worker", "cannot be reaped: %s", g_strerror(-r));
+        keeper_finish(k, 1);
+        return;
+    }
+    tombstone_add(k, tombstone, k->worker.generation);
+    memory_drop_before(&k->memory, k->worker.generation);
+    accept_update(k);
+    on_death(k, by_signal, code, how, clock_now_ns());
+}
+
+void supervise_stop(struct keeper *k)
+{
+    struct worker *w = &k->worker;
+
+    k->restart_ns = 0;
+    if (w->state == WORKER_NONE) {
+        k->stopping = true;
+        finish_if_stopped(k);
+    } else if (k->stopping) {
+        worker_kill(w);              /* told for the second time */
+    } else {
+        unsigned ms = k->args->stop_timeout_ms != 0 ? k->args->stop_timeout_ms : KEEPER_STOP_TIMEOUT_MS;
+        k->stopping = true;
+        w->state = WORKER_STOPPING;
+        w->kill_ns = clock_now_ns() + ms * NS_PER_MS;
+        tell(k, &(struct link_message){ .type = LINK_STOP, .fd = -1, .stop.deadline_ms = ms });
+    }
+}
+
+/* --- time --- */
+
+static uint64_t kill_tick(struct keeper *k, uint64_t now)
+{
+    struct worker *w = &k->worker;
+    if (w->state == WORKER_NONE || w->kill_ns == 0)
+        return UINT64_MAX;
+    if (now < w->kill_ns)
+        return w->kill_ns;
+    log_warning("worker", "does not end, killed generation=%u pid=%d", w->generation, w->pid);
+    worker_kill(w);
+    return UINT64_MAX;
+}
+
+static uint64_t restart_tick(struct keeper *k, uint64_t now)
+{
+    if (k->restart_ns != 0 && now >= k->restart_ns)
+        supervise_start(k);
+    return k->restart_ns == 0 ? UINT64_MAX : k->restart_ns;
+}
+
+static uint64_t give_up_tick(struct keeper *k, uint64_t now)
+{
+    if (k->give_up_ns == 0)
+        return UINT64_MAX;
+    if (now < k->give_up_ns)
+        return k->give_up_ns;
+    log_warning("worker", "stopping although I/O of a dead worker is still running");
+    keeper_finish(k, k->exit_code);
+    return UINT64_MAX;
+}
+
+static uint64_t stall_tick(struct keeper *k, uint64_t now)
+{
+    if (k->worker_link.events == 0 || !k->worker.link.stalled)
+        return UINT64_MAX;
+    if (link_flush(&k->worker.link) < 0)
+        link_broken(k, EXIT_GRACE);
+    supervise_link_update(k);
+    return k->worker.link.stalled ? now + LINK_STALL_RETRY_MS * NS_PER_MS : UINT64_MAX;
+}
+
+uint64_t supervise_tick(struct keeper *k, uint64_t now_ns)
+{
+    uint64_t next = restart_tick(k, now_ns); /* first: what it does may be due for the others */
+    next = MIN(next, tombstones_tick(k, now_ns));
+    next = MIN(next, kill_tick(k, now_ns));
+    next = MIN(next, give_up_tick(k, now_ns));
+    return MIN(next, stall_tick(k, now_ns));
+}
+
+void supervise_init(struct keeper *k)
+{
+    list_init(&k->tombstones);
+    memory_init(&k->memory);
+    k->worker = (struct worker){ .pidfd = -1, .tombstone = -1 };
+    k->worker_exit = (struct source){ .ready = exit_ready, .fd = -1 };
+    k->worker_link = (struct source){ .ready = link_ready, .fd = -1 };
+}
+
+void supervise_deinit(struct keeper *k)
+{
+    worker_discard(&k->worker);
+    list_for_each_safe(n, &k->tombstones)
+        tombstone_free(k, list_entry(n, struct tombstone, node));
+    memory_deinit(&k->memory);
+}

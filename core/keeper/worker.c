@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * See worker.h. The keeper has one thread, so everything is allowed between fork and exec; still the
+ * child does as little as possible there.
+ */
+#include "keeper/worker.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIRST_SPARE_FD 16            /* above all the worker's fixed numbers */
+
+struct worker_fds {
+    int link[2];                     /* [0] keeper, [1] worker */
+    int tombstone[2];                /* [0] keeper reads, [1] worker */
+    int config;
+};
+
+static void fds_close(struct worker_fds *f)
+{
+    int *all[] = { &f->link[0], &f->link[1], &f->tombstone[0], &f->tombstone[1], &f->config };
+    for (unsigned i = 0; i < G_N_ELEMENTS(all); i++) {
+        if (*all[i] >= 0)
+            close(*all[i]);
+        *all[i] = -1;
+    }
+}
+
+static int fds_open(struct worker_fds *f, int config_fd)
+{
+    char path[64];
+    int r = link_pair(f->link);
+    if (r < 0)
+        return r;
+    if (pipe2(f->tombstone, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    /* Opened anew: a worker's file position is its own. */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", config_fd);
+    f->config = open(path, O_RDONLY | O_CLOEXEC);
+    return f->config < 0 ? -errno : 0;
+}
+
+/* Puts the three descriptors where the worker looks for them; everything else closes at exec. */
+static bool child_place_fds(const struct worker_fds *f)
+{
+    int from[] = { f->link[1], f->tombstone[1], f->config };
+    const int to[] = { LINK_WORKER_FD_LINK, LINK_WORKER_FD_TOMBSTONE, LINK_WORKER_FD_CONFIG };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(from); i++) {
+        from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
+        if (from[i] < 0)
+            return false;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(from); i++) {
+        if (dup2(from[i], to[i]) < 0)
+            return false;
+    }
+    return syscall(SYS_close_range, LINK_WORKER_FD_CONFIG + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
+static void child_signals(void)
+{
+    static const int ignored[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGPIPE };
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigset_t none;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++)
+        sigaction(ignored[i], &ignore, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The keeper is the last process the kernel should sacrifice; the worker is an ordinary one. */
+static void child_oom_score(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, "0", 1) < 0)
+        (void)0;                     /* a lower score than ours is always allowed to be given up */
+    close(fd);
+}
+
+static _Noreturn void child_exec(const struct worker_fds *f, pid_t parent, unsigned generation,
+                                 const char *file)
+{
+    char number[16];
+    char *argv[] = { (char *)"holdfastd", (char *)"--worker", number, (char *)file, NULL };
+
+    snprintf(number, sizeof(number), "%u", generation);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);                    /* it died before we asked to be told */
+    child_oom_score();
+    child_signals();
+    if (child_place_fds(f))
+        execv("/proc/self/exe", argv);
+    fprintf(stderr, "holdfastd: cannot start the worker: %s\n", strerror(errno));
+    _exit(1);
+}
+
+static int worker_fork(struct worker *w, struct worker_fds *f, const char *file)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        child_exec(f, parent, w->generation, file);
+    w->pid = pid;
+    w->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (w->pidfd >= 0)
+        return 0;
+    int r = -errno;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return r;
+}
+
+int worker_start(struct worker *w, unsigned generation, int config_fd, const char *file)
+{
+    struct worker_fds f = { { -1, -1 }, { -1, -1 }, -1 };
+
+    *w = (struct worker){ .generation = generation, .pidfd = -1, .tombstone = -1 };
+    int r = fds_open(&f, config_fd);
+    if (r == 0)
+        r = worker_fork(w, &f, file);
+    if (r == 0) {
+        link_init(&w->link, f.link[0]);
+        w->tombstone = f.tombstone[0];
+        f.link[0] = f.tombstone[0] = -1;
+        w->started_ns = clock_now_ns();
+        w->state = WORKER_STARTING;
+    }
+    fds_close(&f);
+    return r;
+}
+
+void worker_kill(struct worker *w)
+{
+    if (w->state != WORKER_NONE)
+        kill(w->pid, SIGKILL);       /* not reaped yet, so the number is still its */
+    w->kill_ns = 0;
+}
+
+void worker_discard(struct worker *w)
+{
+    if (w->state == WORKER_NONE)
+        return;
+    worker_kill(w);
+    while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    w->state = WORKER_NONE;
+    link_deinit(&w->link);
+    close(w->pidfd);
+    close(w->tombstone);
+    w->pidfd = w->tombstone = -1;
+}
+
+int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *ret_code, char **ret_how)
+{
+    siginfo_t info = { 0 };
+
+    if (waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG) < 0)
+        return -errno;
+    if (info.si_pid == 0)
+        return -EAGAIN;
+    link_deinit(&w->link);
+    close(w->pidfd);
+    w->pidfd = -1;
+    w->state = WORKER_NONE;
+    *ret_tombstone = w->tombstone;
+    w->tombstone = -1;
+    *ret_by_signal = info.si_code != CLD_EXITED;
+    *ret_code = info.si_status;
+    *ret_how = *ret_by_signal ? g_strdup_printf("signal %d (%s)", info.si_status, g_strsignal(info.si_status))
+                              : g_strdup_printf("exit code %d", info.si_status);
+    return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The mechanics of one worker process: start it with its link, tombstone and configuration, see it
+ * end. What to do about that is supervise.c's.
+ *
+ * The worker is this same executable (also when another one lies on disk by now) run as
+ * `holdfastd --worker GENERATION FILE`. It inherits standard input, output and error and the three
+ * descriptors of link.h, nothing else; runs in its own process group (Ctrl-C is for the keeper);
+ * SIGHUP, SIGINT, SIGTERM, SIGUSR2 and SIGPIPE are ignored in it, it is stopped over the link; it is
+ * killed when the keeper dies.
+ */
+#pragma once
+
+#include "keeper/link.h"
+
+#include <sys/types.h>
+
+enum worker_state {
+    WORKER_NONE,                     /* no process */
+    WORKER_STARTING,
+    WORKER_READY,
+    WORKER_STOPPING,                 /* STOP has been sent */
+};
+
+struct worker {
+    enum worker_state state;
+    unsigned generation;
+    pid_t pid;
+    int pidfd;                       /* readable when it has ended */
+    struct link link;
+    int tombstone;                   /* read end; POLLHUP when its last ring is gone */
+    bool go_sent;
+    bool failed;                     /* it has said FAILED */
+    uint64_t started_ns, ready_ns;   /* ready_ns 0: never */
+    uint64_t kill_ns;                /* when to send SIGKILL; 0: no such plan */
+};
+
+/*
+ * Starts a worker; `config_fd` is the sealed memfd, `file` the name the configuration has in messages.
+ * 0, or negative errno with nothing left behind.
+ */
+int worker_start(struct worker *w, unsigned generation, int config_fd, const char *file);
+void worker_kill(struct worker *w);
+/* Kills it, waits for its end and closes all there is of it; may be called without a process. */
+void worker_discard(struct worker *w);
+/*
+ * Call when pidfd is readable: reaps it and closes link and pidfd; the tombstone stays open and is
+ * given to the caller. *ret_how is "signal 9 (Killed)" or "exit 1"; g_free(). 0 or negative errno.
+ */
+int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *ret_code, char **ret_how);
