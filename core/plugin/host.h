@@ -36,5 +36,5 @@ int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_
 int32_t storage_host_state_put(struct hf_lun *lun, const void *data, uint64_t bytes);
 int64_t storage_host_state_get(struct hf_lun *lun, void *data, uint64_t max_bytes);
 
-/* auth.c */
+/* authenticator.c */
 void auth_host_resume(struct hf_auth *auth);

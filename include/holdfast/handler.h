@@ -102,8 +102,8 @@ struct hf_io {
     uint64_t id;              /* its name in host->complete(); never used again */
     uint64_t offset;          /* bytes from the start of the LUN */
     uint64_t length;          /* bytes; FLUSH: 0 */
-    const struct iovec *iov;  /* READ, WRITE: length bytes in all. An element that is at least
-                                 4096 bytes starts at a multiple of 512; each is a multiple of 512 long */
+    const struct iovec *iov;  /* READ, WRITE: length bytes in all, valid until completed. Elements
+                                 usually are pages; no alignment of their starts and lengths is promised */
     void *room;               /* io_bytes bytes of the handler's own, 16-byte aligned, not zeroed */
     /* BLOCK_STATUS, set by the handler before it completes. */
     uint64_t extent_bytes;    /* bytes from offset on with the same extent_mapped; whole blocks, at
@@ -161,8 +161,8 @@ struct hf_handler_ops {
 
     /*
      * Blocking shape; on pool threads. pread and pwrite are required; the others as the features
-     * say. length and offset are bytes; buffers start at a multiple of 512 unless they are
-     * shorter than 4096 bytes. flags: HF_IO_*. 0 (all of it is done) or negative errno.
+     * say. length and offset are bytes, whole blocks; buffers usually are pages, but no alignment is
+     * promised. flags: HF_IO_*. 0 (all of it is done) or negative errno.
      */
     int32_t (*pread)(void *handle, void *buffer, uint64_t length, uint64_t offset);
     int32_t (*pwrite)(void *handle, const void *buffer, uint64_t length, uint64_t offset,

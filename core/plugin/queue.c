@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One LUN on one reactor: slots, waiting I/Os, answers. See storage.h and storage_private.h.
+ *
+ * An answer may come from within submit, and may lead the scsi layer to submit the next I/O at once.
+ * Such chains are cut: below QUEUE_NESTING_MAX submits the next one waits in the FIFO, and the loop in
+ * queue_pump() takes it from there, still within the outermost submit.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "plugin/host.h"
+#include "plugin/storage_private.h"
+
+static struct waiter *waiter_of(struct backend_io *io)
+{
+    return (struct waiter *)io->room;
+}
+
+static struct backend_io *io_of(struct list *link)
+{
+    return (struct backend_io *)(void *)((char *)container_of(link, struct waiter, link) -
+                                         offsetof(struct backend_io, room));
+}
+
+static void count(_Atomic uint32_t *counter, int32_t by)
+{
+    uint32_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + (uint32_t)by, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------------------------- answers */
+
+static void stray(struct hf_queue *queue, uint64_t id)
+{
+    struct hf_lun *lun = queue->lun;
+    uint64_t before = atomic_fetch_add_explicit(&lun->strays, 1, memory_order_relaxed);
+    if (before >= 16 && (before & (before - 1)) != 0)
+        return; /* then at 16, 32, 64 … only */
+    log_error("storage", "a handler answered an I/O twice or one that it does not have; ignored "
+              "handler=%s target=%s lun=%u id=%#" PRIx64 " times=%" PRIu64,
+              lun->plugin->info.name, lun->target, lun->number, id, before + 1);
+}
+
+struct slot *queue_claim(struct hf_queue *queue, uint64_t id)
+{
+    unsigned index = id & SLOT_INDEX_MASK;
+    uint64_t expected = id;
+    if (id != 0 && index < queue->lun->depth) {
+        struct slot *slot = queue_slot(queue, index);
+        if (atomic_compare_exchange_strong_explicit(&slot->live, &expected, 0, memory_order_acq_rel,
+                                                    memory_order_relaxed))
+            return slot;
+    }
+    stray(queue, id);
+    return NULL;
+}
+
+/* What the handler says of an extent, or -EIO when it makes no sense. */
+static int take_extent(struct slot *slot)
+{
+    struct backend_io *io = slot->io;
+    const struct backend_info *info = &slot->queue->lun->backend.info;
+    uint64_t rest = info->bytes > io->offset ? info->bytes - io->offset : 0;
+    uint64_t bytes = MIN(slot->hf.extent_bytes, rest);
+    if (bytes == 0 || bytes % info->block_bytes)
+        return -EIO;
+    io->extent.length = bytes;
+    io->extent.mapped = slot->hf.extent_mapped != 0;
+    return 0;
+}
+
+static int take_result(struct slot *slot, int32_t result)
+{
+    if (result > 0 || result < -4095)
+        return -EIO;
+    if (result == 0 && slot->io->op == BACKEND_BLOCK_STATUS)
+        return take_extent(slot);
+    return result;
+}
+
+static void queue_pump(struct hf_queue *queue);
+
+void queue_finish(struct slot *slot, int32_t result)
+{
+    struct hf_queue *queue = slot->queue;
+    struct backend_io *io = slot->io;
+    io->result = take_result(slot, result);
+    slot->io = NULL;
+    slot->next = queue->free;
+    queue->free = slot;
+    count(&queue->at_handler, -1);
+    io->done(io);
+    if (!list_empty(&queue->waiting))
+        queue_pump(queue);
+    if (G_UNLIKELY(queue->closing))
+        queue_settle(queue);
+}
+
+static void finish_message(struct reactor_message *message)
+{
+    struct slot *slot = container_of(message, struct slot, message);
+    queue_finish(slot, slot->result);
+}
+
+void queue_finish_posted(struct slot *slot)
+{
+    slot->message.run = finish_message;
+    reactor_post(slot->queue->reactor, &slot->message);
+}
+
+void queue_host_complete(struct hf_queue *queue, uint64_t id, int32_t result)
+{
+    if (G_UNLIKELY(reactor_current() != queue->reactor)) {
+        queue_host_complete_remote(queue, id, result);
+        return;
+    }
+    struct slot *slot = queue_claim(queue, id);
+    if (slot)
+        queue_finish(slot, result);
+}
+
+void queue_host_complete_remote(struct hf_queue *queue, uint64_t id, int32_t result)
+{
+    struct slot *slot = queue_claim(queue, id);
+    if (!slot)
+        return;
+    slot->result = result;
+    queue_finish_posted(slot);
+}
+
+/* -------------------------------------------------------------------------------------- submit */
+
+static const uint8_t ops_of_backend[] = {
+    [BACKEND_READ] = HF_OP_READ,
+    [BACKEND_WRITE] = HF_OP_WRITE,
+    [BACKEND_FLUSH] = HF_OP_FLUSH,
+    [BACKEND_UNMAP] = HF_OP_UNMAP,
+    [BACKEND_WRITE_ZEROES] = HF_OP_WRITE_ZEROES,
+    [BACKEND_BLOCK_STATUS] = HF_OP_BLOCK_STATUS,
+};
+_Static_assert(BACKEND_IO_FUA == HF_IO_FUA && BACKEND_IO_UNMAP == HF_IO_UNMAP, "flags are equal");
+
+static struct slot *fill_slot(struct hf_queue *queue, struct backend_io *io)
+{
+    struct slot *slot = queue->free;
+    struct hf_io *hf = &slot->hf;
+    uint64_t id = ++slot->generation << SLOT_INDEX_BITS | (hf->id & SLOT_INDEX_MASK);
+    queue->free = slot->next;
+    slot->io = io;
+    waiter_of(io)->place = id;
+    hf->op = ops_of_backend[io->op];
+    hf->flags = io->flags;
+    hf->iov_count = io->iov_count;
+    hf->id = id;
+    hf->offset = io->offset;
+    hf->length = io->length;
+    hf->iov = io->iov;
+    hf->extent_bytes = 0;
+    hf->extent_mapped = 1;
+    atomic_store_explicit(&slot->since_ns, queue->reactor->now_ns, memory_order_relaxed);
+    atomic_store_explicit(&slot->live, id, memory_order_release);
+    return slot;
+}
+
+static void launch(struct hf_queue *queue, struct backend_io *io)
+{
+    struct slot *slot = fill_slot(queue, io);
+    count(&queue->at_handler, 1);
+    if (queue->lun->ops->shape != HF_SHAPE_QUEUE) {
+        blocking_submit(slot);
+        return;
+    }
+    queue->nesting++;
+    queue->lun->ops->submit(queue->handle, &slot->hf);
+    queue->nesting--;
+}
+
+static void queue_pump(struct hf_queue *queue)
+{
+    if (queue->pumping)
+        return;
+    queue->pumping = true;
+    while (queue->free && !list_empty(&queue->waiting)) {
+        struct backend_io *io = io_of(list_take(&queue->waiting));
+        count(&queue->waiting_count, -1);
+        launch(queue, io);
+    }
+    queue->pumping = false;
+}
+
+static struct hf_queue *queue_here(struct hf_lun *lun)
+{
+    struct reactor *reactor = reactor_current();
+    struct hf_queue *queue =
+        atomic_load_explicit(&lun->queues[reactor->index], memory_order_relaxed);
+    if (G_UNLIKELY(!queue)) {
+        if (queue_open(lun, reactor, &queue) < 0)
+            return NULL;
+        atomic_store_explicit(&lun->queues[reactor->index], queue, memory_order_release);
+    }
+    return queue;
+}
+
+static void backend_submit(struct backend *backend, struct backend_io *io)
+{
+    struct hf_queue *queue = queue_here(lun_of(backend));
+    if (G_UNLIKELY(!queue)) {
+        io->result = -ENOMEM;
+        io->done(io);
+        return;
+    }
+    if (G_UNLIKELY(!queue->free || !list_empty(&queue->waiting) ||
+                   queue->nesting >= QUEUE_NESTING_MAX)) {
+        waiter_of(io)->place = WAITER_WAITING;
+        list_append(&queue->waiting, &waiter_of(io)->link);
+        count(&queue->waiting_count, 1);
+        return;
+    }
+    launch(queue, io);
+}
+
+static void backend_kick(struct backend *backend)
+{
+    struct hf_queue *queue = queue_here(lun_of(backend));
+    if (queue)
+        queue->lun->ops->kick(queue->handle);
+}
+
+/* ---------------------------------------------------------------------------------- cancel */
+
+static void drop_waiting(struct hf_queue *queue, struct backend_io *io)
+{
+    list_remove(&waiter_of(io)->link);
+    count(&queue->waiting_count, -1);
+    waiter_of(io)->place = WAITER_DROPPED;
+    list_append(&queue->dropped, &waiter_of(io)->link);
+    reactor_defer(queue->reactor, &queue->task);
+}
+
+static void backend_cancel(struct backend *backend, struct backend_io *io)
+{
+    struct hf_queue *queue = queue_here(lun_of(backend));
+    uint64_t place = waiter_of(io)->place;
+    if (!queue || place == WAITER_DROPPED)
+        return;
+    if (place == WAITER_WAITING) {
+        drop_waiting(queue, io);
+        return;
+    }
+    struct slot *slot = queue_slot(queue, place & SLOT_INDEX_MASK);
+    if (atomic_load_explicit(&slot->live, memory_order_acquire) != place)
+        return; /* the answer is on its way */
+    if (queue->lun->ops->shape != HF_SHAPE_QUEUE)
+        blocking_cancel(slot);
+    else if (queue->lun->ops->cancel)
+        queue->lun->ops->cancel(queue->handle, &slot->hf);
+}
+
+const struct backend_ops queue_backend_ops = { backend_submit, backend_kick, backend_cancel };
+const struct backend_ops queue_backend_ops_without_kick = { backend_submit, NULL, backend_cancel };
+
+int storage_prepare(struct backend *backend)
+{
+    return queue_here(lun_of(backend)) ? 0 : -ENOMEM;
+}
+
+/* ------------------------------------------------------------------------------- open and close */
+
+void queue_settle(struct hf_queue *queue)
+{
+    if (queue->closing && queue->ring_busy == 0 && list_empty(&queue->waiting) &&
+        atomic_load_explicit(&queue->at_handler, memory_order_relaxed) == 0)
+        reactor_defer(queue->reactor, &queue->task);
+}
+
+/* End of a turn: nobody of this queue is on the stack. */
+static void queue_task(struct reactor_task *task)
+{
+    struct hf_queue *queue = container_of(task, struct hf_queue, task);
+    struct list *link;
+    while ((link = list_take(&queue->dropped))) {
+        struct backend_io *io = io_of(link);
+        io->result = -ECANCELED;
+        io->done(io);
+    }
+    if (!queue->closing || queue->ring_busy > 0 || !list_empty(&queue->waiting) ||
+        atomic_load_explicit(&queue->at_handler, memory_order_relaxed) > 0)
+        return;
+    struct hf_lun *lun = queue->lun;
+    queue->closing = false;
+    if (lun->ops->shape == HF_SHAPE_QUEUE)
+        lun->ops->queue_close(queue->handle);
+    lun_queue_closed(lun);
+}
+
+static void close_message(struct reactor_message *message)
+{
+    struct hf_queue *queue = container_of(message, struct hf_queue, close_message);
+    queue->closing = true;
+    queue_settle(queue);
+}
+
+void queue_close(struct hf_queue *queue)
+{
+    queue->close_message.run = close_message;
+    reactor_post(queue->reactor, &queue->close_message);
+}
+
+static void init_slots(struct hf_queue *queue)
+{
+    struct hf_lun *lun = queue->lun;
+    for (unsigned i = lun->depth; i-- > 0;) {
+        struct slot *slot = queue_slot(queue, i);
+        slot->queue = queue;
+        slot->hf.size = sizeof(slot->hf);
+        slot->hf.id = i;
+        slot->hf.room = slot->room;
+        slot->next = queue->free;
+        queue->free = slot;
+    }
+}
+
+static struct hf_queue *queue_new(struct hf_lun *lun, struct reactor *reactor)
+{
+    struct hf_queue *queue = g_try_new0(struct hf_queue, 1);
+    if (!queue)
+        return NULL;
+    queue->lun = lun;
+    queue->reactor = reactor;
+    list_init(&queue->waiting);
+    list_init(&queue->dropped);
+    reactor_task_init(&queue->task, queue_task);
+    if (posix_memalign((void **)&queue->slots, 64, lun->depth * lun->slot_bytes) != 0) {
+        g_free(queue);
+        return NULL;
+    }
+    memset(queue->slots, 0, lun->depth * lun->slot_bytes);
+    init_slots(queue);
+    return queue;
+}
+
+void queue_free(struct hf_queue *queue)
+{
+    free(queue->slots);
+    g_free(queue);
+}
+
+int queue_open(struct hf_lun *lun, struct reactor *reactor, struct hf_queue **ret_queue)
+{
+    struct hf_error why = PLUGIN_ERROR_INIT;
+    struct hf_queue *queue = queue_new(lun, reactor);
+    int r = queue ? 0 : plugin_fail(&why, ENOMEM, "no memory");
+    if (r == 0 && lun->ops->shape == HF_SHAPE_QUEUE) {
+        r = lun->ops->queue_open(lun->handle, queue, &queue->handle, &why);
+        if (r != 0)
+            queue_free(queue);
+    }
+    if (r == 0) {
+        *ret_queue = queue;
+        return 0;
+    }
+    uint64_t before = atomic_fetch_add_explicit(&lun->refusals, 1, memory_order_relaxed);
+    if ((before & (before - 1)) == 0) /* every I/O tries again: say it the 1st, 2nd, 3rd, 5th, 9th … time */
+        log_error("storage", "a handler cannot serve a LUN on a reactor handler=%s target=%s lun=%u "
+                  "reactor=%u error=\"%s\"", lun->plugin->info.name, lun->target, lun->number,
+                  reactor->index, why.text[0] ? why.text : strerror(-r));
+    return r < 0 ? r : -EIO;
+}

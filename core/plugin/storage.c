@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Opening and closing of LUNs: see storage.h. What the handler says of the LUN is checked once here
+ * (and again at lu_changed), so that the scsi layer can compute with it.
+ */
+#include <errno.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <string.h>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "plugin/host.h"
+#include "plugin/storage_private.h"
+
+/* ---------------------------------------------------------------------------------------- info */
+
+static bool power_of_two(uint32_t n)
+{
+    return n && (n & (n - 1)) == 0;
+}
+
+static const struct {
+    uint32_t handler, backend;
+} features[] = {
+    { HF_FEATURE_READ_ONLY, BACKEND_FEATURE_READ_ONLY },
+    { HF_FEATURE_FUA, BACKEND_FEATURE_FUA },
+    { HF_FEATURE_UNMAP, BACKEND_FEATURE_UNMAP },
+    { HF_FEATURE_WRITE_ZEROES, BACKEND_FEATURE_WRITE_ZEROES },
+    { HF_FEATURE_ZEROES_UNMAPPED, BACKEND_FEATURE_ZEROES_UNMAPPED },
+    { HF_FEATURE_VOLATILE_CACHE, BACKEND_FEATURE_VOLATILE_CACHE },
+    { HF_FEATURE_BLOCK_STATUS, BACKEND_FEATURE_BLOCK_STATUS },
+    { HF_FEATURE_IMMEDIATE, BACKEND_FEATURE_IMMEDIATE },
+};
+
+static uint32_t take_features(const struct hf_lun *lun, uint32_t theirs)
+{
+    uint32_t ours = lun->read_only ? BACKEND_FEATURE_READ_ONLY : 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(features); i++)
+        if (theirs & features[i].handler)
+            ours |= features[i].backend;
+    if (lun->ops->shape != HF_SHAPE_QUEUE)
+        ours &= ~BACKEND_FEATURE_IMMEDIATE;
+    return ours;
+}
+
+/* Declared features of a blocking handler need their functions. */
+static int check_functions(const struct hf_lun *lun, uint32_t theirs, struct hf_error *error)
+{
+    const struct hf_handler_ops *ops = lun->ops;
+    const char *missing = NULL;
+    if (ops->shape == HF_SHAPE_QUEUE)
+        return 0;
+    if (theirs & HF_FEATURE_VOLATILE_CACHE && !ops->flush)
+        missing = "flush";
+    if (theirs & HF_FEATURE_UNMAP && !ops->unmap)
+        missing = "unmap";
+    if (theirs & HF_FEATURE_WRITE_ZEROES && !ops->write_zeroes)
+        missing = "write_zeroes";
+    if (theirs & HF_FEATURE_BLOCK_STATUS && !ops->block_status)
+        missing = "block_status";
+    return missing ? plugin_fail(error, EINVAL,
+                                 "handler %s declares a feature and has no operation %s",
+                                 lun->plugin->info.name, missing)
+                   : 0;
+}
+
+static int check_info(const struct hf_lun *lun, const struct hf_lun_info *info,
+                      unsigned asked_block_bytes, struct hf_error *error)
+{
+    const char *name = lun->plugin->info.name;
+    if (info->block_bytes != 512 && info->block_bytes != 4096)
+        return plugin_fail(error, EINVAL, "handler %s: block size %u is neither 512 nor 4096", name,
+                           info->block_bytes);
+    if (asked_block_bytes && asked_block_bytes != info->block_bytes)
+        return plugin_fail(error, EINVAL, "handler %s: blocks of %u bytes are not to be had (%u are)",
+                           name, asked_block_bytes, info->block_bytes);
+    if (info->bytes == 0 || info->bytes % info->block_bytes || info->bytes > INT64_MAX)
+        return plugin_fail(error, EINVAL, "handler %s: size %" PRIu64
+                           " is not a number of %u-byte blocks", name, info->bytes,
+                           info->block_bytes);
+    if (info->physical_block_bytes && (!power_of_two(info->physical_block_bytes) ||
+                                       info->physical_block_bytes < info->block_bytes))
+        return plugin_fail(error, EINVAL, "handler %s: physical block size %u", name,
+                           info->physical_block_bytes);
+    if (info->max_io_bytes % info->block_bytes || info->optimal_io_bytes % info->block_bytes ||
+        info->unmap_granularity_bytes % info->block_bytes)
+        return plugin_fail(error, EINVAL, "handler %s: a limit is not a number of whole blocks", name);
+    return check_functions(lun, info->features, error);
+}
+
+static struct backend_info convert_info(const struct hf_lun *lun, const struct hf_lun_info *info)
+{
+    return (struct backend_info){
+        .bytes = info->bytes,
+        .block_bytes = info->block_bytes,
+        .physical_block_bytes =
+            info->physical_block_bytes ? info->physical_block_bytes : info->block_bytes,
+        .optimal_io_bytes = info->optimal_io_bytes,
+        .max_io_bytes = info->max_io_bytes,
+        .unmap_granularity_bytes = info->unmap_granularity_bytes,
+        .features = take_features(lun, info->features),
+        .store_arena = lun->backend.info.store_arena,
+        .rotational = info->rotational != 0,
+    };
+}
+
+static void copy_info(struct hf_lun_info *to, const struct hf_lun_info *from)
+{
+    memset(to, 0, sizeof(*to));
+    memcpy(to, from, MIN(from->size, sizeof(*to)));
+}
+
+/* ---------------------------------------------------------------------------------------- open */
+
+/* Arena numbers are given out on one thread; LUNs may be opened on several. */
+static GMutex store_lock;
+
+static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct hf_error *error)
+{
+    if (!info->store_valid)
+        return 0;
+    int fd = fcntl(info->store_fd, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return plugin_fail(error, errno, "handler %s: its store: %s", lun->plugin->info.name,
+                           strerror(errno));
+    g_mutex_lock(&store_lock);
+    int arena = arena_map_any(fd, info->bytes);
+    g_mutex_unlock(&store_lock);
+    if (arena < 0) {
+        close(fd);
+        return plugin_fail(error, -arena, "handler %s: its store cannot be mapped: %s",
+                           lun->plugin->info.name, strerror(-arena));
+    }
+    lun->backend.info.store_arena = (uint32_t)arena;
+    return 0;
+}
+
+static void unmap_store(struct hf_lun *lun)
+{
+    if (!lun->backend.info.store_arena)
+        return;
+    g_mutex_lock(&store_lock);
+    arena_unmap(lun->backend.info.store_arena);
+    g_mutex_unlock(&store_lock);
+}
+
+static struct hf_lun *lun_free(struct hf_lun *lun)
+{
+    plugin_config_free(lun->config);
+    g_free(lun->queues);
+    g_free(lun->target);
+    g_free(lun);
+    return NULL;
+}
+
+static struct hf_lun *lun_new(const struct storage_options *options)
+{
+    struct hf_lun *lun = g_new0(struct hf_lun, 1);
+    const struct hf_handler_ops *ops = &options->plugin->handler;
+    lun->services = options->services;
+    lun->plugin = options->plugin;
+    lun->ops = ops;
+    lun->config = options->config;
+    lun->target = g_strdup(options->target);
+    lun->number = options->lun;
+    lun->read_only = options->read_only;
+    lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
+    lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
+    lun->queues = g_malloc0_n(options->services->reactor_count, sizeof(*lun->queues));
+    lun->backend.ops = ops->shape == HF_SHAPE_QUEUE && ops->kick ? &queue_backend_ops
+                                                                 : &queue_backend_ops_without_kick;
+    lun->backend.product = options->plugin->info.name;
+    return lun;
+}
+
+static int open_handler(struct hf_lun *lun, const struct storage_options *options,
+                        struct hf_error *error)
+{
+    struct hf_lun_info info = { .size = sizeof(info), .store_fd = -1 };
+    const struct hf_open how = {
+        .size = sizeof(how),
+        .read_only = options->read_only,
+        .target = lun->target,
+        .lun_number = options->lun,
+        .lun = lun,
+        .block_bytes = options->block_bytes,
+    };
+    int r = lun->ops->open(&how, plugin_config_data(lun->config), &info, &lun->handle, error);
+    if (r != 0)
+        return plugin_fail(error, r < 0 ? -r : EIO, "%s",
+                           error->text[0] ? error->text : strerror(r < 0 ? -r : EIO));
+    r = check_info(lun, &info, options->block_bytes, error);
+    if (r == 0)
+        r = map_store(lun, &info, error);
+    if (r < 0) {
+        lun->ops->close(lun->handle);
+        return r;
+    }
+    lun->backend.info = convert_info(lun, &info);
+    return 0;
+}
+
+int storage_open(const struct storage_options *options, struct backend **ret_backend,
+                 struct hf_error *error)
+{
+    struct hf_error local = PLUGIN_ERROR_INIT;
+    struct hf_lun *lun = lun_new(options);
+    int r = open_handler(lun, options, error ? error : &local);
+    if (r < 0) {
+        lun_free(lun);
+        return r;
+    }
+    *ret_backend = &lun->backend;
+    return 0;
+}
+
+/* --------------------------------------------------------------------------------------- close */
+
+static void close_run(struct pool_job *job)
+{
+    struct hf_lun *lun = container_of(job, struct hf_lun, close_job);
+    while (atomic_load_explicit(&lun->serial_pending, memory_order_acquire) > 0)
+        nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL); /* the end of serial_done() */
+    for (unsigned i = 0; i < lun->services->reactor_count; i++)
+        if (lun->queues[i])
+            queue_free(lun->queues[i]);
+    lun->ops->close(lun->handle);
+    unmap_store(lun);
+}
+
+static void close_done(struct pool_job *job)
+{
+    struct hf_lun *lun = container_of(job, struct hf_lun, close_job);
+    void (*closed)(void *user) = lun->closed;
+    void *user = lun->closed_user;
+    lun_free(lun);
+    if (closed)
+        closed(user);
+}
+
+void lun_queue_closed(struct hf_lun *lun)
+{
+    if (atomic_fetch_sub_explicit(&lun->open_queues, 1, memory_order_acq_rel) != 1)
+        return;
+    lun->close_job = (struct pool_job){ .run = close_run, .done = close_done };
+    pool_submit(lun->services->pool, &lun->close_job);
+}
+
+void storage_close(struct backend *backend, void (*closed)(void *user), void *user)
+{
+    struct hf_lun *lun = lun_of(backend);
+    lun->closed = closed;
+    lun->closed_user = user;
+    atomic_store_explicit(&lun->open_queues, 1, memory_order_relaxed);
+    for (unsigned i = 0; i < lun->services->reactor_count; i++) {
+        struct hf_queue *queue = atomic_load_explicit(&lun->queues[i], memory_order_acquire);
+        if (!queue)
+            continue;
+        atomic_fetch_add_explicit(&lun->open_queues, 1, memory_order_relaxed);
+        queue_close(queue);
+    }
+    lun_queue_closed(lun);
+}
+
+struct close_wait {
+    GMutex lock;
+    GCond cond;
+    bool closed;
+    unsigned users; /* the waiter and closed() */
+};
+
+static void wait_unref(struct close_wait *wait)
+{
+    bool last = --wait->users == 0;
+    g_mutex_unlock(&wait->lock);
+    if (!last)
+        return;
+    g_mutex_clear(&wait->lock);
+    g_cond_clear(&wait->cond);
+    g_free(wait);
+}
+
+static void wait_closed(void *user)
+{
+    struct close_wait *wait = user;
+    g_mutex_lock(&wait->lock);
+    wait->closed = true;
+    g_cond_signal(&wait->cond);
+    wait_unref(wait);
+}
+
+int storage_close_wait(struct backend *backend, unsigned timeout_ms)
+{
+    struct close_wait *wait = g_new0(struct close_wait, 1);
+    int64_t end = g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
+    g_mutex_init(&wait->lock);
+    g_cond_init(&wait->cond);
+    wait->users = 2;
+    storage_close(backend, wait_closed, wait);
+    g_mutex_lock(&wait->lock);
+    while (!wait->closed && g_cond_wait_until(&wait->cond, &wait->lock, end))
+        ;
+    int r = wait->closed ? 0 : -ETIMEDOUT;
+    wait_unref(wait);
+    return r;
+}
+
+/* ------------------------------------------------------------------- what handlers ask of a LUN */
+
+void storage_host_lu_changed(struct hf_lun *lun, const struct hf_lun_info *info)
+{
+    struct hf_lun_info copy;
+    struct hf_error why = PLUGIN_ERROR_INIT;
+    copy_info(&copy, info);
+    if (check_info(lun, &copy, lun->backend.info.block_bytes, &why) < 0) {
+        log_error("storage", "a handler announced an impossible change; ignored target=%s lun=%u "
+                  "error=\"%s\"", lun->target, lun->number, why.text);
+        return;
+    }
+    struct backend_info converted = convert_info(lun, &copy);
+    if (lun->services->changed)
+        lun->services->changed(lun->services->user, &lun->backend, &converted);
+}
+
+void storage_set_info(struct backend *backend, const struct backend_info *info)
+{
+    backend->info = *info;
+}
+
+int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_fd,
+                               uint32_t *ret_existed, struct hf_error *error)
+{
+    g_autofree char *name = g_strdup_printf("lun:%s/%u", lun->target, lun->number);
+    bool existed = false;
+    int fd = -1;
+    if (!lun->services->memfd_get)
+        return plugin_fail(error, ENOTSUP, "no memory that outlives the process is to be had here");
+    int r = lun->services->memfd_get(lun->services->user, name, bytes, &fd, &existed);
+    if (r < 0)
+        return plugin_fail(error, -r, "%" PRIu64 " bytes of memory: %s", bytes, strerror(-r));
+    *ret_fd = fd;
+    if (ret_existed)
+        *ret_existed = existed;
+    return 0;
+}
+
+/* The next process is given state by the hand-over, which this version does not have. */
+int32_t storage_host_state_put(struct hf_lun *lun, const void *data, uint64_t bytes)
+{
+    return -ENOTSUP;
+}
+
+int64_t storage_host_state_get(struct hf_lun *lun, void *data, uint64_t max_bytes)
+{
+    return -ENOTSUP;
+}
+
+const char *storage_target(const struct backend *backend)
+{
+    return lun_of(backend)->target;
+}
+
+unsigned storage_lun(const struct backend *backend)
+{
+    return lun_of(backend)->number;
+}

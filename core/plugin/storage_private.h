@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between the files of the storage bridge: storage.c (open, close), queue.c (slots, answers),
+ * blocking.c (jobs), ring_host.c (the reactor's ring for handlers), watch.c.
+ *
+ * A slot is at the handler while `live` holds its id. Whoever turns `live` from the id to 0 owns the
+ * answer; all others are strays. Everything else in a queue belongs to its reactor.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "plugin/storage.h"
+#include "reactor/reactor.h"
+
+#define SLOT_INDEX_BITS 10
+#define SLOT_INDEX_MASK ((1u << SLOT_INDEX_BITS) - 1)
+_Static_assert(HF_QUEUE_DEPTH_MAX <= SLOT_INDEX_MASK + 1, "an id holds the index of every slot");
+
+#define QUEUE_DEPTH_DEFAULT 128u
+#define QUEUE_NESTING_MAX   16u /* answers from within submit that lead to the next submit */
+
+struct slot {
+    _Atomic uint64_t live;       /* the id while at the handler, 0 otherwise */
+    _Atomic uint64_t since_ns;   /* when it went there */
+    uint64_t generation;
+    struct hf_queue *queue;
+    struct backend_io *io;
+    struct slot *next;           /* free slots; jobs of a serial handler */
+    int32_t result;              /* on its way to the reactor */
+    union {
+        struct reactor_message message; /* an answer from another thread */
+        struct pool_job job;            /* blocking handlers */
+    };
+    struct hf_io hf;
+    _Alignas(16) char room[];    /* the handler's */
+};
+
+/* A LUN on one reactor. */
+struct hf_queue {
+    struct hf_lun *lun;
+    struct reactor *reactor;
+    void *handle;                /* of the handler's queue_open() */
+    char *slots;                 /* lun->depth of lun->slot_bytes each */
+    struct slot *free;
+    struct list waiting;         /* of struct waiter */
+    struct list dropped;         /* cancelled while waiting; answered by `task` */
+    _Atomic uint32_t at_handler, waiting_count;
+    unsigned ring_busy;          /* ring requests of the handler under way */
+    unsigned nesting;
+    bool pumping, closing;
+    struct reactor_task task;
+    struct reactor_message close_message;
+};
+
+/* Lies in backend_io.room. */
+struct waiter {
+    struct list link;
+    uint64_t place;              /* WAITER_…, or the id of the slot */
+};
+#define WAITER_WAITING 0u
+#define WAITER_DROPPED UINT64_MAX
+_Static_assert(sizeof(struct waiter) <= sizeof(((struct backend_io *)0)->room), "room is large enough");
+
+/* A LUN: what the handler has as struct hf_lun and the scsi layer as struct backend. */
+struct hf_lun {
+    struct backend backend;
+    const struct storage_services *services;
+    const struct plugin *plugin;
+    const struct hf_handler_ops *ops;
+    struct plugin_config *config;
+    char *target;
+    unsigned number;
+    bool read_only;
+    void *handle;
+    unsigned depth;
+    size_t slot_bytes;
+    _Atomic uint64_t strays, refusals; /* answers to no I/O; queues that could not be opened */
+    _Atomic(struct hf_queue *) *queues; /* by reactor index */
+    uint64_t watched_ns;         /* watch.c: when the I/O that was last warned of had begun */
+
+    /* serial handlers: one job that runs what has gathered, see blocking.c */
+    _Atomic(struct slot *) serial_stack;
+    _Atomic uint32_t serial_pending;
+    uint32_t serial_batch;
+    struct pool_job serial_job;
+
+    /* close */
+    _Atomic uint32_t open_queues; /* and one while storage_close() looks for them */
+    struct pool_job close_job;
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
+static inline struct hf_lun *lun_of(const struct backend *backend)
+{
+    return container_of((struct backend *)backend, struct hf_lun, backend);
+}
+
+static inline struct slot *queue_slot(const struct hf_queue *queue, unsigned index)
+{
+    return (struct slot *)(queue->slots + index * queue->lun->slot_bytes);
+}
+
+/* queue.c */
+int queue_open(struct hf_lun *lun, struct reactor *reactor, struct hf_queue **ret_queue);
+/* Frees the memory of a queue that its handler has closed. */
+void queue_free(struct hf_queue *queue);
+/* Posts the end of a queue to its reactor; then lun_queue_closed() comes from there. */
+void queue_close(struct hf_queue *queue);
+extern const struct backend_ops queue_backend_ops, queue_backend_ops_without_kick;
+/* Looks whether a closing queue has come to rest. */
+void queue_settle(struct hf_queue *queue);
+/* The owner of the answer of `id`, who must finish it; NULL: a stray, which has been logged. */
+struct slot *queue_claim(struct hf_queue *queue, uint64_t id);
+/* On the reactor: frees the slot and answers. */
+void queue_finish(struct slot *slot, int32_t result);
+/* Any thread: queue_finish(slot, slot->result) on the reactor. */
+void queue_finish_posted(struct slot *slot);
+
+/* blocking.c */
+void blocking_submit(struct slot *slot);
+void blocking_cancel(struct slot *slot);
+
+/* storage.c */
+void lun_queue_closed(struct hf_lun *lun);
