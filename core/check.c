@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See check.h. */
+#include "check.h"
+
+#include "plugin/loader.h"
+#include "plugin/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <unistd.h>
+
+/* At most one byte more than the limit, so that the parser sees that it is too long. */
+static int read_all(int fd, GByteArray *to)
+{
+    uint8_t part[64 * 1024];
+
+    while (to->len <= CONFIG_TEXT_MAX) {
+        ssize_t n = read(fd, part, sizeof(part));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return 0;
+        g_byte_array_append(to, part, (guint)n);
+    }
+    return 0;
+}
+
+static int read_file(const char *path, char **ret_text, size_t *ret_bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    GByteArray *bytes = g_byte_array_new();
+    int r = read_all(fd, bytes);
+    close(fd);
+    if (r < 0) {
+        g_byte_array_unref(bytes);
+        return r;
+    }
+    *ret_bytes = bytes->len;
+    *ret_text = (char *)g_byte_array_free(bytes, FALSE);
+    return 0;
+}
+
+int config_file_load(const char *path, struct config_file *ret_file, struct config_problems *problems)
+{
+    struct config_file file = { 0 };
+    int r = read_file(path, &file.text, &file.bytes);
+
+    if (r < 0) {
+        config_problem_add(problems, CONFIG_ERROR, path, 0, 0, "cannot be read: %s", g_strerror(-r));
+        return -EINVAL;
+    }
+    r = config_parse(file.text != NULL ? file.text : "", file.bytes, path, &file.config, problems);
+    if (r < 0) {
+        g_free(file.text);
+        return r;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+void config_file_free(struct config_file *file)
+{
+    file->config = config_free(file->config);
+    g_clear_pointer(&file->text, g_free);
+    file->bytes = 0;
+}
+
+static void check_plugin(const struct config *config, uint32_t kind, const char *name,
+                         const struct config_node *at, const struct config_node *options,
+                         struct config_problems *problems)
+{
+    struct hf_error error = PLUGIN_ERROR_INIT;
+    const struct plugin *plugin = NULL;
+    struct plugin_config *judged = NULL;
+
+    if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) < 0)
+        config_problem_error(problems, at, "%s", error.text);
+    else if (plugin_config_new(plugin, options, at, &judged, problems) == 0)
+        plugin_config_free(judged);
+}
+
+int check_plugins(const struct config *config, struct config_problems *problems)
+{
+    unsigned before = config_problems_errors(problems);
+
+    if (config->fence.node != NULL)
+        check_plugin(config, HF_KIND_FENCE, config->fence.plugin, config->fence.plugin_node, config->fence.options,
+                     problems);
+    for (unsigned i = 0; i < config->auth_count; i++) {
+        const struct config_auth *a = &config->auths[i];
+        check_plugin(config, HF_KIND_AUTH, a->plugin, a->plugin_node, a->options, problems);
+    }
+    for (unsigned i = 0; i < config->target_count; i++) {
+        const struct config_target *t = &config->targets[i];
+        for (unsigned j = 0; j < t->lun_count; j++)
+            check_plugin(config, HF_KIND_HANDLER, t->luns[j].handler, t->luns[j].handler_node, t->luns[j].options,
+                         problems);
+    }
+    return config_problems_errors(problems) == before ? 0 : -EINVAL;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * holdfastd: the arguments. Without one of the short-lived modes the process becomes the keeper; the
+ * keeper starts this program again with the hidden `--worker` for the engine.
+ *
+ * Exit codes: 0 done, 1 refused (the reasons are on standard error), 2 wrong usage.
+ */
+#include "check.h"
+#include "daemon.h"
+#include "base/log.h"
+#include "keeper/keeper.h"
+#include "keeper/link.h"
+#include "plugin/describe.h"
+
+#include <getopt.h>
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
+
+enum mode { MODE_KEEPER, MODE_CHECK, MODE_LIST, MODE_DESCRIBE, MODE_VERSION, MODE_HELP };
+
+struct arguments {
+    enum mode mode;
+    unsigned modes;                  /* how many were asked for */
+    const char *file;
+    const char *plugin;
+};
+
+static const char usage[] =
+    "usage: holdfastd -c FILE                     serve what FILE says, in the foreground\n"
+    "       holdfastd --check -c FILE             check FILE and start nothing\n"
+    "       holdfastd --list-plugins [-c FILE]    the plugins there are\n"
+    "       holdfastd --describe PLUGIN [-c FILE] a plugin and its options\n"
+    "       holdfastd --version | --help\n";
+
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+    static const struct option options[] = {
+        { "config", required_argument, NULL, 'c' },
+        { "check", no_argument, NULL, MODE_CHECK },
+        { "list-plugins", no_argument, NULL, MODE_LIST },
+        { "describe", required_argument, NULL, MODE_DESCRIBE },
+        { "version", no_argument, NULL, MODE_VERSION },
+        { "help", no_argument, NULL, MODE_HELP },
+        { NULL, 0, NULL, 0 },
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (c == '?')
+            return -1;
+        if (c == 'c') {
+            a->file = optarg;
+            continue;
+        }
+        a->mode = c == 'h' ? MODE_HELP : (enum mode)c;
+        a->modes++;
+        if (c == MODE_DESCRIBE)
+            a->plugin = optarg;
+    }
+    if (a->mode == MODE_HELP || a->mode == MODE_VERSION)
+        return 0;
+    bool needs_file = a->mode == MODE_KEEPER || a->mode == MODE_CHECK;
+    if (optind < argc || a->modes > 1 || (needs_file && a->file == NULL))
+        return -1;
+    return 0;
+}
+
+/* Loads a->file, checks its plugins when told so, prints all problems. False: it is refused. */
+static bool load(const struct arguments *a, bool plugins, struct config_file *ret_file)
+{
+    struct config_problems *problems = config_problems_new();
+    struct config_file file = { 0 };
+    int r = config_file_load(a->file, &file, problems);
+
+    if (r == 0 && plugins)
+        r = check_plugins(file.config, problems);
+    config_problems_print(problems, stderr);
+    config_problems_free(problems);
+    if (r < 0) {
+        config_file_free(&file);
+        return false;
+    }
+    *ret_file = file;
+    return true;
+}
+
+static int run_keeper(const struct arguments *a)
+{
+    struct config_file file;
+
+    log_set_role("keeper");
+    if (!load(a, /* plugins= */ false, &file))
+        return EXIT_REFUSED;
+    log_set_level(file.config->daemon.log_level);
+    struct keeper_args args = { .config = file.config, .text = file.text, .text_bytes = file.bytes, .file = a->file };
+    int code = keeper_run(&args);
+    config_file_free(&file);
+    return code;
+}
+
+static int run_check(const struct arguments *a)
+{
+    struct config_file file;
+
+    if (!load(a, /* plugins= */ true, &file))
+        return EXIT_REFUSED;
+    config_file_free(&file);
+    return EXIT_DONE;
+}
+
+/* With a configuration, its plugin-path is searched, too. */
+static int run_plugins(const struct arguments *a)
+{
+    struct config_file file = { 0 };
+
+    if (a->file != NULL && !load(a, /* plugins= */ false, &file))
+        return EXIT_REFUSED;
+    const char *const *paths = file.config != NULL ? file.config->daemon.plugin_path : NULL;
+    int r = a->mode == MODE_LIST ? plugin_list(paths, stdout) : plugin_describe(paths, a->plugin, stdout, stderr);
+    config_file_free(&file);
+    return r < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+/* `--worker GENERATION FILE`, from the keeper alone (keeper/worker.h). */
+static int run_worker(int argc, char **argv)
+{
+    if (argc != 4)
+        return EXIT_USAGE;
+    prctl(PR_SET_NAME, "holdfast-worker");
+    struct daemon_args args = {
+        .link_fd = LINK_WORKER_FD_LINK,
+        .tombstone_fd = LINK_WORKER_FD_TOMBSTONE,
+        .config_fd = LINK_WORKER_FD_CONFIG,
+        .config_file = argv[3],
+        .generation = (unsigned)strtoul(argv[2], NULL, 10),
+    };
+    return daemon_run(&args);
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = { .mode = MODE_KEEPER };
+
+    if (argc > 1 && strcmp(argv[1], "--worker") == 0)
+        return run_worker(argc, argv);
+    if (parse_arguments(argc, argv, &a) < 0) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    switch (a.mode) {
+    case MODE_VERSION:
+        puts("holdfastd " HOLDFAST_VERSION);
+        return EXIT_DONE;
+    case MODE_HELP:
+        fputs(usage, stdout);
+        return EXIT_DONE;
+    case MODE_CHECK:
+        return run_check(&a);
+    case MODE_LIST:
+    case MODE_DESCRIBE:
+        return run_plugins(&a);
+    case MODE_KEEPER:
+        return run_keeper(&a);
+    }
+    return EXIT_USAGE;
+}
