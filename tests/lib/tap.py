@@ -8,6 +8,14 @@ class Skip(Exception):
     """Raised by a case that cannot run here; its text says why."""
 
 
+def locals_of(error):
+    """The variables where the error was raised: a plain assert says nothing about its values."""
+    frame = error.__traceback__
+    while frame.tb_next:
+        frame = frame.tb_next
+    return ''.join('    %s = %.300r\n' % item for item in sorted(frame.tb_frame.f_locals.items()))
+
+
 class Tap:
     def __init__(self, out=sys.stdout):
         self.out, self.number, self.failed = out, 0, 0
@@ -47,10 +55,8 @@ class Tap:
             function(*arguments)
         except Skip as why:
             self.skip(name, why)
-        except AssertionError:
-            self.fail(name, traceback.format_exc())
-        except Exception:  # pylint: disable=broad-except  # whatever it is, it is a failed case
-            self.fail(name, traceback.format_exc())
+        except Exception as error:  # pylint: disable=broad-except  # whatever it is, the case failed
+            self.fail(name, traceback.format_exc() + locals_of(error))
         else:
             self.ok(name)
 
