@@ -12,7 +12,7 @@ import time
 import wire
 from wire import Pdu, after
 
-LIMIT = 30.0   # seconds in which the target must do what it has to; nothing here measures speed
+LIMIT = 20.0   # seconds in which the target must do what it has to; nothing here measures speed
 QUIET = 0.4    # seconds without a PDU that count as "it says nothing"
 
 CONSUMES_STAT_SN = {wire.LOGIN_RESPONSE, wire.SCSI_RESPONSE, wire.TASK_RESPONSE, wire.TEXT_RESPONSE,

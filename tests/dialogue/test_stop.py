@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Stop, hang-up, and the death of the worker, as an initiator sees them."""
+import os
+import pathlib
+import signal
+import socket
+import time
+
+import scsi
+import wire
+from peer import Closed, IQN, Target, case, main, serve
+
+NO_CHANGE = {}
+
+
+def stop(target):
+    target.daemon.signal(signal.SIGTERM)
+
+
+def ended_well(target):
+    assert target.daemon.wait_exit() == 0, target.daemon.log()[-4000:]
+
+
+def expect_announcement(session):
+    """The async message of a stop: logout wanted, or connections about to go."""
+    message = session.connection.expect(wire.ASYNC)
+    assert message.async_event in (1, 2, 3), 'event %d' % message.async_event
+    assert message.final and message.itt == wire.NO_TAG
+    return message
+
+
+@case('SIGTERM without sessions ends the daemon with 0', own=NO_CHANGE)
+def _(target):
+    stop(target)
+    ended_well(target)
+
+
+@case('SIGTERM tells every session by an async message, closes it in order and ends with 0',
+      own=NO_CHANGE)
+def _(target):
+    sessions = [target.login(), target.login(), target.login()]
+    stop(target)
+    for session in sessions:
+        message = expect_announcement(session)
+        if message.async_event == 1:
+            session.request(wire.LOGOUT_REQUEST, immediate=True, flags=wire.FINAL)
+        assert all(pdu.opcode in (wire.ASYNC, wire.LOGOUT_RESPONSE)
+                   for pdu in session.connection.expect_closed())
+    ended_well(target)
+
+
+@case('a discovery session does not hold up the stop', own=NO_CHANGE)
+def _(target):
+    session = target.login(discovery=True)
+    stop(target)
+    session.connection.expect_closed()
+    ended_well(target)
+
+
+@case('a connection that has said nothing does not hold up the stop', own=NO_CHANGE)
+def _(target):
+    connection = target.connect()
+    stop(target)
+    connection.expect_closed()
+    ended_well(target)
+
+
+@case('a write under way at SIGTERM may finish, and its data is in the file', own=NO_CHANGE)
+def _(target):
+    session = target.login(ImmediateData='No')
+    session.alive(lun=1)
+    data = b'finished in time'.ljust(4096, b'!')
+    task = session.start(scsi.write_10(16, 8), write=data, lun=1, hold_r2ts=True)
+    while not task.r2ts:
+        session.connection.pump()
+    stop(target)
+    expect_announcement(session)
+    task.answer(task.r2ts[0])
+    task.good()
+    session.connection.expect_closed()
+    ended_well(target)
+    with open(target.daemon.folder / 'disk.img', 'rb') as image:
+        image.seek(16 * 512)
+        assert image.read(4096) == data
+
+
+@case('an initiator that never finishes does not keep the daemon from ending', own=NO_CHANGE)
+def _(target):
+    session = target.login(ImmediateData='No')
+    session.start(scsi.write_10(0, 8), write=bytes(4096), hold_r2ts=True)
+    stop(target)
+    ended_well(target)
+
+
+@case('an initiator that does not read does not keep the daemon from ending', own=NO_CHANGE)
+def _(target):
+    session = target.login()
+    for block in range(30):
+        session.start(scsi.read_10(block * 128, 512), read=512 * 512)
+    stop(target)
+    ended_well(target)
+
+
+@case('after SIGTERM nobody new is let in', own=NO_CHANGE)
+def _(target):
+    session = target.login(ImmediateData='No')
+    session.start(scsi.write_10(0, 8), write=bytes(4096), hold_r2ts=True)
+    stop(target)
+    expect_announcement(session)
+    try:
+        late = target.session()
+        connection = late.connect()
+        late.login_request(connection, 0, 1, dict(late.identity(), AuthMethod='None'))
+        assert connection.receive().login_status == 0x0301
+    except (Closed, OSError):
+        pass
+    session.close()
+    ended_well(target)
+
+
+@case('what was written before a stop is there after the next start', alone=True)
+def _():
+    with serve() as daemon:
+        first = Target(daemon.address, IQN, daemon)
+        session = first.login()
+        session.alive(lun=1)
+        session.write(5, b'k' * 4096, lun=1).good()
+        session.command(scsi.synchronize_cache(), lun=1).good()
+        page = session.command(scsi.inquiry(255, 0x83), read=255, lun=1).data
+        first.close_all()
+        stop(first)
+        ended_well(first)
+        daemon.start()
+        daemon.killed_workers = True    # another worker than the first one, by intent
+        again = Target(daemon.address, IQN, daemon).login()
+        again.alive(lun=1)
+        assert again.read(5, 8, lun=1).good().data == b'k' * 4096
+        assert again.command(scsi.inquiry(255, 0x83), read=255, lun=1).data == page
+        again.close()
+
+
+@case('SIGHUP disturbs nobody', own=NO_CHANGE)
+def _(target):
+    session = target.login()
+    for _ in range(3):
+        target.daemon.signal(signal.SIGHUP)
+        session.write(0, b'h' * 4096).good()
+    target.login().alive()
+    session.alive()
+
+
+@case('SIGINT ends the daemon like SIGTERM', own=NO_CHANGE)
+def _(target):
+    target.daemon.signal(signal.SIGINT)
+    ended_well(target)
+
+
+# --- the worker dies
+
+def kill_worker(target):
+    """Kills the worker and waits for the next one; returns its process id."""
+    target.daemon.killed_workers = True
+    old = target.daemon.wait_for_worker()
+    os.kill(old, signal.SIGKILL)
+    return target.daemon.wait_for_worker(not_among=(old,))
+
+
+@case('when the worker dies, connections are closed and a new login finds everything', own=NO_CHANGE)
+def _(target):
+    session = target.login()
+    session.alive(lun=1)
+    session.write(9, b'r' * 65536, lun=0).good()
+    session.write(9, b'f' * 65536, lun=1).good()
+    identity = session.command(scsi.inquiry(255, 0x83), read=255).data
+    kill_worker(target)
+    session.connection.expect_closed()
+    again = target.login()
+    again.alive(lun=1)
+    assert again.read(9, 128, lun=0).good().data == b'r' * 65536, 'the RAM LUN forgot'
+    assert again.read(9, 128, lun=1).good().data == b'f' * 65536
+    assert again.command(scsi.inquiry(255, 0x83), read=255).data == identity
+
+
+@case('a login made while there is no worker is served by the next one', own=NO_CHANGE)
+def _(target):
+    target.login()
+    target.daemon.killed_workers = True
+    os.kill(target.daemon.wait_for_worker(), signal.SIGKILL)
+    target.login().alive()
+
+
+@case('a worker that dies again and again is started again and again', own=NO_CHANGE)
+def _(target):
+    for _ in range(3):
+        session = target.login()
+        session.write(0, b'a' * 4096).good()
+        kill_worker(target)
+        session.connection.expect_closed()
+    assert target.login().read(0, 8).good().data == b'a' * 4096
+    assert target.daemon.process.poll() is None
+
+
+@case('a worker that dies under load loses nothing that was answered', own=NO_CHANGE)
+def _(target):
+    session = target.login()
+    for block in range(0, 512, 8):
+        session.write(block, block.to_bytes(2, 'big') * 2048).good()
+    for block in range(30):
+        session.start(scsi.read_10(block, 64), read=32768)
+    kill_worker(target)
+    try:
+        while True:
+            session.connection.pump()
+    except Closed:
+        pass
+    again = target.login()
+    for block in range(0, 512, 8):
+        assert again.read(block, 8).good().data == block.to_bytes(2, 'big') * 2048, block
+
+
+@case('the death of the worker is logged with its signal', own=NO_CHANGE)
+def _(target):
+    kill_worker(target)
+    lines = target.daemon.wait_log('worker')
+    assert any('worker' in line and ('9' in line or 'KILL' in line.upper()) for line in lines), lines
+    target.login().alive()
+
+
+@case('the worker does not outlive the keeper', own=NO_CHANGE)
+def _(target):
+    worker = target.daemon.wait_for_worker()
+    session = target.login()
+    target.daemon.process.kill()
+    target.daemon.process.wait()
+    session.connection.expect_closed()
+    deadline = time.monotonic() + 20
+    while pathlib.Path('/proc/%d' % worker).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not pathlib.Path('/proc/%d' % worker).exists(), 'the worker still runs'
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(target.address)
+
+
+if __name__ == '__main__':
+    main(__file__)
