@@ -39,14 +39,14 @@ static void wait_for_first(struct engine *e)
 {
     if (list_empty(&e->gathering))
         return;
-    struct task *t = list_entry(e->gathering.next, struct task, link);
+    struct task *t = list_entry(e->gathering.next, struct task, gather_link);
     bufpool_waiter_init(&e->waiter, buffer_ready);
     bufpool_wait(e->reactor->pool, &e->waiter, piece(t->need - t->capacity));
 }
 
 static void gathered(struct task *t)
 {
-    list_remove(&t->link);
+    list_remove(&t->gather_link);
     t->gather = false;
     command_advance(t);
 }
@@ -54,12 +54,12 @@ static void gathered(struct task *t)
 static void buffer_ready(struct bufpool_waiter *waiter, struct buf *buf)
 {
     struct engine *e = container_of(waiter, struct engine, waiter);
-    struct task *t = list_entry(e->gathering.next, struct task, link);
+    struct task *t = list_entry(e->gathering.next, struct task, gather_link);
     add(t, buf);
     if (gather(t, t->need))
         gathered(t);
     while (!list_empty(&e->gathering)) {
-        t = list_entry(e->gathering.next, struct task, link);
+        t = list_entry(e->gathering.next, struct task, gather_link);
         if (!gather(t, t->need))
             break;
         gathered(t);
@@ -77,8 +77,8 @@ bool buffers_take(struct task *t, uint32_t bytes)
     e->buffer_waits++;
     t->gather = true;
     t->need = bytes;
-    list_append(&e->gathering, &t->link);
-    if (e->gathering.next == &t->link)
+    list_append(&e->gathering, &t->gather_link);
+    if (e->gathering.next == &t->gather_link)
         wait_for_first(e);
     return false;
 }
@@ -88,8 +88,8 @@ void buffers_cancel(struct task *t)
     if (!t->gather)
         return;
     struct engine *e = t->session->engine;
-    bool first = e->gathering.next == &t->link;
-    list_remove(&t->link);
+    bool first = e->gathering.next == &t->gather_link;
+    list_remove(&t->gather_link);
     t->gather = false;
     if (first) {
         bufpool_wait_cancel(e->reactor->pool, &e->waiter);

@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define LINGER_NS   (2 * NS_PER_S)  /* for the peer's FIN after ours */

@@ -31,6 +31,8 @@ struct task;
 /* reactor->user of every reactor that runs sessions. */
 struct engine {
     struct reactor *reactor;
+    struct engine *const *all;       /* every engine, for what is broadcast */
+    unsigned all_count;
     struct list sessions;
     struct list gathering;           /* tasks waiting for buffers, in order */
     struct bufpool_waiter waiter;    /* of the first of them */
@@ -42,7 +44,8 @@ struct engine {
 
 /* ---- task ---- */
 
-enum task_kind { TASK_SCSI, TASK_MANAGEMENT, TASK_NOP, TASK_TEXT, TASK_LOGOUT, TASK_REJECT, TASK_ASYNC };
+enum task_kind { TASK_SCSI, TASK_MANAGEMENT, TASK_NOP, TASK_TEXT, TASK_LOGOUT, TASK_REJECT, TASK_ASYNC,
+                 TASK_NUMBER /* keeps the place of a CmdSN that came early */ };
 
 enum task_state {
     TASK_FREE,
@@ -56,7 +59,8 @@ enum task_state {
 
 struct task {
     struct scsi_command cmd;         /* TASK_SCSI */
-    struct list link;                /* output, blocked or gathering list */
+    struct list link;                /* output or blocked list */
+    struct list gather_link;         /* the engine's gathering list */
     struct session *session;
     struct connection *conn;         /* allegiance; NULL for an orphan */
     struct task_record *record;
@@ -71,6 +75,9 @@ struct task {
     bool ended;                      /* scsi_start() ended it, or `failed` is set: no execution */
     bool gather;                     /* in the engine's gathering list */
     bool unsolicited;                /* unsolicited Data-Out is open (F not seen) */
+    bool segment_open;               /* the data segment of its command PDU is still to be placed */
+    bool fault;                      /* something was wrong with its data: the sense is below */
+    uint8_t fault_key, fault_asc, fault_ascq;
     bool status_sent;
     bool final_queued;               /* its last PDU is in the transmit queue */
     bool written;                    /* ... and has been written */
@@ -98,6 +105,7 @@ struct task {
     uint8_t bhs[ISCSI_BHS_BYTES];
     arena_ref answer_data;
     uint32_t answer_bytes;
+    bool answer_next_status;         /* it shows the next StatSN and does not take it (our ping) */
 
     unsigned buf_count;
     struct buf *buf[STATE_TASK_BUFFERS];
@@ -115,7 +123,7 @@ enum connection_state {
     CONNECTION_CLOSED,
 };
 
-enum receive_state { RECEIVE_HEADER, RECEIVE_DATA, RECEIVE_TRAILER, RECEIVE_DISCARD };
+enum receive_state { RECEIVE_HEADER, RECEIVE_WAIT, RECEIVE_DATA, RECEIVE_TRAILER, RECEIVE_DISCARD };
 
 struct connection {
     struct stream stream;
@@ -152,7 +160,8 @@ struct connection {
     struct timer timer;              /* keepalive, or the end of lingering */
     uint64_t received_ns;            /* when bytes last came */
     uint64_t nop_interval_ns, nop_timeout_ns;
-    uint32_t nop_tag;                /* TTT of the open ping; 0: none */
+    uint32_t nop_tag, nop_last_tag;  /* TTT of the open ping (0: none), of the last one */
+    uint32_t rejects;
     struct text_run *text;           /* a text exchange under way */
     char peer[64], portal[64];       /* for the log */
     const char *end_reason;          /* why it is being closed */
@@ -291,6 +300,7 @@ enum pdu_verdict {
     PDU_DONE,    /* handled with all its data (only with data != NULL or data_bytes 0) */
     PDU_PLACE,   /* into c->segment_task at segment_offset, segment_placed bytes; rest discarded */
     PDU_DISCARD, /* read and forget */
+    PDU_WAIT,    /* as PDU_PLACE, when c->segment_task has its buffers (receive_resume() says so) */
     PDU_STALL,   /* not handled at all: come back with the same header after receive_resume() */
     PDU_CLOSE,   /* the connection is being closed */
 };
@@ -300,15 +310,22 @@ enum pdu_verdict {
 enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu);
 enum pdu_verdict data_out_receive(struct connection *c, const struct pdu *pdu);
 /* The segment of c->segment_task is in place (or, bad, is not). */
-void command_segment_done(struct connection *c, struct task *t, uint8_t flags, bool bad);
+void command_segment_done(struct connection *c, struct task *t, const uint8_t *bhs, bool bad);
 /* Looks at a task after anything that may let it go on. */
 void command_advance(struct task *t);
 void command_deliver(struct task *t);
+void command_execute(struct task *t, unsigned iov_count);
 /* Runs held tasks that are due, and blocked ones. */
 void command_run_held(struct session *s);
 void command_run_blocked(struct session *s);
-/* Ends a task with CHECK CONDITION before the unit has it. */
-void command_fail(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq);
+/* The task ends with this CHECK CONDITION instead of being executed. */
+void command_fault(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq);
+/* Sets c->segment_* for a segment at t->received and says what to do with it. */
+enum pdu_verdict command_place(struct connection *c, struct task *t, uint32_t bytes);
+/* A burst of Data-Out has grown by a PDU (its `received` is up to date). */
+void transfer_data_out_done(struct task *t, const uint8_t *bhs);
+/* Asks for what is missing, as far as MaxOutstandingR2T allows. */
+void transfer_advance(struct task *t);
 /* Sends as many R2Ts as are due; false: no room in the transmit queue. */
 bool transfer_r2t(struct task *t);
 /* Data-In and status of an ended command; false: no room, again when writable. */
@@ -320,7 +337,14 @@ enum cmd_sn_verdict { CMD_SN_DUE, CMD_SN_HOLD, CMD_SN_IGNORE };
 /* The CmdSN rules (RFC 7143 4.2.2.1) for a PDU that carries one; a due one is taken. */
 enum cmd_sn_verdict session_cmd_sn(struct session *s, const uint8_t *bhs);
 
+/* The same for everything but SCSI commands, which act at once even when their number is not due
+   (then a TASK_NUMBER keeps its place); false: ignore the PDU. */
+bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs);
+/* A held task that is no SCSI command is due. */
+void session_run_other(struct task *t);
+
 enum pdu_verdict nop_out_receive(struct connection *c, const struct pdu *pdu);
+void nop_segment_done(struct task *t, bool bad);
 void nop_ping(struct connection *c);
 enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu);
 void management_run(struct task *t);
@@ -329,7 +353,6 @@ void management_finish(struct task *t);
 enum pdu_verdict text_receive_pdu(struct connection *c, const struct pdu *pdu);
 void text_end(struct connection *c);
 enum pdu_verdict logout_receive(struct connection *c, const struct pdu *pdu);
-void logout_run(struct task *t);
 /* Answers with a Reject that carries the header; `reason` as in wire.h. */
 void reject_send(struct connection *c, const uint8_t *bhs, uint8_t reason);
 void async_send(struct connection *c, uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3);

@@ -82,23 +82,17 @@ static void commit(struct connection *c)
 
 /* ---- long data segments ---- */
 
-/* Starts the data segment of a header just consumed; true: go on parsing. */
-static bool segment_begin(struct connection *c, const struct pdu *pdu, enum pdu_verdict verdict)
+/* Starts the data segment of the header in c->bhs; true: go on parsing. */
+static bool segment_begin(struct connection *c)
 {
-    memcpy(c->bhs, pdu->bhs, ISCSI_BHS_BYTES);
-    c->segment_bytes = pdu->data_bytes;
     c->segment_bad = false;
-    if (verdict == PDU_DISCARD) {
-        c->segment_task = NULL;
-        c->segment_placed = 0;
-    }
     uint32_t *n = c->stream.next.number;
     n[STATE_DIRECT_TASK] = c->segment_task ? c->segment_task->index + 1u : 0;
     n[STATE_DIRECT_OFFSET] = c->segment_offset;
-    n[STATE_DIRECT_FLAGS] = pdu->bhs[ISCSI_BHS_FLAGS];
+    n[STATE_DIRECT_FLAGS] = c->bhs[ISCSI_BHS_FLAGS];
     if (!c->segment_placed) {
         c->receive = RECEIVE_DISCARD;
-        c->discard_left = pdu->data_bytes + trailer_bytes(c, pdu->data_bytes);
+        c->discard_left = c->segment_bytes + trailer_bytes(c, c->segment_bytes);
         commit(c);
         return true;
     }
@@ -128,7 +122,7 @@ static void segment_end(struct connection *c)
     if (t->state == TASK_ORPHAN)
         task_drop(t);
     else
-        command_segment_done(c, t, c->bhs[ISCSI_BHS_FLAGS], bad);
+        command_segment_done(c, t, c->bhs, bad);
 }
 
 /* The digest over what lies in the task's buffers, and the padding. */
@@ -186,7 +180,7 @@ static void place_short(struct connection *c, const struct pdu *pdu)
     }
     struct task *t = c->segment_task;
     c->segment_task = NULL;
-    command_segment_done(c, t, pdu->bhs[ISCSI_BHS_FLAGS], pdu->data_bad);
+    command_segment_done(c, t, pdu->bhs, pdu->data_bad);
 }
 
 static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
@@ -235,9 +229,18 @@ static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
     }
     if (verdict == PDU_CLOSE || c->state >= CONNECTION_CLOSING)
         return false;
-    if (!pdu.data && pdu.data_bytes) {
-        c->stream.long_data = true;
-        return segment_begin(c, &pdu, verdict);
+    if (verdict == PDU_DISCARD)
+        c->segment_task = NULL;
+    c->segment_bytes = pdu.data_bytes;
+    if (verdict == PDU_WAIT || (!pdu.data && pdu.data_bytes)) {
+        memcpy(c->bhs, pdu.bhs, ISCSI_BHS_BYTES);
+        c->stream.long_data = !pdu.data;
+        if (verdict != PDU_WAIT)
+            return segment_begin(c);
+        c->receive = RECEIVE_WAIT;
+        c->stalled = true;
+        commit(c);
+        return false;
     }
     stream_consume(&c->stream, pdu.data_bytes + tail);
     if (pdu.data_bytes)
@@ -270,6 +273,9 @@ void receive_run(struct connection *c)
         switch (c->receive) {
         case RECEIVE_HEADER:
             more = step_header(c, p, have);
+            break;
+        case RECEIVE_WAIT:
+            more = segment_begin(c);
             break;
         case RECEIVE_DATA:
             c->receive = RECEIVE_TRAILER;

@@ -96,6 +96,37 @@ enum cmd_sn_verdict session_cmd_sn(struct session *s, const uint8_t *bhs)
     return CMD_SN_DUE;
 }
 
+bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs)
+{
+    struct session *s = c->session;
+    switch (session_cmd_sn(s, bhs)) {
+    case CMD_SN_DUE:
+        if (s->held_count)
+            command_run_held(s);
+        return true;
+    case CMD_SN_HOLD: {
+        struct task *t = task_take(s, c, TASK_NUMBER, ISCSI_TAG_NONE);
+        if (!t)
+            return false;
+        t->state = TASK_HELD;
+        t->cmd_sn = get_be32(bhs + ISCSI_BHS_CMD_SN);
+        s->held[t->cmd_sn % s->held_size] = (uint16_t)(t->index + 1);
+        s->held_count++;
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
+void session_run_other(struct task *t)
+{
+    if (t->kind == TASK_MANAGEMENT)
+        management_run(t);
+    else
+        task_release(t);
+}
+
 void session_start(struct session *s, struct engine *engine)
 {
     s->engine = engine;

@@ -21,6 +21,7 @@ struct task *task_take(struct session *s, struct connection *c, enum task_kind k
     size_t keep = offsetof(struct task, link);
     memset((char *)t + keep, 0, offsetof(struct task, buf) - keep);
     list_init(&t->link);
+    list_init(&t->gather_link);
     t->session = s;
     t->conn = c;
     t->record = rec;
@@ -118,6 +119,9 @@ void task_drop(struct task *t)
             return;
         }
         c->segment_task = NULL;
+        c->segment_placed = 0;
+        if (c->receive == RECEIVE_WAIT)
+            receive_resume(c);
     }
     task_release(t);
 }
@@ -142,7 +146,8 @@ void task_abort(struct task *t, struct task *aborter)
     case TASK_EXECUTE:
         t->state = TASK_ORPHAN;
         task_uncount(t);
-        scsi_abort(&t->cmd); /* done() drops it, now or later */
+        if (t->kind == TASK_SCSI)
+            scsi_abort(&t->cmd); /* done() drops it, now or later */
         return;
     case TASK_COLLECT:
         if (t->started && !t->ended) {

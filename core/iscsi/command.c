@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SCSI Command PDUs and the life of their tasks:
+ *
+ *   HELD (CmdSN not due) -> BLOCKED (an ORDERED task) -> COLLECT -> EXECUTE -> ANSWER
+ *
+ * command_advance() looks at a task in COLLECT after anything that may let it go on. Data of a
+ * command that may not start yet is kept in buffers of the size the initiator announced.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/serial.h"
+#include "iscsi/engine.h"
+#include "scsi/unit.h"
+
+#define IMMEDIATE_RESERVE 16u /* free tasks that immediate commands may not take */
+#define KEY_ABORTED       0x0b
+
+static void command_done(struct scsi_command *cmd);
+
+void command_fault(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+    if (t->fault)
+        return;
+    t->fault = true;
+    t->fault_key = key;
+    t->fault_asc = asc;
+    t->fault_ascq = ascq;
+}
+
+/* ---- receiving ---- */
+
+/* Additional header segments (RFC 7143 11.2.2); false: one that we must not ignore. */
+static bool take_ahs(struct scsi_command *cmd, const struct pdu *pdu)
+{
+    uint32_t at = 0;
+    while (at + 4 <= pdu->ahs_bytes) {
+        const uint8_t *p = pdu->ahs + at;
+        uint32_t length = get_be16(p + ISCSI_AHS_LENGTH);
+        uint32_t whole = ISCSI_PAD(3 + length);
+        if (!length || whole > pdu->ahs_bytes - at)
+            return false;
+        if ((p[ISCSI_AHS_TYPE] & ISCSI_AHS_TYPE_MASK) != ISCSI_AHS_EXTENDED_CDB ||
+            length - 1 > SCSI_CDB_MAX - ISCSI_CDB_BYTES)
+            return false;
+        memcpy(cmd->cdb + ISCSI_CDB_BYTES, p + 4, length - 1);
+        cmd->cdb_bytes = (uint8_t)(ISCSI_CDB_BYTES + length - 1);
+        at += whole;
+    }
+    return true;
+}
+
+static bool fill(struct task *t, const struct pdu *pdu)
+{
+    const uint8_t *h = pdu->bhs;
+    struct scsi_command *cmd = &t->cmd;
+    struct task_record *rec = t->record;
+    uint8_t flags = h[ISCSI_BHS_FLAGS];
+    t->immediate = h[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE;
+    t->cmd_sn = get_be32(h + ISCSI_BHS_CMD_SN);
+    cmd->done = command_done;
+    cmd->nexus = t->session->nexus;
+    cmd->lun = get_be64(h + ISCSI_BHS_LUN);
+    memcpy(cmd->cdb, h + ISCSI_CMD_CDB, ISCSI_CDB_BYTES);
+    cmd->cdb_bytes = ISCSI_CDB_BYTES;
+    cmd->attribute = flags & ISCSI_CMD_ATTR_MASK;
+    cmd->expects_in = flags & ISCSI_CMD_READ;
+    cmd->expects_out = flags & ISCSI_CMD_WRITE;
+    cmd->expected_bytes = get_be32(h + ISCSI_CMD_EXPECTED_LENGTH);
+    cmd->aborted = false;
+    rec->cmd_sn = t->cmd_sn;
+    rec->lun = cmd->lun;
+    rec->opcode = h[ISCSI_BHS_OPCODE];
+    rec->flags = flags;
+    rec->expected_bytes = cmd->expected_bytes;
+    memcpy(rec->cdb, cmd->cdb, ISCSI_CDB_BYTES);
+    return !pdu->ahs_bytes || take_ahs(cmd, pdu);
+}
+
+/* Immediate and unsolicited data have to be allowed and within FirstBurstLength (RFC 7143 11.3.4). */
+static void check_unsolicited(struct task *t, const struct pdu *pdu)
+{
+    const struct iscsi_params *p = &t->session->params;
+    const struct scsi_command *cmd = &t->cmd;
+    bool final = pdu->bhs[ISCSI_BHS_FLAGS] & ISCSI_FINAL;
+    if (pdu->data_bytes) {
+        if (!cmd->expects_out || !p->immediate_data)
+            command_fault(t, KEY_ABORTED, 0x0c, 0x0c); /* UNEXPECTED UNSOLICITED DATA */
+        else if (pdu->data_bytes > p->first_burst_length || pdu->data_bytes > cmd->expected_bytes)
+            command_fault(t, KEY_ABORTED, 0x0c, 0x0d); /* NOT ENOUGH (wrong) UNSOLICITED DATA */
+    }
+    if (!final) {
+        if (!cmd->expects_out || p->initial_r2t)
+            command_fault(t, KEY_ABORTED, 0x0c, 0x0c);
+        else if (!t->fault)
+            t->unsolicited = true;
+    }
+}
+
+enum pdu_verdict command_place(struct connection *c, struct task *t, uint32_t bytes)
+{
+    bool open = t->state == TASK_COLLECT; /* its need is known */
+    uint32_t limit = open ? t->cmd.data_out_bytes : t->cmd.expected_bytes;
+    if (limit > SCSI_TRANSFER_MAX)
+        limit = SCSI_TRANSFER_MAX;
+    uint32_t left = limit > t->received ? limit - t->received : 0;
+    c->segment_task = t;
+    c->segment_offset = t->received;
+    c->segment_placed = bytes < left ? bytes : left;
+    if (t->fault || (open && t->ended))
+        c->segment_placed = 0;
+    if (!c->segment_placed)
+        return PDU_PLACE;
+    uint32_t need = open && t->cmd.buffer_bytes > limit ? t->cmd.buffer_bytes : limit;
+    return !t->gather && buffers_take(t, need) ? PDU_PLACE : PDU_WAIT;
+}
+
+static bool is_plain_write(const struct scsi_command *cmd)
+{
+    switch (cmd->cdb[0]) {
+    case 0x0a: /* WRITE(6), (10), (12), (16) */
+    case 0x2a:
+    case 0xaa:
+    case 0x8a:
+        return cmd->buffer_bytes == cmd->data_out_bytes;
+    default:
+        return false;
+    }
+}
+
+/* All of a write is here and the backend takes it before submit returns: no copy in between. */
+static bool execute_in_place(struct connection *c, struct task *t, const struct pdu *pdu)
+{
+    struct scsi_command *cmd = &t->cmd;
+    if (!pdu->data || pdu->data_bad || t->state != TASK_COLLECT || t->ended || t->fault ||
+        t->unsolicited || pdu->data_bytes < cmd->data_out_bytes || !is_plain_write(cmd) ||
+        !cmd->unit || !(cmd->unit->backend->info.features & BACKEND_FEATURE_IMMEDIATE))
+        return false;
+    t->segment_open = false;
+    t->received = pdu->data_bytes;
+    t->iov[0] = (struct iovec){(void *)pdu->data, cmd->data_out_bytes};
+    command_execute(t, 1);
+    if (t->state == TASK_EXECUTE) /* it said IMMEDIATE: the window cannot be used again */
+        connection_close(c, "the handler did not finish a write at once as it promised");
+    return true;
+}
+
+enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
+{
+    struct session *s = c->session;
+    const uint8_t *h = pdu->bhs;
+    uint32_t itt = get_be32(h + ISCSI_BHS_ITT);
+    bool immediate = h[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE;
+    if (s->discovery || itt == ISCSI_TAG_NONE) {
+        reject_send(c, h, ISCSI_REJECT_PROTOCOL);
+        return PDU_DISCARD;
+    }
+    if (s->free_count <= (immediate ? IMMEDIATE_RESERVE : 0)) {
+        if (!immediate)
+            return PDU_STALL;
+        reject_send(c, h, ISCSI_REJECT_IMMEDIATE);
+        return PDU_DISCARD;
+    }
+    bool in_progress = task_find(s, itt) != NULL;
+    enum cmd_sn_verdict order = session_cmd_sn(s, h);
+    if (order == CMD_SN_IGNORE || s->stopping)
+        return PDU_DISCARD;
+    if (in_progress) {
+        reject_send(c, h, ISCSI_REJECT_IN_PROGRESS);
+        return PDU_DISCARD;
+    }
+    struct task *t = task_take(s, c, TASK_SCSI, itt);
+    if (!fill(t, pdu)) {
+        if (order == CMD_SN_DUE) {
+            task_release(t);
+            reject_send(c, h, ISCSI_REJECT_INVALID_FIELD);
+            return PDU_DISCARD;
+        }
+        command_fault(t, KEY_ABORTED, 0x0c, 0x0d);
+    }
+    check_unsolicited(t, pdu);
+    t->segment_open = pdu->data_bytes > 0;
+    s->engine->commands++;
+    if (order == CMD_SN_HOLD) {
+        t->state = TASK_HELD;
+        s->held[t->cmd_sn % s->held_size] = (uint16_t)(t->index + 1);
+        s->held_count++;
+    } else {
+        command_deliver(t);
+    }
+    enum pdu_verdict verdict = PDU_DISCARD;
+    if (t->segment_open) {
+        if (execute_in_place(c, t, pdu))
+            verdict = PDU_DONE;
+        else
+            verdict = command_place(c, t, pdu->data_bytes);
+    }
+    if (order == CMD_SN_DUE && s->held_count)
+        command_run_held(s);
+    return verdict;
+}
+
+void command_segment_done(struct connection *c, struct task *t, const uint8_t *bhs, bool bad)
+{
+    if (t->kind == TASK_NOP) {
+        nop_segment_done(t, bad);
+        return;
+    }
+    t->received += c->segment_bytes;
+    t->segment_open = false;
+    if (bad)
+        command_fault(t, KEY_ABORTED, 0x47, 0x05); /* PROTOCOL SERVICE CRC ERROR */
+    if ((bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_MASK) == ISCSI_OP_DATA_OUT)
+        transfer_data_out_done(t, bhs);
+    command_advance(t);
+}
+
+/* ---- order ---- */
+
+static bool must_wait(const struct session *s, const struct task *t)
+{
+    switch (t->cmd.attribute) {
+    case SCSI_HEAD_OF_QUEUE:
+        return false;
+    case SCSI_ORDERED:
+        return s->running > 0;
+    default:
+        return s->ordered_running > 0;
+    }
+}
+
+static void start(struct task *t)
+{
+    struct session *s = t->session;
+    t->state = TASK_COLLECT;
+    t->running = true;
+    s->running++;
+    if (t->cmd.attribute == SCSI_ORDERED)
+        s->ordered_running++;
+    t->started = true;
+    if (scsi_start(&t->cmd) == SCSI_ENDED)
+        t->ended = true;
+    if (!t->segment_open)
+        command_advance(t);
+}
+
+void command_deliver(struct task *t)
+{
+    struct session *s = t->session;
+    if (!t->immediate) {
+        t->counted = true;
+        s->outstanding++;
+    }
+    if (t->cmd.attribute != SCSI_HEAD_OF_QUEUE && (!list_empty(&s->blocked) || must_wait(s, t))) {
+        t->state = TASK_BLOCKED;
+        list_append(&s->blocked, &t->link);
+        return;
+    }
+    start(t);
+}
+
+void command_run_blocked(struct session *s)
+{
+    while (!list_empty(&s->blocked)) {
+        struct task *t = list_entry(s->blocked.next, struct task, link);
+        if (must_wait(s, t))
+            return;
+        list_remove(&t->link);
+        start(t);
+    }
+}
+
+void command_run_held(struct session *s)
+{
+    while (s->held_count) {
+        uint16_t *slot = &s->held[s->exp_cmd_sn % s->held_size];
+        if (!*slot)
+            return;
+        struct task *t = task_at(s, *slot);
+        *slot = 0;
+        s->held_count--;
+        __atomic_store_n(&s->exp_cmd_sn, s->exp_cmd_sn + 1, __ATOMIC_RELAXED);
+        if (t->kind == TASK_SCSI)
+            command_deliver(t);
+        else
+            session_run_other(t);
+    }
+}
+
+/* ---- on its way ---- */
+
+void command_execute(struct task *t, unsigned iov_count)
+{
+    struct engine *e = t->session->engine;
+    t->state = TASK_EXECUTE;
+    t->waiting_since_ns = 0;
+    t->cmd.iov = t->iov;
+    t->cmd.iov_count = iov_count;
+    reactor_defer(e->reactor, &e->kick);
+    scsi_execute(&t->cmd);
+}
+
+static void answer(struct task *t)
+{
+    task_stop_running(t);
+    t->state = TASK_ANSWER;
+    if (!t->conn || t->conn->state != CONNECTION_FULL) {
+        task_release(t);
+        return;
+    }
+    connection_output_task(t);
+}
+
+void command_advance(struct task *t)
+{
+    struct connection *c = t->conn;
+    struct scsi_command *cmd = &t->cmd;
+    if (c && c->segment_task == t && c->receive == RECEIVE_WAIT && !t->gather) {
+        receive_resume(c);
+        return;
+    }
+    if (t->kind != TASK_SCSI || t->state != TASK_COLLECT || t->segment_open || t->unsolicited || t->gather)
+        return;
+    if (t->fault && !t->ended) {
+        scsi_fail(cmd, t->fault_key, t->fault_asc, t->fault_ascq);
+        t->ended = true;
+    }
+    if (t->ended) {
+        answer(t);
+        return;
+    }
+    if (t->received < cmd->data_out_bytes || t->r2t_sent != t->r2t_done) {
+        if (!buffers_take(t, cmd->buffer_bytes))
+            return;
+        transfer_advance(t);
+        return;
+    }
+    uint32_t need = cmd->buffer_bytes;
+    if (cmd->mapped) /* with data digests the data must not change between digest and send: a copy */
+        need = c->data_digest ? cmd->data_in_bytes : 0;
+    if (need && !buffers_take(t, need))
+        return;
+    command_execute(t, cmd->mapped ? 0 : buffers_iov(t, cmd->buffer_bytes));
+}
+
+static void copy_mapped(struct task *t)
+{
+    const uint8_t *from = arena_ptr(t->cmd.mapped);
+    unsigned n = buffers_iov(t, t->cmd.data_in_bytes);
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(t->iov[i].iov_base, from, t->iov[i].iov_len);
+        from += t->iov[i].iov_len;
+    }
+}
+
+static void command_done(struct scsi_command *cmd)
+{
+    struct task *t = container_of(cmd, struct task, cmd);
+    struct engine *e = t->session->engine;
+    if (cmd->aborted || t->state == TASK_ORPHAN) {
+        if (t->state == TASK_EXECUTE)
+            t->state = TASK_ORPHAN;
+        task_drop(t);
+        return;
+    }
+    t->mapped = cmd->mapped;
+    if (t->mapped && t->capacity && cmd->data_in_bytes) {
+        copy_mapped(t);
+        t->mapped = 0;
+    }
+    counter_add(&e->read_bytes, cmd->data_in_bytes);
+    counter_add(&e->written_bytes, cmd->data_out_bytes);
+    answer(t);
+}
