@@ -45,13 +45,15 @@ static int read_file(const char *path, char **ret_text, size_t *ret_bytes)
     return 0;
 }
 
-int config_file_load(const char *path, struct config_file *ret_file, struct config_problems *problems)
+int config_file_load(const char *path, struct config_file *ret_file,
+                     struct config_problems *problems)
 {
     struct config_file file = { 0 };
     int r = read_file(path, &file.text, &file.bytes);
 
     if (r < 0) {
-        config_problem_add(problems, CONFIG_ERROR, path, 0, 0, "cannot be read: %s", g_strerror(-r));
+        config_problem_add(problems, CONFIG_ERROR, path, 0, 0, "cannot be read: %s",
+                           g_strerror(-r));
         return -EINVAL;
     }
     r = config_parse(file.text != NULL ? file.text : "", file.bytes, path, &file.config, problems);
@@ -89,8 +91,8 @@ int check_plugins(const struct config *config, struct config_problems *problems)
     unsigned before = config_problems_errors(problems);
 
     if (config->fence.node != NULL)
-        check_plugin(config, HF_KIND_FENCE, config->fence.plugin, config->fence.plugin_node, config->fence.options,
-                     problems);
+        check_plugin(config, HF_KIND_FENCE, config->fence.plugin, config->fence.plugin_node,
+                     config->fence.options, problems);
     for (unsigned i = 0; i < config->auth_count; i++) {
         const struct config_auth *a = &config->auths[i];
         check_plugin(config, HF_KIND_AUTH, a->plugin, a->plugin_node, a->options, problems);
@@ -98,8 +100,8 @@ int check_plugins(const struct config *config, struct config_problems *problems)
     for (unsigned i = 0; i < config->target_count; i++) {
         const struct config_target *t = &config->targets[i];
         for (unsigned j = 0; j < t->lun_count; j++)
-            check_plugin(config, HF_KIND_HANDLER, t->luns[j].handler, t->luns[j].handler_node, t->luns[j].options,
-                         problems);
+            check_plugin(config, HF_KIND_HANDLER, t->luns[j].handler, t->luns[j].handler_node,
+                         t->luns[j].options, problems);
     }
     return config_problems_errors(problems) == before ? 0 : -EINVAL;
 }

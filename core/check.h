@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 struct config_file {
-    char *text;                      /* as read; what the worker will get */
+    char *text; /* as read; what the worker will get */
     size_t bytes;
     struct config *config;
 };
@@ -19,7 +19,8 @@ struct config_file {
  * Reads and parses `path`. 0; or -EINVAL with at least one problem added (a file that cannot be read
  * is one, too).
  */
-int config_file_load(const char *path, struct config_file *ret_file, struct config_problems *problems);
+int config_file_load(const char *path, struct config_file *ret_file,
+                     struct config_problems *problems);
 void config_file_free(struct config_file *file);
 /*
  * Loads every plugin that the configuration names into this process and lets it judge its options.

@@ -25,7 +25,7 @@ enum mode { MODE_KEEPER, MODE_CHECK, MODE_LIST, MODE_DESCRIBE, MODE_VERSION, MOD
 
 struct arguments {
     enum mode mode;
-    unsigned modes;                  /* how many were asked for */
+    unsigned modes; /* how many were asked for */
     const char *file;
     const char *plugin;
 };
@@ -97,7 +97,9 @@ static int run_keeper(const struct arguments *a)
     if (!load(a, /* plugins= */ false, &file))
         return EXIT_REFUSED;
     log_set_level(file.config->daemon.log_level);
-    struct keeper_args args = { .config = file.config, .text = file.text, .text_bytes = file.bytes, .file = a->file };
+    struct keeper_args args = {
+        .config = file.config, .text = file.text, .text_bytes = file.bytes, .file = a->file
+    };
     int code = keeper_run(&args);
     config_file_free(&file);
     return code;
@@ -121,7 +123,8 @@ static int run_plugins(const struct arguments *a)
     if (a->file != NULL && !load(a, /* plugins= */ false, &file))
         return EXIT_REFUSED;
     const char *const *paths = file.config != NULL ? file.config->daemon.plugin_path : NULL;
-    int r = a->mode == MODE_LIST ? plugin_list(paths, stdout) : plugin_describe(paths, a->plugin, stdout, stderr);
+    int r = a->mode == MODE_LIST ? plugin_list(paths, stdout)
+                                 : plugin_describe(paths, a->plugin, stdout, stderr);
     config_file_free(&file);
     return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }

@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN     64
-#define LINK_QUEUE_LONG    256       /* messages */
+#define LINK_QUEUE_LONG    256 /* messages */
 #define SHORTAGE_PAUSE     (100 * NS_PER_MS)
 #define REFUSED_LOG_EVERY  (10 * NS_PER_S)
-#define FDS_FOR_OTHER_USES 192       /* listeners, link queue, memory, standard descriptors */
+#define FDS_FOR_OTHER_USES 192 /* listeners, link queue, memory, standard descriptors */
 
 static void accept_ready(struct keeper *k, struct source *s, uint32_t events);
 
@@ -48,7 +48,8 @@ static uint32_t connections_limit(const struct keeper *k)
     if (fds >= max + FDS_FOR_OTHER_USES)
         return (uint32_t)max;
     max = fds > 2 * FDS_FOR_OTHER_USES ? fds - FDS_FOR_OTHER_USES : fds / 2;
-    log_warning("accept", "the limit of open files (%" PRIu64 ") allows %" PRIu64 " connections, not %u", fds,
+    log_warning("accept",
+                "the limit of open files (%" PRIu64 ") allows %" PRIu64 " connections, not %u", fds,
                 max, k->args->config->daemon.max_connections);
     return (uint32_t)max;
 }
@@ -117,7 +118,8 @@ static void refuse(struct keeper *k, int fd)
 }
 
 /* Keeps the connection and tells the worker. */
-static void hand_over(struct keeper *k, const struct portal_listener *l, int fd, const struct address *peer)
+static void hand_over(struct keeper *k, const struct portal_listener *l, int fd,
+                      const struct address *peer)
 {
     struct link_message m = { .type = LINK_CONNECTION, .fd = fd };
     int on = 1;

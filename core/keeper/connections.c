@@ -12,17 +12,19 @@
 #include <unistd.h>
 
 #define NO_SLOT        UINT32_MAX
-#define DISCARD_ROUNDS 64            /* times 64 KiB; a peer that sends without end gets its RST */
+#define DISCARD_ROUNDS 64 /* times 64 KiB; a peer that sends without end gets its RST */
 
 struct held {
-    int fd;                          /* -1: free */
+    int fd; /* -1: free */
     uint32_t generation;
     uint32_t next_free;
 };
 
 void connections_init(struct connections *c, uint32_t max)
 {
-    *c = (struct connections){ .slots = g_new0(struct held, max), .max = max, .first_free = NO_SLOT };
+    *c = (struct connections){ .slots = g_new0(struct held, max),
+                               .max = max,
+                               .first_free = NO_SLOT };
 }
 
 static void close_in_order(int fd)

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 struct connections {
-    struct held *slots;              /* max of them; memory is touched only as they get used */
+    struct held *slots; /* max of them; memory is touched only as they get used */
     uint32_t max;
     uint32_t used;
-    uint32_t touched;                /* slots below this have been used at least once */
+    uint32_t touched; /* slots below this have been used at least once */
     uint32_t first_free;
 };
 

@@ -62,10 +62,13 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
             keeper_stop(k);
             break;
         case SIGHUP:
-            log_warning("keeper", "SIGHUP: this version cannot reload its configuration; restart it to apply a change");
+            log_warning("keeper", "SIGHUP: this version cannot reload its configuration; restart "
+                                  "it to apply a change");
             break;
         case SIGUSR2:
-            log_warning("keeper", "SIGUSR2: this version cannot replace its worker by another binary; restart it");
+            log_warning(
+                "keeper",
+                "SIGUSR2: this version cannot replace its worker by another binary; restart it");
             break;
         default:
             break;
@@ -79,7 +82,7 @@ static int signals_init(struct keeper *k)
     sigset_t set;
 
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);        /* "ignore" would be inherited and would reap our workers */
+    signal(SIGCHLD, SIG_DFL); /* "ignore" would be inherited and would reap our workers */
     sigemptyset(&set);
     for (unsigned i = 0; i < G_N_ELEMENTS(handled); i++)
         sigaddset(&set, handled[i]);
@@ -150,7 +153,9 @@ static int descriptors_init(struct keeper *k)
 
 static bool keeper_init(struct keeper *k, const struct keeper_args *args)
 {
-    *k = (struct keeper){ .args = args, .epoll = -1, .config_fd = -1, .reserve_fd = -1, .signals.fd = -1 };
+    *k = (struct keeper){
+        .args = args, .epoll = -1, .config_fd = -1, .reserve_fd = -1, .signals.fd = -1
+    };
     k->start_ns = clock_now_ns();
     supervise_init(k);
     if (!bind_portals(k))
@@ -218,8 +223,9 @@ int keeper_run(const struct keeper_args *args)
 
     if (keeper_init(&k, args)) {
         g_autofree char *listens = portals_describe(&k.portals);
-        log_notice("keeper", "holdfastd " HOLDFAST_VERSION " starts config=%s targets=%u listen: %s", args->file,
-                   args->config->target_count, listens);
+        log_notice("keeper",
+                   "holdfastd " HOLDFAST_VERSION " starts config=%s targets=%u listen: %s",
+                   args->file, args->config->target_count, listens);
         supervise_start(&k);
         loop(&k);
         exit_code = k.exit_code;

@@ -18,10 +18,10 @@
 
 struct keeper_args {
     const struct config *config;
-    const char *text;                /* the file that config was made from, byte for byte */
+    const char *text; /* the file that config was made from, byte for byte */
     size_t text_bytes;
-    const char *file;                /* its name in messages */
-    unsigned stop_timeout_ms;        /* 0: KEEPER_STOP_TIMEOUT_MS */
+    const char *file;         /* its name in messages */
+    unsigned stop_timeout_ms; /* 0: KEEPER_STOP_TIMEOUT_MS */
 };
 
 /*

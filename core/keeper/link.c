@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #define LINK_VERSION 1
-#define LINK_FDS_MAX 4               /* room to see, and close, more descriptors than allowed */
+#define LINK_FDS_MAX 4 /* room to see, and close, more descriptors than allowed */
 
 struct link_header {
     uint16_t version;
     uint16_t type;
-    uint32_t bytes;                  /* of the body */
+    uint32_t bytes; /* of the body */
 };
 
 struct link_datagram {
@@ -39,7 +39,7 @@ struct link_datagram {
 
 struct queued_message {
     struct list node;
-    struct link_message message;     /* owns its fd */
+    struct link_message message; /* owns its fd */
 };
 
 enum fd_rule { FD_NEVER, FD_ALWAYS, FD_UNLESS_ERROR };
@@ -50,7 +50,10 @@ struct message_rule {
     bool known;
 };
 
-#define RULE(size, fd_rule) { .bytes = (size), .fd = (fd_rule), .known = true }
+#define RULE(size, fd_rule)                                                                        \
+    {                                                                                              \
+        .bytes = (size), .fd = (fd_rule), .known = true                                            \
+    }
 
 static const struct message_rule message_rules[] = {
     [LINK_GO] = RULE(0, FD_NEVER),
@@ -75,7 +78,7 @@ static const struct message_rule *rule_of(unsigned type)
 /* The body of a message inside the public struct. */
 static void *message_body(const struct link_message *m)
 {
-    return (void *)&m->connection;   /* the first of the union */
+    return (void *)&m->connection; /* the first of the union */
 }
 
 static void close_fd(int *fd)
@@ -87,8 +90,9 @@ static void close_fd(int *fd)
 
 int link_pair(int ret_fd[2])
 {
-    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ret_fd) < 0 ? -errno
-                                                                                             : 0;
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ret_fd) < 0
+               ? -errno
+               : 0;
 }
 
 void link_init(struct link *link, int fd)
@@ -155,7 +159,7 @@ static int send_now(struct link *link, const struct link_message *m)
         if (errno == ECONNRESET || errno == ENOTCONN)
             return -EPIPE;
         if (errno == ENOBUFS || errno == ENOMEM)
-            return -ETOOMANYREFS;    /* passing shortage: the same answer, try again a little later */
+            return -ETOOMANYREFS; /* passing shortage: the same answer, try again a little later */
         return -errno;
     }
 }
@@ -198,7 +202,7 @@ int link_send(struct link *link, const struct link_message *m)
     if (!fd_fits(m))
         return -EINVAL;
     if (!list_empty(&link->outbox))
-        return enqueue(link, m);     /* order is kept */
+        return enqueue(link, m); /* order is kept */
     int r = send_now(link, m);
     if (!is_transient(r))
         return r;
@@ -294,7 +298,9 @@ static int receive_now(struct link *link, struct link_message *ret_message)
         struct cmsghdr align;
         char bytes[CMSG_SPACE(LINK_FDS_MAX * sizeof(int))];
     } control;
-    struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+    struct msghdr mh = { .msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
                          .msg_controllen = sizeof(control.bytes) };
     ssize_t n;
 
@@ -386,7 +392,7 @@ int link_get_memfd(struct link *link, const char *name, uint64_t bytes, int time
         } else if (r > 0 && m.type != LINK_MEMFD) {
             r = set_aside(link, &aside, &m);
         } else if (r > 0 && m.memfd.id != id) {
-            close_fd(&m.fd);         /* the late answer to a question that has timed out */
+            close_fd(&m.fd); /* the late answer to a question that has timed out */
             r = 0;
         }
     }

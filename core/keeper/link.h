@@ -27,53 +27,53 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LINK_NAME_MAX  320           /* with the final NUL: "lun:<223 bytes of IQN>/<LUN>" fits */
+#define LINK_NAME_MAX  320 /* with the final NUL: "lun:<223 bytes of IQN>/<LUN>" fits */
 #define LINK_TEXT_MAX  512
 #define LINK_QUEUE_MAX 16384
 
 /* A worker finds its three descriptors here after exec. */
 #define LINK_WORKER_FD_LINK      3
-#define LINK_WORKER_FD_TOMBSTONE 4   /* write end; registered in every ring, then closed */
-#define LINK_WORKER_FD_CONFIG    5   /* sealed memfd: the text of the configuration file */
+#define LINK_WORKER_FD_TOMBSTONE 4 /* write end; registered in every ring, then closed */
+#define LINK_WORKER_FD_CONFIG    5 /* sealed memfd: the text of the configuration file */
 
 enum link_type {
     /* keeper to worker */
-    LINK_GO = 1,                     /* storage may be opened: no earlier generation can write any more */
-    LINK_CONNECTION = 2,             /* + fd: an accepted connection */
-    LINK_STOP = 3,                   /* finish, flush, close in order; then STOPPED and exit 0 */
-    LINK_MEMFD = 4,                  /* + fd when error == 0: the answer to MEMFD_GET, in order */
-    LINK_RELOAD = 5,                 /* + fd: sealed memfd with a new configuration */
+    LINK_GO = 1,         /* storage may be opened: no earlier generation can write any more */
+    LINK_CONNECTION = 2, /* + fd: an accepted connection */
+    LINK_STOP = 3,       /* finish, flush, close in order; then STOPPED and exit 0 */
+    LINK_MEMFD = 4,      /* + fd when error == 0: the answer to MEMFD_GET, in order */
+    LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration */
     /* worker to keeper */
-    LINK_READY = 16,                 /* the whole configuration is applied: accept */
-    LINK_FAILED = 17,                /* cannot start; reasons are on stderr, the first one in text */
-    LINK_CLOSED = 18,                /* the worker is done with a slot and has shut the socket down */
+    LINK_READY = 16,  /* the whole configuration is applied: accept */
+    LINK_FAILED = 17, /* cannot start; reasons are on stderr, the first one in text */
+    LINK_CLOSED = 18, /* the worker is done with a slot and has shut the socket down */
     LINK_MEMFD_GET = 19,
-    LINK_STOPPED = 20,               /* everything is flushed and closed; exit follows */
+    LINK_STOPPED = 20, /* everything is flushed and closed; exit follows */
 };
 
 struct link_connection {
-    uint32_t slot;                   /* the keeper's name of this connection until CLOSED */
-    uint32_t listener;               /* which address of the portal, in file order */
-    char portal[LINK_NAME_MAX];      /* the portal's key in the configuration */
+    uint32_t slot;              /* the keeper's name of this connection until CLOSED */
+    uint32_t listener;          /* which address of the portal, in file order */
+    char portal[LINK_NAME_MAX]; /* the portal's key in the configuration */
     struct address peer;
 };
 
 struct link_memfd_get {
     uint64_t bytes;
-    uint32_t id;                     /* the worker's own; repeated in the answer */
-    char name[LINK_NAME_MAX];        /* "lun:..." persists over generations, all else is fresh */
+    uint32_t id;              /* the worker's own; repeated in the answer */
+    char name[LINK_NAME_MAX]; /* "lun:..." persists over generations, all else is fresh */
 };
 
 struct link_memfd {
     uint64_t bytes;
     uint32_t id;
-    int32_t error;                   /* 0 or negative errno (then there is no fd) */
-    uint32_t existed;                /* 1: holds what an earlier generation left in it */
+    int32_t error;    /* 0 or negative errno (then there is no fd) */
+    uint32_t existed; /* 1: holds what an earlier generation left in it */
 };
 
 struct link_message {
     enum link_type type;
-    int fd;                          /* -1: none. Received: owned by the receiver */
+    int fd; /* -1: none. Received: owned by the receiver */
     union {
         struct link_connection connection;
         struct link_memfd_get memfd_get;
@@ -82,7 +82,7 @@ struct link_message {
             uint32_t slot;
         } closed;
         struct {
-            uint32_t deadline_ms;    /* after this the keeper kills */
+            uint32_t deadline_ms; /* after this the keeper kills */
         } stop;
         struct {
             char text[LINK_TEXT_MAX];
@@ -91,11 +91,11 @@ struct link_message {
 };
 
 struct link {
-    int fd;                          /* owned; -1: closed */
-    struct list outbox;              /* not yet taken by the socket */
-    struct list inbox;               /* set aside by link_get_memfd() */
+    int fd;             /* owned; -1: closed */
+    struct list outbox; /* not yet taken by the socket */
+    struct list inbox;  /* set aside by link_get_memfd() */
     unsigned queued;
-    bool stalled;                    /* the kernel's limit of descriptors in flight: retry by time */
+    bool stalled; /* the kernel's limit of descriptors in flight: retry by time */
 };
 
 #define LINK_STALL_RETRY_MS 20

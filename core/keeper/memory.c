@@ -12,7 +12,7 @@
 
 struct entry {
     struct list node;
-    unsigned generation;             /* of a persistent one: who asked last */
+    unsigned generation; /* of a persistent one: who asked last */
     bool persistent;
     int fd;
     char name[LINK_NAME_MAX];
@@ -34,14 +34,14 @@ void memory_init(struct memory *memory)
 
 void memory_deinit(struct memory *memory)
 {
-    list_for_each_safe(n, &memory->entries)
-        entry_free(memory, list_entry(n, struct entry, node));
+    list_for_each_safe(n, &memory->entries) entry_free(memory, list_entry(n, struct entry, node));
 }
 
 static struct entry *entry_find(struct memory *memory, unsigned generation, const char *name,
                                 bool persistent)
 {
-    list_for_each(n, &memory->entries) {
+    list_for_each(n, &memory->entries)
+    {
         struct entry *e = list_entry(n, struct entry, node);
         if (strcmp(e->name, name) == 0 && (persistent || e->generation == generation))
             return e;
@@ -79,8 +79,8 @@ static int entry_new(struct memory *memory, unsigned generation, const struct li
     return 0;
 }
 
-int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get, int *ret_fd,
-               bool *ret_existed)
+int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
+               int *ret_fd, bool *ret_existed)
 {
     bool persistent = strncmp(get->name, MEMORY_PERSIST_PREFIX, strlen(MEMORY_PERSIST_PREFIX)) == 0;
 
@@ -90,7 +90,8 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
     if (e != NULL && !persistent)
         return -EEXIST;
     bool existed = e != NULL;
-    int r = existed ? entry_resize(e, get->bytes) : entry_new(memory, generation, get, persistent, &e);
+    int r =
+        existed ? entry_resize(e, get->bytes) : entry_new(memory, generation, get, persistent, &e);
     if (r < 0)
         return r;
     e->generation = generation;
@@ -101,7 +102,8 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
 
 void memory_drop_before(struct memory *memory, unsigned generation)
 {
-    list_for_each_safe(n, &memory->entries) {
+    list_for_each_safe(n, &memory->entries)
+    {
         struct entry *e = list_entry(n, struct entry, node);
         if (!e->persistent && e->generation < generation)
             entry_free(memory, e);

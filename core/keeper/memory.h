@@ -25,7 +25,7 @@ void memory_deinit(struct memory *memory);
  * errno: -EINVAL for an impossible size or name, -EEXIST for a name that this generation has
  * already, -ENOSPC for too many. A persistent memfd is brought to the size asked for.
  */
-int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get, int *ret_fd,
-               bool *ret_existed);
+int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
+               int *ret_fd, bool *ret_existed);
 /* Lets go of all that is not persistent and belongs to generations before this one. */
 void memory_drop_before(struct memory *memory, unsigned generation);

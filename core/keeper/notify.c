@@ -19,7 +19,7 @@ void notify_send(const char *text)
         return;
     memcpy(to.sun_path, path, strlen(path));
     if (path[0] == '@')
-        to.sun_path[0] = 0;          /* the abstract name space */
+        to.sun_path[0] = 0; /* the abstract name space */
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;

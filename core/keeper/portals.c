@@ -39,11 +39,12 @@ static void listener_problem(const struct portal_listener *l, const char *what, 
 {
     const struct config_listen *listen = &l->portal->listen[l->index];
     char text[ADDRESS_TEXT_MAX];
-    config_problem_error(problems, listen->node, "portal %s: cannot %s %s: %s", l->portal->name, what,
-                         address_format(&listen->address, text), g_strerror(-r));
+    config_problem_error(problems, listen->node, "portal %s: cannot %s %s: %s", l->portal->name,
+                         what, address_format(&listen->address, text), g_strerror(-r));
 }
 
-int portals_bind(struct portals *portals, const struct config *config, struct config_problems *problems)
+int portals_bind(struct portals *portals, const struct config *config,
+                 struct config_problems *problems)
 {
     unsigned total = 0, failed = 0;
 
@@ -111,6 +112,8 @@ void portals_check_backlog(void)
         return;
     long limit = strtol(text, NULL, 10);
     if (limit < PORTALS_BACKLOG)
-        log_warning("portal", "net.core.somaxconn is %ld: a storm of connections may be refused; set it to %d",
-                    limit, PORTALS_BACKLOG);
+        log_warning(
+            "portal",
+            "net.core.somaxconn is %ld: a storm of connections may be refused; set it to %d", limit,
+            PORTALS_BACKLOG);
 }

@@ -12,9 +12,9 @@
 #define PORTALS_BACKLOG 4096
 
 struct portal_listener {
-    int fd;                          /* -1: closed */
+    int fd; /* -1: closed */
     const struct config_portal *portal;
-    unsigned index;                  /* which address of the portal */
+    unsigned index; /* which address of the portal */
 };
 
 struct portals {
@@ -26,7 +26,8 @@ struct portals {
  * Binds every address of every portal. 0; or -EINVAL with one problem for each that failed, and
  * nothing bound.
  */
-int portals_bind(struct portals *portals, const struct config *config, struct config_problems *problems);
+int portals_bind(struct portals *portals, const struct config *config,
+                 struct config_problems *problems);
 /* Starts listening; as above. May be called again without effect. */
 int portals_listen(struct portals *portals, struct config_problems *problems);
 /* Closes them; may be called twice. */

@@ -16,7 +16,7 @@ struct keeper;
 struct source {
     void (*ready)(struct keeper *k, struct source *s, uint32_t events);
     int fd;
-    uint32_t events;                 /* 0: the loop does not wait on it */
+    uint32_t events; /* 0: the loop does not wait on it */
 };
 
 struct acceptor {
@@ -35,29 +35,29 @@ struct tombstone {
 struct keeper {
     const struct keeper_args *args;
     int epoll;
-    int config_fd;                   /* sealed memfd: what every worker gets */
+    int config_fd; /* sealed memfd: what every worker gets */
     struct source signals;
     uint64_t start_ns;
 
     struct portals portals;
-    struct acceptor *acceptors;      /* one a listener */
+    struct acceptor *acceptors; /* one a listener */
     struct connections connections;
-    int reserve_fd;                  /* given up to be able to turn one connection away */
+    int reserve_fd; /* given up to be able to turn one connection away */
     bool accepting;
-    uint64_t accept_pause_ns;        /* no accept before this */
+    uint64_t accept_pause_ns; /* no accept before this */
     uint64_t refused, refused_log_ns, shortage_log_ns;
 
     struct memory memory;
     struct worker worker;
     struct source worker_exit, worker_link;
     struct list tombstones;
-    unsigned generation;             /* of the newest worker */
-    unsigned failures;               /* deaths since a worker last ran well */
+    unsigned generation; /* of the newest worker */
+    unsigned failures;   /* deaths since a worker last ran well */
     uint64_t restart_ns;
     bool ever_ready;
 
     bool stopping;
-    uint64_t give_up_ns;             /* while stopping: do not wait for tombstones after this */
+    uint64_t give_up_ns; /* while stopping: do not wait for tombstones after this */
     bool done;
     int exit_code;
 };

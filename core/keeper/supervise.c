@@ -23,15 +23,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define RAN_WELL           (10 * NS_PER_S) /* ready for so long: its death counts as a first one */
-#define DELAY_FIRST_MS     100u
-#define DELAY_MAX_MS       10000u
-#define FIRST_STARTS_MAX   5               /* crashes before any worker was ever ready */
-#define EXIT_GRACE         (2 * NS_PER_S)  /* from "I stop here" to really gone */
-#define TOMBSTONE_WARN     (5 * NS_PER_S)
+#define RAN_WELL             (10 * NS_PER_S) /* ready for so long: its death counts as a first one */
+#define DELAY_FIRST_MS       100u
+#define DELAY_MAX_MS         10000u
+#define FIRST_STARTS_MAX     5              /* crashes before any worker was ever ready */
+#define EXIT_GRACE           (2 * NS_PER_S) /* from "I stop here" to really gone */
+#define TOMBSTONE_WARN       (5 * NS_PER_S)
 #define TOMBSTONE_WARN_AGAIN (30 * NS_PER_S)
 #define TOMBSTONE_STOP_WAIT  (5 * NS_PER_S)
-#define MESSAGES_A_TURN    256
+#define MESSAGES_A_TURN      256
 
 unsigned supervise_delay_ms(unsigned failures)
 {
@@ -56,10 +56,14 @@ void supervise_link_update(struct keeper *k)
         source_watch(k, &k->worker_link, k->worker.link.fd, events);
 }
 
-/* The link is of no more use: the worker has to be gone soon. */
+/* The link is of no more use: the worker has to be gone soon, or at once. */
 static void link_broken(struct keeper *k, uint64_t grace_ns)
 {
     source_watch(k, &k->worker_link, k->worker.link.fd, 0);
+    if (grace_ns == 0) {
+        worker_kill(&k->worker);
+        return;
+    }
     uint64_t at = clock_now_ns() + grace_ns;
     if (k->worker.kill_ns == 0 || at < k->worker.kill_ns)
         k->worker.kill_ns = at;
@@ -113,7 +117,8 @@ static void tombstone_ready(struct keeper *k, struct source *s, uint32_t events)
     if ((events & (EPOLLHUP | EPOLLERR)) == 0)
         return;
     if (took >= TOMBSTONE_WARN)
-        log_notice("worker", "generation %u has let go of its storage after %.3f s", t->generation, seconds(took));
+        log_notice("worker", "generation %u has let go of its storage after %.3f s", t->generation,
+                   seconds(took));
     tombstone_free(k, t);
     go_if_alone(k);
     finish_if_stopped(k);
@@ -135,10 +140,13 @@ static void tombstone_add(struct keeper *k, int fd, unsigned generation)
 static uint64_t tombstones_tick(struct keeper *k, uint64_t now)
 {
     uint64_t next = UINT64_MAX;
-    list_for_each(n, &k->tombstones) {
+    list_for_each(n, &k->tombstones)
+    {
         struct tombstone *t = list_entry(n, struct tombstone, node);
         if (now >= t->warn_ns) {
-            log_warning("worker", "I/O of generation %u is still running %.0f s after its death; storage stays closed",
+            log_warning("worker",
+                        "I/O of generation %u is still running %.0f s after its death; storage "
+                        "stays closed",
                         t->generation, seconds(now - t->since_ns));
             t->warn_ns = now + TOMBSTONE_WARN_AGAIN;
         }
@@ -174,8 +182,9 @@ static void on_ready(struct keeper *k)
     uint32_t closed = connections_close_before(&k->connections, w->generation);
     memory_drop_before(&k->memory, w->generation);
     accept_update(k);
-    log_notice("worker", "ready generation=%u pid=%d after=%.3fs held-connections-closed=%u", w->generation,
-               w->pid, seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), closed);
+    log_notice("worker", "ready generation=%u pid=%d after=%.3fs held-connections-closed=%u",
+               w->generation, w->pid,
+               seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), closed);
     k->ever_ready = true;
     notify_send("READY=1\nSTATUS=Serving.");
 }
@@ -185,7 +194,8 @@ static void on_memfd_get(struct keeper *k, const struct link_memfd_get *get)
     struct link_message m = { .type = LINK_MEMFD, .fd = -1 };
     bool existed = false;
     int r = memory_get(&k->memory, k->worker.generation, get, &m.fd, &existed);
-    m.memfd = (struct link_memfd){ .bytes = get->bytes, .id = get->id, .error = r, .existed = existed };
+    m.memfd =
+        (struct link_memfd){ .bytes = get->bytes, .id = get->id, .error = r, .existed = existed };
     tell(k, &m);
 }
 
@@ -239,8 +249,8 @@ static void link_ready(struct keeper *k, struct source *s, uint32_t events)
     }
     if (r < 0 && s->events != 0) {
         if (r != -EPIPE)
-            log_error("worker", "speaks nonsense, killed generation=%u pid=%d: %s", k->worker.generation,
-                      k->worker.pid, g_strerror(-r));
+            log_error("worker", "speaks nonsense, killed generation=%u pid=%d: %s",
+                      k->worker.generation, k->worker.pid, g_strerror(-r));
         link_broken(k, r == -EPIPE ? EXIT_GRACE : 0);
     }
     supervise_link_update(k);
@@ -306,8 +316,8 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     if (k->stopping && !by_signal && code == 0) {
         log_info("worker", "stopped generation=%u", w->generation);
     } else if (!w->failed || k->ever_ready) {
-        log_warning("worker", "ended by %s generation=%u pid=%d uptime=%.3fs connections-held=%u", how, w->generation,
-                    w->pid, seconds(now - w->started_ns), k->connections.used);
+        log_warning("worker", "ended by %s generation=%u pid=%d uptime=%.3fs connections-held=%u",
+                    how, w->generation, w->pid, seconds(now - w->started_ns), k->connections.used);
     }
     if (w->ready_ns != 0 && now - w->ready_ns >= RAN_WELL)
         k->failures = 0;
@@ -350,9 +360,10 @@ void supervise_stop(struct keeper *k)
         k->stopping = true;
         finish_if_stopped(k);
     } else if (k->stopping) {
-        worker_kill(w);              /* told for the second time */
+        worker_kill(w); /* told for the second time */
     } else {
-        unsigned ms = k->args->stop_timeout_ms != 0 ? k->args->stop_timeout_ms : KEEPER_STOP_TIMEOUT_MS;
+        unsigned ms =
+            k->args->stop_timeout_ms != 0 ? k->args->stop_timeout_ms : KEEPER_STOP_TIMEOUT_MS;
         k->stopping = true;
         w->state = WORKER_STOPPING;
         w->kill_ns = clock_now_ns() + ms * NS_PER_MS;
@@ -423,7 +434,6 @@ void supervise_init(struct keeper *k)
 void supervise_deinit(struct keeper *k)
 {
     worker_discard(&k->worker);
-    list_for_each_safe(n, &k->tombstones)
-        tombstone_free(k, list_entry(n, struct tombstone, node));
+    list_for_each_safe(n, &k->tombstones) tombstone_free(k, list_entry(n, struct tombstone, node));
     memory_deinit(&k->memory);
 }

@@ -19,11 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FIRST_SPARE_FD 16            /* above all the worker's fixed numbers */
+#define FIRST_SPARE_FD 16 /* above all the worker's fixed numbers */
 
 struct worker_fds {
-    int link[2];                     /* [0] keeper, [1] worker */
-    int tombstone[2];                /* [0] keeper reads, [1] worker */
+    int link[2];      /* [0] keeper, [1] worker */
+    int tombstone[2]; /* [0] keeper reads, [1] worker */
     int config;
 };
 
@@ -88,7 +88,7 @@ static void child_oom_score(void)
     if (fd < 0)
         return;
     if (write(fd, "0", 1) < 0)
-        (void)0;                     /* a lower score than ours is always allowed to be given up */
+        (void)0; /* a lower score than ours is always allowed to be given up */
     close(fd);
 }
 
@@ -102,7 +102,7 @@ static _Noreturn void child_exec(const struct worker_fds *f, pid_t parent, unsig
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        _exit(1);                    /* it died before we asked to be told */
+        _exit(1); /* it died before we asked to be told */
     child_oom_score();
     child_signals();
     if (child_place_fds(f))
@@ -150,7 +150,7 @@ int worker_start(struct worker *w, unsigned generation, int config_fd, const cha
 void worker_kill(struct worker *w)
 {
     if (w->state != WORKER_NONE)
-        kill(w->pid, SIGKILL);       /* not reaped yet, so the number is still its */
+        kill(w->pid, SIGKILL); /* not reaped yet, so the number is still its */
     w->kill_ns = 0;
 }
 
@@ -168,7 +168,8 @@ void worker_discard(struct worker *w)
     w->pidfd = w->tombstone = -1;
 }
 
-int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *ret_code, char **ret_how)
+int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *ret_code,
+                char **ret_how)
 {
     siginfo_t info = { 0 };
 
@@ -184,7 +185,8 @@ int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *
     w->tombstone = -1;
     *ret_by_signal = info.si_code != CLD_EXITED;
     *ret_code = info.si_status;
-    *ret_how = *ret_by_signal ? g_strdup_printf("signal %d (%s)", info.si_status, g_strsignal(info.si_status))
-                              : g_strdup_printf("exit code %d", info.si_status);
+    *ret_how = *ret_by_signal
+                   ? g_strdup_printf("signal %d (%s)", info.si_status, g_strsignal(info.si_status))
+                   : g_strdup_printf("exit code %d", info.si_status);
     return 0;
 }

@@ -16,23 +16,23 @@
 #include <sys/types.h>
 
 enum worker_state {
-    WORKER_NONE,                     /* no process */
+    WORKER_NONE, /* no process */
     WORKER_STARTING,
     WORKER_READY,
-    WORKER_STOPPING,                 /* STOP has been sent */
+    WORKER_STOPPING, /* STOP has been sent */
 };
 
 struct worker {
     enum worker_state state;
     unsigned generation;
     pid_t pid;
-    int pidfd;                       /* readable when it has ended */
+    int pidfd; /* readable when it has ended */
     struct link link;
-    int tombstone;                   /* read end; POLLHUP when its last ring is gone */
+    int tombstone; /* read end; POLLHUP when its last ring is gone */
     bool go_sent;
-    bool failed;                     /* it has said FAILED */
-    uint64_t started_ns, ready_ns;   /* ready_ns 0: never */
-    uint64_t kill_ns;                /* when to send SIGKILL; 0: no such plan */
+    bool failed;                   /* it has said FAILED */
+    uint64_t started_ns, ready_ns; /* ready_ns 0: never */
+    uint64_t kill_ns;              /* when to send SIGKILL; 0: no such plan */
 };
 
 /*
@@ -47,4 +47,5 @@ void worker_discard(struct worker *w);
  * Call when pidfd is readable: reaps it and closes link and pidfd; the tombstone stays open and is
  * given to the caller. *ret_how is "signal 9 (Killed)" or "exit 1"; g_free(). 0 or negative errno.
  */
-int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *ret_code, char **ret_how);
+int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *ret_code,
+                char **ret_how);

@@ -18,10 +18,10 @@
 
 struct fake {
     struct link link;
-    int test;                        /* to the test */
+    int test; /* to the test */
     int memfd;
     int sockets[SLOTS];
-    bool deaf;                       /* does not read the link */
+    bool deaf; /* does not read the link */
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct fake *f, const char *format, ...)
@@ -31,7 +31,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct fake *f, const char
     g_autofree char *line = g_strdup_vprintf(format, ap);
     va_end(ap);
     if (send(f->test, line, strlen(line), MSG_NOSIGNAL) < 0)
-        exit(99);                    /* the test is over */
+        exit(99); /* the test is over */
 }
 
 static void send_link(struct fake *f, struct link_message m)
@@ -67,8 +67,8 @@ static void heard(struct fake *f, const struct link_message *m)
         if (m->connection.slot >= SLOTS || (fcntl(m->fd, F_GETFL) & O_NONBLOCK) != 0)
             abort();
         f->sockets[m->connection.slot] = m->fd;
-        say(f, "CONNECTION %u %s %u %s", m->connection.slot, m->connection.portal, m->connection.listener,
-            address_format(&m->connection.peer, peer));
+        say(f, "CONNECTION %u %s %u %s", m->connection.slot, m->connection.portal,
+            m->connection.listener, address_format(&m->connection.peer, peer));
         break;
     case LINK_STOP:
         say(f, "STOP");
@@ -89,7 +89,9 @@ static void send_tombstone(struct fake *f)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = { 0 };
     struct iovec iov = { (void *)"tombstone", 9 };
-    struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+    struct msghdr mh = { .msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
                          .msg_controllen = sizeof(control.bytes) };
     struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
     int fd = LINK_WORKER_FD_TOMBSTONE;
@@ -145,7 +147,8 @@ static void obey(struct fake *f, const char *line)
         ask_memory(f, word);
     else if (g_str_equal(word[0], "fill") && pwrite(f->memfd, word[1], strlen(word[1]), 0) < 0)
         abort();
-    else if (g_str_equal(word[0], "say") && write(f->sockets[atoi(word[1])], word[2], strlen(word[2])) < 0)
+    else if (g_str_equal(word[0], "say") &&
+             write(f->sockets[atoi(word[1])], word[2], strlen(word[2])) < 0)
         abort();
     else if (g_str_equal(word[0], "tombstone"))
         send_tombstone(f);
@@ -165,7 +168,8 @@ static int connect_test(void)
     ssize_t n = read(LINK_WORKER_FD_CONFIG, to.sun_path + 1, sizeof(to.sun_path) - 1);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-    if (n <= 0 || connect(fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0)
+    if (n <= 0 || connect(fd, (struct sockaddr *)&to,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0)
         exit(98);
     return fd;
 }
@@ -200,14 +204,15 @@ int fake_worker_run(int argc, char **argv)
         return 96;
     for (int fd = LINK_WORKER_FD_CONFIG + 1; fd < 1024; fd++) {
         if (fcntl(fd, F_GETFD) >= 0)
-            return 94;               /* a descriptor that is not ours came through */
+            return 94; /* a descriptor that is not ours came through */
     }
     memset(f.sockets, -1, sizeof(f.sockets));
     link_init(&f.link, LINK_WORKER_FD_LINK);
     f.test = connect_test();
     say(&f, "hello %s %s", argv[2], argv[3]);
     for (;;) {
-        struct pollfd p[2] = { { .fd = f.deaf ? -1 : f.link.fd, .events = link_poll_events(&f.link) },
+        struct pollfd p[2] = { { .fd = f.deaf ? -1 : f.link.fd,
+                                 .events = link_poll_events(&f.link) },
                                { .fd = f.test, .events = POLLIN } };
         if (poll(p, 2, -1) < 0)
             return 95;

@@ -68,8 +68,11 @@ static void be_keeper(struct host *h, const char *yaml)
         config_problems_print(problems, stderr);
         _exit(90);
     }
-    struct keeper_args args = { .config = config, .text = h->name, .text_bytes = strlen(h->name),
-                                .file = "test.yaml", .stop_timeout_ms = h->stop_timeout_ms };
+    struct keeper_args args = { .config = config,
+                                .text = h->name,
+                                .text_bytes = strlen(h->name),
+                                .file = "test.yaml",
+                                .stop_timeout_ms = h->stop_timeout_ms };
     int code = keeper_run(&args);
     config_free(config);
     config_problems_free(problems);
@@ -83,12 +86,12 @@ void host_start(struct host *h, const char *daemon)
     *h = (struct host){ .worker = -1, .port = port, .stop_timeout_ms = h->stop_timeout_ms };
     listen_for_workers(h);
     h->log = g_strdup_printf("%s/%s.log", g_get_tmp_dir(), h->name);
-    g_autofree char *yaml = g_strdup_printf("version: 1\n"
-                                            "portals:\n"
-                                            "  san: { listen: [\"127.0.0.1:%u\", \"[::1]:%u\"] }\n"
-                                            "targets: {}\n%s%s",
-                                            port, port, daemon != NULL ? "daemon: " : "",
-                                            daemon != NULL ? daemon : "");
+    g_autofree char *yaml =
+        g_strdup_printf("version: 1\n"
+                        "portals:\n"
+                        "  san: { listen: [\"127.0.0.1:%u\", \"[::1]:%u\"] }\n"
+                        "targets: {}\n%s%s",
+                        port, port, daemon != NULL ? "daemon: " : "", daemon != NULL ? daemon : "");
     h->keeper = fork();
     g_assert_cmpint(h->keeper, >=, 0);
     if (h->keeper == 0)
@@ -156,7 +159,9 @@ int host_take_tombstone(struct host *h)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec iov = { text, sizeof(text) };
-    struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+    struct msghdr mh = { .msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
                          .msg_controllen = sizeof(control.bytes) };
     int fd;
 
@@ -216,12 +221,15 @@ void host_expect_log(struct host *h, const char *text)
 
 int peer_connect(const struct host *h, bool v6)
 {
-    struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)h->port),
+    struct sockaddr_in a4 = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)h->port),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)h->port),
+    struct sockaddr_in6 a6 = { .sin6_family = AF_INET6,
+                               .sin6_port = htons((uint16_t)h->port),
                                .sin6_addr = in6addr_loopback };
     int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int r = v6 ? connect(fd, (struct sockaddr *)&a6, sizeof(a6)) : connect(fd, (struct sockaddr *)&a4, sizeof(a4));
+    int r = v6 ? connect(fd, (struct sockaddr *)&a6, sizeof(a6))
+               : connect(fd, (struct sockaddr *)&a4, sizeof(a4));
 
     if (r < 0) {
         g_assert_cmpint(errno, ==, ECONNREFUSED);
@@ -233,7 +241,8 @@ int peer_connect(const struct host *h, bool v6)
 
 unsigned host_expect_connection(struct host *h, unsigned listener)
 {
-    const char *pattern = listener == 0 ? "CONNECTION * san 0 127.0.0.1:*" : "CONNECTION * san 1 ?::1?:*";
+    const char *pattern =
+        listener == 0 ? "CONNECTION * san 0 127.0.0.1:*" : "CONNECTION * san 1 ?::1?:*";
     g_autofree char *line = host_expect(h, pattern);
     return (unsigned)g_ascii_strtoull(line + strlen("CONNECTION "), NULL, 10);
 }

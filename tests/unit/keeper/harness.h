@@ -11,13 +11,13 @@
 #define HARNESS_TIMEOUT_MS 30000
 
 struct host {
-    int listener;                    /* where workers call */
+    int listener; /* where workers call */
     char name[64];
-    int worker;                      /* the line to the newest worker; -1: none */
+    int worker; /* the line to the newest worker; -1: none */
     pid_t keeper;
     unsigned port;
-    unsigned stop_timeout_ms;        /* set before the start; 0: as usual */
-    char *log;                       /* file with what keeper and workers wrote */
+    unsigned stop_timeout_ms; /* set before the start; 0: as usual */
+    char *log;                /* file with what keeper and workers wrote */
 };
 
 unsigned free_port(void);

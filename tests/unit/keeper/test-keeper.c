@@ -54,7 +54,7 @@ static void test_nothing_is_accepted_before_the_worker_is_ready(void)
     peer_expect_data(v4, "four");
     peer_expect_data(v6, "six");
 
-    host_tell(&h, "closed 0");       /* the slot is free again */
+    host_tell(&h, "closed 0"); /* the slot is free again */
     peer_expect_end(v4);
     close(v4);
     sync_link(&h);
@@ -79,7 +79,7 @@ static void test_connections_of_a_dead_worker_are_held_and_then_closed_in_order(
     g_assert_cmpint(send(talking, "never read", 10, 0), ==, 10);
 
     host_tell(&h, "abort");
-    host_expect_worker(&h, 2);       /* at once */
+    host_expect_worker(&h, 2); /* at once */
     g_assert_cmpuint(host_log_count(&h, "next start in"), ==, 0);
     g_assert_cmpuint(host_log_count(&h, "ended by signal 9"), ==, 1);
     g_free(host_expect(&h, "GO"));
@@ -87,11 +87,11 @@ static void test_connections_of_a_dead_worker_are_held_and_then_closed_in_order(
     g_assert_true(peer_is_held(talking));
     int early = peer_connect(&h, false); /* waits in the kernel */
     g_assert_cmpint(early, >=, 0);
-    sync_link(&h);                   /* and nobody was told of it */
+    sync_link(&h); /* and nobody was told of it */
 
     host_tell(&h, "ready");
     peer_expect_end(quiet);
-    peer_expect_end(talking);        /* an end, although bytes were never read */
+    peer_expect_end(talking); /* an end, although bytes were never read */
     g_assert_cmpuint(host_expect_connection(&h, 0), <, 2);
     g_assert_true(peer_is_held(early));
     stop(&h);
@@ -111,10 +111,10 @@ static void test_storage_waits_for_the_rings_of_the_dead(void)
 
     host_expect_worker(&h, 2);
     int ring2 = host_take_tombstone(&h);
-    sync_link(&h);                   /* GO would have come before */
+    sync_link(&h); /* GO would have come before */
     host_tell(&h, "abort");
 
-    host_expect_worker(&h, 3);       /* waits for both of them */
+    host_expect_worker(&h, 3); /* waits for both of them */
     close(ring2);
     sync_link(&h);
     g_assert_true(host_is_silent(&h));
@@ -199,7 +199,7 @@ static void test_a_refused_configuration_ends_the_first_start(void)
     h = (struct host){ 0 };
     host_start(&h, NULL);
     host_expect_worker(&h, 1);
-    host_tell(&h, "exit 0");         /* says nothing, is never ready */
+    host_tell(&h, "exit 0"); /* says nothing, is never ready */
     host_expect_exit(&h, 1);
 }
 
@@ -257,7 +257,7 @@ static void test_a_worker_that_speaks_out_of_turn_is_replaced(void)
     host_tell(&h, "abort");
     host_expect_worker_end(&h);
     host_expect_worker(&h, generation);
-    host_tell(&h, "ready");          /* without GO */
+    host_tell(&h, "ready"); /* without GO */
     host_expect_worker_end(&h);
     close(ring);
     host_ready_worker(&h, generation + 1);
@@ -272,8 +272,10 @@ static void test_a_port_in_use_is_named_and_nothing_starts(void)
     host_ready_worker(&first, 1);
     second.port = first.port;
     host_start(&second, NULL);
-    g_autofree char *v4 = g_strdup_printf("portal san: cannot bind 127.0.0.1:%u: Address already in use", first.port);
-    g_autofree char *v6 = g_strdup_printf("portal san: cannot bind [::1]:%u: Address already in use", first.port);
+    g_autofree char *v4 =
+        g_strdup_printf("portal san: cannot bind 127.0.0.1:%u: Address already in use", first.port);
+    g_autofree char *v6 =
+        g_strdup_printf("portal san: cannot bind [::1]:%u: Address already in use", first.port);
     host_expect_log(&second, v4);
     host_expect_log(&second, v6);
     g_assert_cmpuint(host_log_count(&second, "test.yaml:3:"), ==, 2);
@@ -320,7 +322,7 @@ static void test_a_worker_that_does_not_stop_is_killed(void)
     host_ready_worker(&h, 1);
     host_signal(&h, SIGTERM);
     g_free(host_expect(&h, "STOP"));
-    host_signal(&h, SIGINT);         /* the second one has no patience */
+    host_signal(&h, SIGINT); /* the second one has no patience */
     host_expect_worker_end(&h);
     host_expect_exit(&h, 0);
 }
@@ -409,7 +411,7 @@ static void test_a_worker_does_not_outlive_its_keeper(void)
 
     host_start(&h, NULL);
     host_ready_worker(&h, 1);
-    host_tell(&h, "deaf");           /* it does not see the end of the link either */
+    host_tell(&h, "deaf"); /* it does not see the end of the link either */
     host_signal(&h, SIGKILL);
     g_assert_cmpint(recv(h.worker, &byte, 1, 0), <=, 0);
     g_assert_cmpint(waitpid(h.keeper, NULL, 0), ==, h.keeper);
@@ -456,26 +458,32 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return fake_worker_run(argc, argv);
     g_test_init(&argc, &argv, NULL);
-    ADD("nothing-is-accepted-before-the-worker-is-ready", test_nothing_is_accepted_before_the_worker_is_ready);
+    ADD("nothing-is-accepted-before-the-worker-is-ready",
+        test_nothing_is_accepted_before_the_worker_is_ready);
     ADD("connections-of-a-dead-worker-are-held-and-then-closed-in-order",
         test_connections_of_a_dead_worker_are_held_and_then_closed_in_order);
     ADD("storage-waits-for-the-rings-of-the-dead", test_storage_waits_for_the_rings_of_the_dead);
-    ADD("memory-of-luns-survives-and-the-rest-is-fresh", test_memory_of_luns_survives_and_the_rest_is_fresh);
+    ADD("memory-of-luns-survives-and-the-rest-is-fresh",
+        test_memory_of_luns_survives_and_the_rest_is_fresh);
     ADD("delays-grow-up-to-ten-seconds", test_delays_grow_up_to_ten_seconds);
     ADD("a-worker-that-dies-again-and-again-is-restarted-with-delays",
         test_a_worker_that_dies_again_and_again_is_restarted_with_delays);
-    ADD("a-refused-configuration-ends-the-first-start", test_a_refused_configuration_ends_the_first_start);
+    ADD("a-refused-configuration-ends-the-first-start",
+        test_a_refused_configuration_ends_the_first_start);
     ADD("crashes-before-the-first-ready-end-the-start-after-five",
         test_crashes_before_the_first_ready_end_the_start_after_five);
     ADD("a-later-worker-that-fails-is-tried-again", test_a_later_worker_that_fails_is_tried_again);
-    ADD("a-worker-that-speaks-out-of-turn-is-replaced", test_a_worker_that_speaks_out_of_turn_is_replaced);
-    ADD("a-port-in-use-is-named-and-nothing-starts", test_a_port_in_use_is_named_and_nothing_starts);
+    ADD("a-worker-that-speaks-out-of-turn-is-replaced",
+        test_a_worker_that_speaks_out_of_turn_is_replaced);
+    ADD("a-port-in-use-is-named-and-nothing-starts",
+        test_a_port_in_use_is_named_and_nothing_starts);
     ADD("signals-that-do-nothing-yet-are-answered-in-the-log",
         test_signals_that_do_nothing_yet_are_answered_in_the_log);
     ADD("a-worker-that-does-not-stop-is-killed", test_a_worker_that_does_not_stop_is_killed);
     ADD("stop-while-a-worker-starts-and-while-there-is-none",
         test_stop_while_a_worker_starts_and_while_there_is_none);
-    ADD("connections-over-the-limit-are-turned-away", test_connections_over_the_limit_are_turned_away);
+    ADD("connections-over-the-limit-are-turned-away",
+        test_connections_over_the_limit_are_turned_away);
     ADD("a-worker-that-does-not-listen-blocks-nothing-and-loses-nothing",
         test_a_worker_that_does_not_listen_blocks_nothing_and_loses_nothing);
     ADD("a-worker-does-not-outlive-its-keeper", test_a_worker_does_not_outlive_its_keeper);

@@ -129,8 +129,8 @@ struct raw {
     uint8_t body[2048];
 };
 
-static void expect_refused(size_t bytes, uint16_t version, uint16_t type, uint32_t claimed, uint8_t fill,
-                           unsigned n_fds)
+static void expect_refused(size_t bytes, uint16_t version, uint16_t type, uint32_t claimed,
+                           uint8_t fill, unsigned n_fds)
 {
     unsigned before = open_fds();
     struct link a, b;
@@ -150,20 +150,23 @@ static void test_a_malformed_datagram_is_refused_and_leaks_nothing(void)
 {
     const uint32_t connection = sizeof(struct link_connection), get = sizeof(struct link_memfd_get);
 
-    expect_refused(3, 1, LINK_GO, 0, 0, 0);                            /* part of a header */
-    expect_refused(8, 2, LINK_GO, 0, 0, 0);                            /* another version */
+    expect_refused(3, 1, LINK_GO, 0, 0, 0); /* part of a header */
+    expect_refused(8, 2, LINK_GO, 0, 0, 0); /* another version */
     expect_refused(8, 1, 0, 0, 0, 0);
-    expect_refused(8, 1, 9, 0, 0, 0);                                  /* a hole in the numbers */
+    expect_refused(8, 1, 9, 0, 0, 0); /* a hole in the numbers */
     expect_refused(8, 1, 60000, 0, 0, 0);
-    expect_refused(8 + 2, 1, LINK_CLOSED, 4, 0, 0);                    /* a part of its body */
-    expect_refused(8 + 8, 1, LINK_CLOSED, 8, 0, 0);                    /* too long, and says so */
-    expect_refused(8 + 8, 1, LINK_CLOSED, 4, 0, 0);                    /* too long, and lies */
-    expect_refused(8 + 2000, 1, LINK_CLOSED, 4, 0, 0);                 /* larger than any message */
-    expect_refused(8, 1, LINK_GO, 0, 0, 1);                            /* a descriptor nobody asked for */
-    expect_refused(8 + connection, 1, LINK_CONNECTION, connection, 0, 0); /* the descriptor is missing */
+    expect_refused(8 + 2, 1, LINK_CLOSED, 4, 0, 0);    /* a part of its body */
+    expect_refused(8 + 8, 1, LINK_CLOSED, 8, 0, 0);    /* too long, and says so */
+    expect_refused(8 + 8, 1, LINK_CLOSED, 4, 0, 0);    /* too long, and lies */
+    expect_refused(8 + 2000, 1, LINK_CLOSED, 4, 0, 0); /* larger than any message */
+    expect_refused(8, 1, LINK_GO, 0, 0, 1);            /* a descriptor nobody asked for */
+    expect_refused(8 + connection, 1, LINK_CONNECTION, connection, 0,
+                   0); /* the descriptor is missing */
     expect_refused(8 + connection, 1, LINK_CONNECTION, connection, 0, 2);
-    expect_refused(8 + connection, 1, LINK_CONNECTION, connection, 0, 8); /* more than there is room for */
-    expect_refused(8 + connection, 1, LINK_CONNECTION, connection, 'x', 1); /* a string without an end */
+    expect_refused(8 + connection, 1, LINK_CONNECTION, connection, 0,
+                   8); /* more than there is room for */
+    expect_refused(8 + connection, 1, LINK_CONNECTION, connection, 'x',
+                   1); /* a string without an end */
     expect_refused(8 + get, 1, LINK_MEMFD_GET, get, 'x', 0);
     expect_refused(8 + LINK_TEXT_MAX, 1, LINK_FAILED, LINK_TEXT_MAX, 'x', 0);
 }
@@ -180,12 +183,12 @@ static void test_a_peer_that_does_not_read_costs_bounded_memory(void)
         m.closed.slot = sent;
         r = link_send(&a, &m);
     }
-    sent--;                          /* the last one was refused */
+    sent--; /* the last one was refused */
     g_assert_cmpint(r, ==, -ENOBUFS);
     g_assert_cmpuint(a.queued, ==, LINK_QUEUE_MAX);
     g_assert_cmpint(link_poll_events(&a), ==, POLLIN | POLLOUT);
 
-    while (got < sent) {             /* nothing is lost and the order is kept */
+    while (got < sent) { /* nothing is lost and the order is kept */
         r = link_receive(&b, &m);
         g_assert_cmpint(r, >=, 0);
         if (r == 0)
@@ -216,7 +219,7 @@ static void test_queued_descriptors_survive_their_sender_and_are_not_leaked(void
         g_assert_true(same_file(got.fd, file));
         close(got.fd);
     }
-    while (a.queued == 0)            /* leave some in the socket and some in the queue */
+    while (a.queued == 0) /* leave some in the socket and some in the queue */
         g_assert_cmpint(link_send(&a, &m), ==, 0);
     close(file);
     link_deinit(&a);
@@ -236,9 +239,9 @@ static gpointer answer_memfd(gpointer data)
     g_assert_cmpint(r, ==, 1);
     g_assert_cmpint(m.type, ==, LINK_MEMFD_GET);
     g_assert_cmpstr(m.memfd_get.name, ==, "lun:iqn.x/0");
-    g_assert_cmpint(link_send(keeper, &answer), ==, 0);               /* comes in between */
+    g_assert_cmpint(link_send(keeper, &answer), ==, 0); /* comes in between */
     answer = (struct link_message){ .type = LINK_MEMFD, .fd = memfd_create("other", MFD_CLOEXEC) };
-    answer.memfd.id = m.memfd_get.id - 1;                              /* a late answer */
+    answer.memfd.id = m.memfd_get.id - 1; /* a late answer */
     g_assert_cmpint(link_send(keeper, &answer), ==, 0);
     close(answer.fd);
     answer.fd = memfd_create("right", MFD_CLOEXEC);
@@ -283,7 +286,8 @@ static void test_asking_for_memory_keeps_other_messages(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/keeper/link/every-message-arrives-as-sent", test_every_message_arrives_as_sent);
+    g_test_add_func("/keeper/link/every-message-arrives-as-sent",
+                    test_every_message_arrives_as_sent);
     g_test_add_func("/keeper/link/a-message-with-the-wrong-descriptor-is-not-sent",
                     test_a_message_with_the_wrong_descriptor_is_not_sent);
     g_test_add_func("/keeper/link/a-malformed-datagram-is-refused-and-leaks-nothing",
