@@ -47,6 +47,8 @@ struct scsi_lun_map *scsi_lun_map_free(struct scsi_lun_map *map);
    thread. */
 struct scsi_lun_map *scsi_target_publish(struct scsi_target *target, struct scsi_lun_map *map);
 
+/* Its index in the map, or -1. */
+int scsi_lun_map_find(const struct scsi_lun_map *map, uint16_t lun);
 /* The unit with that LUN in the current map, or NULL. Use it within this turn only. */
 struct scsi_unit *scsi_target_unit(const struct scsi_target *target, uint16_t lun);
 /* Relative target port identifier of a portal group tag; 0: none. */

@@ -25,14 +25,16 @@ struct scsi_nexus;
 #define SCSI_SERIAL_MAX   64
 #define SCSI_LUN_LIMIT    16384 /* LUNs 0..16383: peripheral and flat addressing (SAM-5 4.7) */
 
-/* Identity. Strings may be NULL and numbers 0: then they are defaults or derived from target name
+/* Identity. Strings may be NULL and lengths 0: then they are defaults or derived from target name
    and LUN, the same in every run. Non-printable characters become spaces, the rest is cut. */
 struct scsi_unit_config {
     const char *target_name; /* normalised; needed */
     uint16_t lun;            /* < SCSI_LUN_LIMIT */
     const char *vendor, *product, *revision, *serial;
-    uint64_t naa;   /* NAA identifier of 8 bytes (types 2, 3, 5) */
-    uint64_t eui64; /* 0: no EUI-64 designator */
+    const uint8_t *naa;      /* copied */
+    unsigned naa_bytes;      /* 8 or 16; 0: derived */
+    const uint8_t *eui;      /* copied */
+    unsigned eui_bytes;      /* 8, 12 or 16; 0: no EUI-64 designator */
     bool read_only;
     const char *const *initiators; /* NULL-ended glob patterns; NULL: anyone */
     unsigned lanes;                /* data reactors; commands come with reactor->index below this */
@@ -56,6 +58,9 @@ struct scsi_lane {
     struct list commands; /* struct scsi_command.lane_link, oldest first */
     struct list drains;
     uint32_t active, aborted;
+    struct backend *backend;
+    struct scsi_lane *kick_next; /* in the list of scsi_kick() */
+    bool kick_wanted;
 } __attribute__((aligned(64)));
 
 /* Bits of scsi_unit.mode: what MODE SELECT can change. */
@@ -74,7 +79,7 @@ struct scsi_unit {
     bool thin;           /* LBPME: the backend can unmap */
     uint32_t mode_default;    /* SCSI_MODE_* */
     uint32_t mode_changeable; /* SCSI_MODE_* */
-    uint64_t naa, eui64;
+    uint8_t naa[16], eui[16], naa_bytes, eui_bytes;
     char vendor[SCSI_VENDOR_MAX + 1], product[SCSI_PRODUCT_MAX + 1],
         revision[SCSI_REVISION_MAX + 1], serial[SCSI_SERIAL_MAX + 1];
     char **initiators;
@@ -92,7 +97,7 @@ struct scsi_unit {
 };
 
 /* Control thread. `backend` stays the caller's, longer than the unit. 0 or negative errno (-EINVAL:
-   block size, size or LUN that SCSI cannot express). */
+   block size, size, LUN or identifier length that SCSI cannot express). */
 int scsi_unit_create(const struct scsi_unit_config *config, struct backend *backend,
                      struct scsi_unit **ret_unit);
 /* No lane has a command any more and no LUN map that reactors can see names it. NULL is fine;

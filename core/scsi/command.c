@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The way of every command: opcode row, unit, unit attention, common checks (scsi_start), then its
+ * own code, then scsi_finish(). Small answers are built here on the stack and scattered.
+ */
+#include "scsi/command.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "scsi/nexus_internal.h"
+#include "scsi/opcode.h"
+#include "scsi/sense.h"
+#include "scsi/step.h"
+#include "scsi/transfer.h"
+#include "scsi/unit.h"
+
+static void clear(struct scsi_command *cmd)
+{
+    cmd->unit = NULL;
+    cmd->data_out_bytes = cmd->buffer_bytes = cmd->data_in_bytes = 0;
+    cmd->mapped = 0;
+    cmd->iov = NULL;
+    cmd->iov_count = 0;
+    cmd->status = SCSI_GOOD;
+    cmd->sense_bytes = 0;
+    cmd->transfer_length = 0;
+    cmd->aborted = false;
+    cmd->lane = NULL;
+    cmd->scratch = NULL;
+    cmd->phase = SCSI_IDLE;
+    cmd->stepping = false;
+    list_init(&cmd->scratch_waiter.link);
+}
+
+/* Ends with the pending unit attention, if there is one. */
+static bool attention(struct scsi_command *cmd, const struct scsi_nexus_unit *state)
+{
+    struct scsi_unit *unit = cmd->unit;
+    uint8_t asc, ascq;
+
+    if (atomic_load_explicit(&unit->attentions.head, memory_order_relaxed) ==
+            state->attention_at &&
+        !state->flags)
+        return false;
+    if (!scsi_nexus_attention(cmd->nexus, unit, /* take= */ true, &asc, &ascq))
+        return false;
+    scsi_check_condition(cmd, SENSE_UNIT_ATTENTION, (uint16_t)(asc << 8 | ascq));
+    return true;
+}
+
+static bool unknown_opcode(struct scsi_command *cmd, bool known)
+{
+    if (known) /* the field pointer tells initiators apart: command or service action missing */
+        scsi_bad_cdb(cmd, 1, 4);
+    else
+        scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
+    return false;
+}
+
+/* What is the same for all commands; false: status is set. */
+static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *opcode)
+{
+    const struct scsi_unit *unit = cmd->unit;
+
+    if (cmd->cdb_bytes < opcode->cdb_bytes || ((opcode->flags & OP_THIN) && !unit->thin))
+        return unknown_opcode(cmd, false);
+    if (cmd->cdb[opcode->cdb_bytes - 1] & 0x04) { /* NACA, and NORMACA is 0 */
+        scsi_bad_cdb(cmd, (uint16_t)(opcode->cdb_bytes - 1), 2);
+        return false;
+    }
+    if ((opcode->flags & OP_PROTECT) && (cmd->cdb[1] & 0xe0)) {
+        scsi_bad_cdb(cmd, 1, 7);
+        return false;
+    }
+    if ((opcode->flags & OP_MEDIUM) &&
+        atomic_load_explicit(&unit->stopped, memory_order_relaxed)) {
+        scsi_check_condition(cmd, SENSE_NOT_READY, ASC_INITIALIZING_COMMAND_REQUIRED);
+        return false;
+    }
+    if (opcode->flags & OP_WRITES) {
+        bool software =
+            atomic_load_explicit(&unit->mode, memory_order_relaxed) & SCSI_MODE_SWP;
+        if (unit->read_only || software) {
+            scsi_check_condition(cmd, SENSE_DATA_PROTECT,
+                                 unit->read_only ? ASC_WRITE_PROTECTED
+                                                 : ASC_SOFTWARE_WRITE_PROTECTED);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* How much an answer may be, by the allocation length of the CDB. */
+static uint32_t allocation(const struct scsi_command *cmd)
+{
+    const uint8_t *at = cmd->cdb + cmd->opcode->length_at;
+
+    switch (cmd->opcode->length_bytes) {
+    case 1:
+        return at[0];
+    case 2:
+        return get_be16(at);
+    case 4:
+        return get_be32(at);
+    default:
+        return REPLY_MAX;
+    }
+}
+
+static void start_reply(struct scsi_command *cmd)
+{
+    uint32_t most = allocation(cmd);
+
+    if (most > REPLY_MAX)
+        most = REPLY_MAX;
+    cmd->buffer_bytes = scsi_in_limit(cmd) < most ? scsi_in_limit(cmd) : most;
+}
+
+static void execute_reply(struct scsi_command *cmd)
+{
+    uint8_t data[REPLY_MAX];
+    int built = cmd->opcode->reply(cmd, data);
+
+    if (built >= 0) {
+        uint32_t most = allocation(cmd), bytes = (uint32_t)built < most ? (uint32_t)built : most;
+        scsi_sending(cmd, bytes);
+        scsi_iov_put(cmd, 0, data, cmd->data_in_bytes);
+    }
+    scsi_finish(cmd);
+}
+
+static void link_command(struct scsi_command *cmd)
+{
+    struct reactor *reactor = reactor_current();
+
+    cmd->phase = SCSI_STARTED;
+    cmd->started_ns = reactor->now_ns;
+    cmd->nexus->active++;
+    if (cmd->unit) {
+        cmd->lane = &cmd->unit->lanes[reactor->index];
+        cmd->lane->active++;
+        list_append(&cmd->lane->commands, &cmd->lane_link);
+    }
+}
+
+enum scsi_next scsi_start(struct scsi_command *cmd)
+{
+    bool known;
+    const struct scsi_opcode *opcode = scsi_opcode_find(cmd->cdb, &known);
+    const struct scsi_lun_map *map = scsi_nexus_map(cmd->nexus);
+    int lun = scsi_lun_decode(cmd->lun);
+    int at = lun < 0 ? -1 : scsi_lun_map_find(map, (uint16_t)lun);
+
+    clear(cmd);
+    if (at >= 0 && cmd->nexus->units[at].unit_id) {
+        cmd->unit = map->units[at];
+        if (!(opcode && (opcode->flags & OP_NO_UA)) && attention(cmd, &cmd->nexus->units[at]))
+            return SCSI_ENDED;
+    } else if (!opcode || !(opcode->flags & OP_ANY_LUN)) {
+        scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_LUN_NOT_SUPPORTED);
+        return SCSI_ENDED;
+    }
+    if (!opcode) {
+        unknown_opcode(cmd, known);
+        return SCSI_ENDED;
+    }
+    cmd->opcode = opcode;
+    if (!common_checks(cmd, opcode))
+        return SCSI_ENDED;
+    if (opcode->reply)
+        start_reply(cmd);
+    else if (opcode->start(cmd) == SCSI_ENDED)
+        return SCSI_ENDED;
+    link_command(cmd);
+    return SCSI_EXECUTE;
+}
+
+void scsi_execute(struct scsi_command *cmd)
+{
+    cmd->phase = SCSI_EXECUTING;
+    cmd->started_ns = reactor_current()->now_ns;
+    if (cmd->opcode->reply)
+        execute_reply(cmd);
+    else
+        cmd->opcode->execute(cmd);
+}
+
+/* Out of the lane and the nexus's count. */
+static void unlink_command(struct scsi_command *cmd)
+{
+    cmd->phase = SCSI_IDLE;
+    cmd->nexus->active--;
+    if (cmd->lane) {
+        cmd->lane->active--;
+        list_remove(&cmd->lane_link);
+    }
+}
+
+/* LUN RESET waits in the lane for the last aborted command. */
+static void check_drains(struct scsi_lane *lane)
+{
+    struct list ready, *link;
+
+    if (lane->aborted || list_empty(&lane->drains))
+        return;
+    list_init(&ready);
+    list_splice(&ready, &lane->drains);
+    while ((link = list_take(&ready))) {
+        struct scsi_drain *drain = list_entry(link, struct scsi_drain, link);
+        drain->done(drain);
+    }
+}
+
+void scsi_finish(struct scsi_command *cmd)
+{
+    struct scsi_lane *lane = cmd->lane;
+    bool aborted = cmd->aborted;
+
+    if (__builtin_expect(cmd->scratch != NULL, 0))
+        cmd->scratch = buf_unref(cmd->scratch);
+    unlink_command(cmd);
+    cmd->done(cmd);
+    if (__builtin_expect(aborted && lane, 0)) {
+        lane->aborted--;
+        check_drains(lane);
+    }
+}
+
+void scsi_abort(struct scsi_command *cmd)
+{
+    if (cmd->phase == SCSI_IDLE || cmd->aborted)
+        return;
+    cmd->aborted = true;
+    if (cmd->lane)
+        cmd->lane->aborted++;
+    if (cmd->phase == SCSI_STARTED) {
+        scsi_finish(cmd);
+    } else if (!list_empty(&cmd->scratch_waiter.link)) {
+        bufpool_wait_cancel(reactor_current()->pool, &cmd->scratch_waiter);
+        scsi_finish(cmd);
+    } else if (cmd->unit && cmd->unit->backend->ops->cancel) {
+        cmd->unit->backend->ops->cancel(cmd->unit->backend, &cmd->io);
+    }
+}
+
+void scsi_fail(struct scsi_command *cmd, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+    scsi_check_condition(cmd, key, (uint16_t)(asc << 8 | ascq));
+    unlink_command(cmd);
+}
+
+void scsi_unit_abort_all(struct scsi_unit *unit, const struct scsi_nexus *only)
+{
+    struct scsi_lane *lane = &unit->lanes[reactor_current()->index];
+    struct list todo, *link;
+
+    /* Aborting may end commands at once and, through done(), change the list: work on a copy. */
+    list_init(&todo);
+    list_splice(&todo, &lane->commands);
+    while ((link = list_take(&todo))) {
+        struct scsi_command *cmd = list_entry(link, struct scsi_command, lane_link);
+        list_append(&lane->commands, link);
+        if (!only || cmd->nexus == only)
+            scsi_abort(cmd);
+    }
+}
+
+void scsi_unit_drain(struct scsi_unit *unit, struct scsi_drain *drain)
+{
+    struct scsi_lane *lane = &unit->lanes[reactor_current()->index];
+
+    list_append(&lane->drains, &drain->link);
+    check_drains(lane);
+}
+
+unsigned scsi_unit_active(const struct scsi_unit *unit)
+{
+    return unit->lanes[reactor_current()->index].active;
+}
+
+uint64_t scsi_unit_oldest_ns(const struct scsi_unit *unit, uint64_t now_ns)
+{
+    const struct scsi_lane *lane = &unit->lanes[reactor_current()->index];
+
+    list_for_each(link, &lane->commands) {
+        const struct scsi_command *cmd = list_entry(link, struct scsi_command, lane_link);
+        if (cmd->phase == SCSI_EXECUTING)
+            return now_ns > cmd->started_ns ? now_ns - cmd->started_ns : 0;
+    }
+    return 0;
+}
+
+/*
+ * Backends that want a kick after a batch, one list a thread. It is emptied by the transport at the
+ * end of its turn, or by a task of the reactor's (I/O of later steps is submitted from completions,
+ * when the transport has no reason to call).
+ */
+static __thread struct scsi_lane *kick_list;
+static __thread struct reactor_task kick_task;
+
+void scsi_kick(void)
+{
+    struct scsi_lane *lane = kick_list;
+
+    kick_list = NULL;
+    while (lane) {
+        struct scsi_lane *next = lane->kick_next;
+        lane->kick_wanted = false;
+        lane->backend->ops->kick(lane->backend);
+        lane = next;
+    }
+}
+
+static void run_kick_task(struct reactor_task *task)
+{
+    scsi_kick();
+}
+
+void scsi_want_kick(struct scsi_lane *lane)
+{
+    lane->kick_wanted = true;
+    lane->kick_next = kick_list;
+    kick_list = lane;
+    if (!kick_task.run)
+        reactor_task_init(&kick_task, run_kick_task);
+    reactor_defer(reactor_current(), &kick_task);
+}

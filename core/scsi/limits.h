@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Limits that the Block Limits page promises and the commands enforce. */
+#pragma once
+
+#include "scsi/command.h"
+#include "scsi/unit.h"
+
+#define UNMAP_DESCRIPTORS_MAX 256u
+#define UNMAP_BLOCKS_MAX      1048576u
+#define WRITE_SAME_BLOCKS_MAX 65536u
+
+/* Blocks that an unmap works on as a whole; at least 1. */
+static inline uint64_t scsi_granularity(const struct scsi_unit *unit)
+{
+    uint64_t blocks = unit->backend->info.unmap_granularity_bytes >> unit->block_shift;
+    return blocks ? blocks : 1;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* I_T nexuses: which units they see, and keeping up with a new LUN map. */
+#include "scsi/nexus.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "scsi/nexus_internal.h"
+#include "scsi/sense.h"
+
+static _Atomic uint32_t next_id = 1;
+
+static const struct scsi_lun_map *current_map(const struct scsi_nexus *nexus)
+{
+    return atomic_load_explicit(&nexus->target->map, memory_order_acquire);
+}
+
+/* The state kept for this unit under the map before, or NULL. */
+static const struct scsi_nexus_unit *find_old(const struct scsi_nexus_unit *old, unsigned count,
+                                              const struct scsi_unit *unit)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (old[i].unit_id == unit->id)
+            return &old[i];
+    }
+    return NULL;
+}
+
+/* Rebuilds nexus->units after `map`; whether the set of visible LUNs differs from before. */
+static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
+{
+    struct scsi_nexus_unit old[SCSI_LUNS_MAX];
+    unsigned old_count = nexus->unit_count, old_visible = 0, kept = 0, visible = 0;
+
+    memcpy(old, nexus->units, old_count * sizeof(*old));
+    for (unsigned i = 0; i < old_count; i++)
+        old_visible += old[i].unit_id != 0;
+    for (unsigned i = 0; i < map->count; i++) {
+        const struct scsi_unit *unit = map->units[i];
+        struct scsi_nexus_unit *state = &nexus->units[i];
+        const struct scsi_nexus_unit *before = find_old(old, old_count, unit);
+
+        if (before) {
+            *state = *before;
+            kept++;
+            visible++;
+            continue;
+        }
+        *state = (struct scsi_nexus_unit){ .lun = unit->lun };
+        if (scsi_unit_admits(unit, nexus->initiator_name)) {
+            state->unit_id = unit->id;
+            state->attention_at =
+                atomic_load_explicit(&unit->attentions.head, memory_order_acquire);
+            visible++;
+        }
+    }
+    nexus->unit_count = (uint16_t)map->count;
+    nexus->map_generation = map->generation;
+    return kept != old_visible || kept != visible;
+}
+
+static void set_flag(struct scsi_nexus *nexus, uint8_t flag)
+{
+    for (unsigned i = 0; i < nexus->unit_count; i++) {
+        if (nexus->units[i].unit_id)
+            nexus->units[i].flags |= flag;
+    }
+}
+
+void scsi_nexus_luns_reported(struct scsi_nexus *nexus)
+{
+    for (unsigned i = 0; i < nexus->unit_count; i++)
+        nexus->units[i].flags &= (uint8_t)~SCSI_NEXUS_LUNS_CHANGED;
+}
+
+const struct scsi_lun_map *scsi_nexus_map(struct scsi_nexus *nexus)
+{
+    const struct scsi_lun_map *map = current_map(nexus);
+
+    if (__builtin_expect(map->generation != nexus->map_generation, 0)) {
+        if (look_again(nexus, map))
+            set_flag(nexus, SCSI_NEXUS_LUNS_CHANGED);
+    }
+    return map;
+}
+
+int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus **ret_nexus)
+{
+    struct scsi_nexus *nexus = g_try_new0(struct scsi_nexus, 1);
+    if (!nexus)
+        return -ENOMEM;
+    nexus->target = config->target;
+    do {
+        nexus->id = atomic_fetch_add(&next_id, 1);
+    } while (nexus->id == 0);
+    nexus->tag = config->tag;
+    nexus->relative_port = scsi_target_port(config->target, config->tag);
+    nexus->version_descriptor = config->version_descriptor ? config->version_descriptor : 0x0960;
+    nexus->initiator_name = g_strdup(config->initiator_name);
+    nexus->initiator_port = g_strdup(config->initiator_port);
+    look_again(nexus, current_map(nexus));
+    if (config->announce_reset)
+        set_flag(nexus, SCSI_NEXUS_POWER_ON);
+    *ret_nexus = nexus;
+    return 0;
+}
+
+struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus)
+{
+    if (!nexus)
+        return NULL;
+    g_free(nexus->initiator_name);
+    g_free(nexus->initiator_port);
+    g_free(nexus);
+    return NULL;
+}
+
+void scsi_nexus_lost(struct scsi_nexus *nexus)
+{
+    const struct scsi_lun_map *map = scsi_nexus_map(nexus);
+
+    for (unsigned i = 0; i < nexus->unit_count; i++) {
+        struct scsi_nexus_unit *state = &nexus->units[i];
+        if (!state->unit_id)
+            continue;
+        state->flags = SCSI_NEXUS_LOST;
+        state->attention_at =
+            atomic_load_explicit(&map->units[i]->attentions.head, memory_order_acquire);
+    }
+}
+
+struct scsi_unit *scsi_nexus_unit_at(struct scsi_nexus *nexus, uint64_t wire_lun)
+{
+    const struct scsi_lun_map *map = scsi_nexus_map(nexus);
+    int lun = scsi_lun_decode(wire_lun);
+    int at = lun < 0 ? -1 : scsi_lun_map_find(map, (uint16_t)lun);
+
+    return at >= 0 && nexus->units[at].unit_id ? map->units[at] : NULL;
+}
+
+void scsi_nexus_each_unit(struct scsi_nexus *nexus,
+                          void (*visit)(struct scsi_unit *unit, void *data), void *data)
+{
+    const struct scsi_lun_map *map = scsi_nexus_map(nexus);
+
+    for (unsigned i = 0; i < nexus->unit_count; i++) {
+        if (nexus->units[i].unit_id)
+            visit(map->units[i], data);
+    }
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The rows. Usage bytes have a 1 for every bit that is looked at or may be set (SPC-4 6.35.3);
+ * byte 0 is the opcode and the service action stands in its field. The last byte, CONTROL, is 0:
+ * NACA is refused.
+ */
+#include "scsi/opcode.h"
+
+#define ALL4        0xff, 0xff, 0xff, 0xff
+#define ALL8        ALL4, ALL4
+#define QUICK       .nominal_s = 0, .recommended_s = 30
+#define LONG        .nominal_s = 0, .recommended_s = 120
+#define REPLY(fn)   .reply = fn
+#define RUN(st, ex) .start = st, .execute = ex
+
+#define ROW_6(op, text)  .name = text, .opcode = op, .service_action = SA_NONE, .cdb_bytes = 6
+#define ROW_10(op, text) .name = text, .opcode = op, .service_action = SA_NONE, .cdb_bytes = 10
+#define ROW_12(op, text) .name = text, .opcode = op, .service_action = SA_NONE, .cdb_bytes = 12
+#define ROW_16(op, text) .name = text, .opcode = op, .service_action = SA_NONE, .cdb_bytes = 16
+
+/* Commands with LBA and length: usage of byte 1 and of the group number. */
+#define BLOCK_6(op) .layout = CDB_6, .length_at = 4, .usage = { op, 0x1f, 0xff, 0xff, 0xff }
+#define BLOCK_10(op, byte1)                                                                        \
+    .layout = CDB_10, .length_at = 7, .usage = { op, byte1, ALL4, 0x1f, 0xff, 0xff }
+#define BLOCK_12(op, byte1)                                                                        \
+    .layout = CDB_12, .length_at = 6, .usage = { op, byte1, ALL4, ALL4, 0x1f }
+#define BLOCK_16(op, byte1)                                                                        \
+    .layout = CDB_16, .length_at = 10, .usage = { op, byte1, ALL8, ALL4, 0x1f }
+
+#define READS    .flags = OP_MEDIUM | OP_PROTECT | OP_FUA
+#define WRITES   .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA
+#define FILLS    .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT
+#define VERIFIES .flags = OP_MEDIUM | OP_PROTECT
+
+#define ALLOCATION(at, bytes) .length_at = at, .length_bytes = bytes
+
+const struct scsi_opcode scsi_opcodes[] = {
+    { ROW_10(0x28, "READ(10)"), BLOCK_10(0x28, 0x18), READS, QUICK,
+      RUN(start_read, execute_read_write) },
+    { ROW_10(0x2a, "WRITE(10)"), BLOCK_10(0x2a, 0x18), WRITES, QUICK,
+      RUN(start_write, execute_read_write) },
+    { ROW_16(0x88, "READ(16)"), BLOCK_16(0x88, 0x18), READS, QUICK,
+      RUN(start_read, execute_read_write) },
+    { ROW_16(0x8a, "WRITE(16)"), BLOCK_16(0x8a, 0x18), WRITES, QUICK,
+      RUN(start_write, execute_read_write) },
+    { ROW_12(0xa8, "READ(12)"), BLOCK_12(0xa8, 0x18), READS, QUICK,
+      RUN(start_read, execute_read_write) },
+    { ROW_12(0xaa, "WRITE(12)"), BLOCK_12(0xaa, 0x18), WRITES, QUICK,
+      RUN(start_write, execute_read_write) },
+    { ROW_6(0x08, "READ(6)"), BLOCK_6(0x08), .flags = OP_MEDIUM, QUICK,
+      RUN(start_read, execute_read_write) },
+    { ROW_6(0x0a, "WRITE(6)"), BLOCK_6(0x0a), .flags = OP_MEDIUM | OP_WRITES, QUICK,
+      RUN(start_write, execute_read_write) },
+
+    { ROW_10(0x2e, "WRITE AND VERIFY(10)"), BLOCK_10(0x2e, 0x12), FILLS, QUICK,
+      RUN(start_write_verify, execute_write_verify) },
+    { ROW_12(0xae, "WRITE AND VERIFY(12)"), BLOCK_12(0xae, 0x12), FILLS, QUICK,
+      RUN(start_write_verify, execute_write_verify) },
+    { ROW_16(0x8e, "WRITE AND VERIFY(16)"), BLOCK_16(0x8e, 0x12), FILLS, QUICK,
+      RUN(start_write_verify, execute_write_verify) },
+    { ROW_10(0x2f, "VERIFY(10)"), BLOCK_10(0x2f, 0x16), VERIFIES, LONG,
+      RUN(start_verify, execute_verify) },
+    { ROW_12(0xaf, "VERIFY(12)"), BLOCK_12(0xaf, 0x16), VERIFIES, LONG,
+      RUN(start_verify, execute_verify) },
+    { ROW_16(0x8f, "VERIFY(16)"), BLOCK_16(0x8f, 0x16), VERIFIES, LONG,
+      RUN(start_verify, execute_verify) },
+
+    { ROW_10(0x34, "PRE-FETCH(10)"), BLOCK_10(0x34, 0x02), .flags = OP_MEDIUM, QUICK,
+      RUN(start_range, execute_prefetch) },
+    { ROW_16(0x90, "PRE-FETCH(16)"), BLOCK_16(0x90, 0x02), .flags = OP_MEDIUM, QUICK,
+      RUN(start_range, execute_prefetch) },
+    { ROW_10(0x35, "SYNCHRONIZE CACHE(10)"), BLOCK_10(0x35, 0x06), .flags = OP_MEDIUM, LONG,
+      RUN(start_range, execute_synchronize_cache) },
+    { ROW_16(0x91, "SYNCHRONIZE CACHE(16)"), BLOCK_16(0x91, 0x06), .flags = OP_MEDIUM, LONG,
+      RUN(start_range, execute_synchronize_cache) },
+    { ROW_10(0x41, "WRITE SAME(10)"), BLOCK_10(0x41, 0x08), FILLS, LONG,
+      RUN(start_write_same, execute_write_same) },
+    { ROW_16(0x93, "WRITE SAME(16)"), BLOCK_16(0x93, 0x09), FILLS, LONG,
+      RUN(start_write_same, execute_write_same) },
+    { ROW_10(0x42, "UNMAP"), .flags = OP_MEDIUM | OP_WRITES | OP_THIN, LONG,
+      .usage = { 0x42, 0, 0, 0, 0, 0, 0x1f, 0xff, 0xff }, .length_at = 7,
+      RUN(start_unmap, execute_unmap) },
+    { .name = "GET LBA STATUS", .opcode = 0x9e, .service_action = 0x12, .cdb_bytes = 16,
+      .flags = OP_MEDIUM, QUICK, ALLOCATION(10, 4),
+      .usage = { 0x9e, 0x12, ALL8, ALL4 }, RUN(start_lba_status, execute_lba_status) },
+
+    { ROW_6(0x00, "TEST UNIT READY"), .flags = OP_MEDIUM, QUICK, .usage = { 0x00 },
+      REPLY(reply_test_unit_ready) },
+    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA, QUICK, ALLOCATION(4, 1),
+      .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
+    { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA, QUICK, ALLOCATION(3, 2),
+      .usage = { 0x12, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_inquiry) },
+    { ROW_6(0x15, "MODE SELECT(6)"), QUICK, .length_at = 4, .usage = { 0x15, 0x11, 0, 0, 0xff },
+      RUN(start_mode_select, execute_mode_select) },
+    { ROW_10(0x55, "MODE SELECT(10)"), QUICK, .length_at = 7,
+      .usage = { 0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff },
+      RUN(start_mode_select, execute_mode_select) },
+    { ROW_6(0x1a, "MODE SENSE(6)"), QUICK, ALLOCATION(4, 1),
+      .usage = { 0x1a, 0x08, 0xff, 0xff, 0xff }, REPLY(reply_mode_sense) },
+    { ROW_10(0x5a, "MODE SENSE(10)"), QUICK, ALLOCATION(7, 2),
+      .usage = { 0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff }, REPLY(reply_mode_sense) },
+    { ROW_6(0x1b, "START STOP UNIT"), LONG, .usage = { 0x1b, 0x01, 0, 0x0f, 0xf7 },
+      RUN(start_start_stop, execute_start_stop) },
+    { ROW_10(0x25, "READ CAPACITY(10)"), .flags = OP_MEDIUM, QUICK,
+      .usage = { 0x25, 0, ALL4, 0, 0, 0x01 }, REPLY(reply_read_capacity_10) },
+    { .name = "READ CAPACITY(16)", .opcode = 0x9e, .service_action = 0x10, .cdb_bytes = 16,
+      .flags = OP_MEDIUM, QUICK, ALLOCATION(10, 4),
+      .usage = { 0x9e, 0x10, ALL8, ALL4, 0x01 }, REPLY(reply_read_capacity_16) },
+    { ROW_12(0xa0, "REPORT LUNS"), .flags = OP_ANY_LUN | OP_NO_UA, QUICK, ALLOCATION(6, 4),
+      .usage = { 0xa0, 0, 0xff, 0, 0, 0, ALL4 }, REPLY(reply_report_luns) },
+    { .name = "REPORT SUPPORTED OPERATION CODES", .opcode = 0xa3, .service_action = 0x0c,
+      .cdb_bytes = 12, QUICK, ALLOCATION(6, 4),
+      .usage = { 0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, ALL4 }, REPLY(reply_report_opcodes) },
+    { .name = "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", .opcode = 0xa3,
+      .service_action = 0x0d, .cdb_bytes = 12, QUICK, ALLOCATION(6, 4),
+      .usage = { 0xa3, 0x0d, 0x80, 0, 0, 0, ALL4 }, REPLY(reply_report_tmfs) },
+};
+
+const unsigned scsi_opcode_count = sizeof(scsi_opcodes) / sizeof(scsi_opcodes[0]);
+
+/* Opcode -> 1 + index of its first row, made at start-up. */
+static uint8_t first_row[256];
+
+__attribute__((constructor)) static void index_rows(void)
+{
+    for (unsigned i = scsi_opcode_count; i-- > 0;)
+        first_row[scsi_opcodes[i].opcode] = (uint8_t)(i + 1);
+}
+
+const struct scsi_opcode *scsi_opcode_lookup(uint8_t opcode, uint16_t service_action)
+{
+    unsigned row = first_row[opcode];
+    for (unsigned i = row ? row - 1 : scsi_opcode_count; i < scsi_opcode_count; i++) {
+        if (scsi_opcodes[i].opcode == opcode && scsi_opcodes[i].service_action == service_action)
+            return &scsi_opcodes[i];
+    }
+    return NULL;
+}
+
+const struct scsi_opcode *scsi_opcode_find(const uint8_t *cdb, bool *ret_known)
+{
+    unsigned row = first_row[cdb[0]];
+
+    *ret_known = row != 0;
+    if (!row)
+        return NULL;
+    const struct scsi_opcode *opcode = &scsi_opcodes[row - 1];
+    if (opcode->service_action == SA_NONE)
+        return opcode;
+    return scsi_opcode_lookup(cdb[0], cdb[1] & 0x1f);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* REQUEST SENSE (SPC-4 6.39): what the next command would be told, in the format that DESC asks. */
+#include "scsi/nexus.h"
+#include "scsi/opcode.h"
+#include "scsi/sense.h"
+#include "scsi/unit.h"
+
+int reply_request_sense(struct scsi_command *cmd, uint8_t *data)
+{
+    struct scsi_cause cause = { .key = SENSE_NO_SENSE, .asc = ASC_NONE };
+    bool descriptor = cmd->cdb[1] & 0x01;
+    uint8_t asc, ascq;
+
+    if (!cmd->unit) {
+        cause.key = SENSE_ILLEGAL_REQUEST;
+        cause.asc = ASC_LUN_NOT_SUPPORTED;
+    } else if (scsi_nexus_attention(cmd->nexus, cmd->unit, /* take= */ true, &asc, &ascq)) {
+        cause.key = SENSE_UNIT_ATTENTION;
+        cause.asc = (uint16_t)(asc << 8 | ascq);
+    } else if (atomic_load(&cmd->unit->stopped)) {
+        cause.key = SENSE_NOT_READY;
+        cause.asc = ASC_INITIALIZING_COMMAND_REQUIRED;
+    }
+    return (int)sense_format(&cause, descriptor, data);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Status and sense data (SPC-4 4.5). A cause is written once, as sense key, additional sense code
+ * and optional fields; the format, fixed or descriptor, follows the unit's D_SENSE bit.
+ *
+ * Every function here sets cmd->status to CHECK CONDITION (or what its name says) and cancels data
+ * that was meant to be sent. Reactor of the command.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct scsi_command;
+
+enum scsi_status {
+    SCSI_GOOD = 0x00,
+    SCSI_CHECK_CONDITION = 0x02,
+    SCSI_BUSY = 0x08,
+    SCSI_RESERVATION_CONFLICT = 0x18,
+    SCSI_TASK_SET_FULL = 0x28,
+    SCSI_TASK_ABORTED = 0x40,
+};
+
+enum scsi_sense_key {
+    SENSE_NO_SENSE = 0x0,
+    SENSE_NOT_READY = 0x2,
+    SENSE_MEDIUM_ERROR = 0x3,
+    SENSE_HARDWARE_ERROR = 0x4,
+    SENSE_ILLEGAL_REQUEST = 0x5,
+    SENSE_UNIT_ATTENTION = 0x6,
+    SENSE_DATA_PROTECT = 0x7,
+    SENSE_ABORTED_COMMAND = 0xb,
+    SENSE_MISCOMPARE = 0xe,
+};
+
+/* Additional sense code and qualifier in one number, as the documents print them. */
+enum scsi_asc {
+    ASC_NONE = 0x0000,
+    ASC_INITIALIZING_COMMAND_REQUIRED = 0x0402,
+    ASC_WRITE_ERROR = 0x0c00,
+    ASC_INVALID_FIELD_IN_INFORMATION_UNIT = 0x0e03,
+    ASC_UNRECOVERED_READ_ERROR = 0x1100,
+    ASC_PARAMETER_LIST_LENGTH = 0x1a00,
+    ASC_MISCOMPARE = 0x1d00,
+    ASC_INVALID_OPCODE = 0x2000,
+    ASC_LBA_OUT_OF_RANGE = 0x2100,
+    ASC_INVALID_FIELD_IN_CDB = 0x2400,
+    ASC_LUN_NOT_SUPPORTED = 0x2500,
+    ASC_INVALID_FIELD_IN_LIST = 0x2600,
+    ASC_WRITE_PROTECTED = 0x2700,
+    ASC_SOFTWARE_WRITE_PROTECTED = 0x2702,
+    ASC_SPACE_ALLOCATION_FAILED = 0x2707,
+    ASC_POWER_ON = 0x2900,
+    ASC_BUS_RESET = 0x2902,
+    ASC_DEVICE_RESET = 0x2903,
+    ASC_NEXUS_LOSS = 0x2907,
+    ASC_MODE_PARAMETERS_CHANGED = 0x2a01,
+    ASC_CAPACITY_CHANGED = 0x2a09,
+    ASC_COMMAND_TIMEOUT = 0x2e02,
+    ASC_SAVING_NOT_SUPPORTED = 0x3900,
+    ASC_INQUIRY_CHANGED = 0x3f03,
+    ASC_LUNS_CHANGED = 0x3f0e,
+    ASC_INTERNAL_FAILURE = 0x4400,
+};
+
+struct scsi_cause {
+    uint8_t key;             /* enum scsi_sense_key */
+    uint16_t asc;            /* enum scsi_asc */
+    bool has_information;
+    uint64_t information;
+    uint8_t specific[3];     /* sense-key specific; byte 0 bit 7 (SKSV) says that it is there */
+};
+
+/* Bytes written, at most SCSI_SENSE_MAX (18 fixed; 8 to 28 descriptor). */
+unsigned sense_format(const struct scsi_cause *cause, bool descriptor, uint8_t *ret_sense);
+/* The field pointer for ILLEGAL REQUEST (SPC-4 4.5.2.4.2); bit < 0: the whole byte. */
+void sense_field(struct scsi_cause *cause, bool in_cdb, uint16_t byte, int bit);
+
+void scsi_check(struct scsi_command *cmd, const struct scsi_cause *cause);
+void scsi_check_condition(struct scsi_command *cmd, uint8_t key, uint16_t asc);
+/* INVALID FIELD IN CDB / IN PARAMETER LIST with its place. */
+void scsi_bad_cdb(struct scsi_command *cmd, uint16_t byte, int bit);
+void scsi_bad_list(struct scsi_command *cmd, uint16_t byte, int bit);
+/* From a backend's negative errno; `lba` is where that I/O began. */
+void scsi_io_error(struct scsi_command *cmd, int error, bool writing, uint64_t lba);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making a unit: its geometry from the backend, its identity from the configuration. */
+#include "scsi/unit.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scsi/identity.h"
+#include "scsi/sense.h"
+
+static _Atomic uint32_t next_id = 1;
+
+static int check_geometry(const struct backend_info *info)
+{
+    if (info->block_bytes != 512 && info->block_bytes != 4096)
+        return -EINVAL;
+    if (info->bytes == 0 || info->bytes % info->block_bytes)
+        return -EINVAL;
+    return 0;
+}
+
+static uint8_t physical_exponent(const struct backend_info *info)
+{
+    uint8_t exponent = 0;
+    while (exponent < 15 && ((uint64_t)info->block_bytes << (exponent + 1)) <= info->physical_block_bytes)
+        exponent++;
+    return exponent;
+}
+
+static uint32_t mode_changeable(const struct backend_info *info)
+{
+    uint32_t bits = SCSI_MODE_SWP | SCSI_MODE_D_SENSE;
+    if (info->features & BACKEND_FEATURE_VOLATILE_CACHE)
+        bits |= SCSI_MODE_WCE;
+    return bits;
+}
+
+int scsi_unit_create(const struct scsi_unit_config *config, struct backend *backend,
+                     struct scsi_unit **ret_unit)
+{
+    const struct backend_info *info = &backend->info;
+    int r = check_geometry(info);
+    if (r)
+        return r;
+    if (config->lun >= SCSI_LUN_LIMIT || config->lanes == 0)
+        return -EINVAL;
+    if (!(config->naa_bytes == 0 || config->naa_bytes == 8 || config->naa_bytes == 16) ||
+        !(config->eui_bytes == 0 || config->eui_bytes == 8 || config->eui_bytes == 12 ||
+          config->eui_bytes == 16))
+        return -EINVAL;
+
+    struct scsi_unit *unit = g_new0(struct scsi_unit, 1);
+    unit->backend = backend;
+    unit->id = atomic_fetch_add(&next_id, 1);
+    unit->lun = config->lun;
+    unit->block_shift = info->block_bytes == 512 ? 9 : 12;
+    unit->physical_exponent = physical_exponent(info);
+    unit->read_only = config->read_only || (info->features & BACKEND_FEATURE_READ_ONLY);
+    /* Thin is promised only with zeroes after an unmap: then every way to unmap reads the same. */
+    unit->thin = (info->features & BACKEND_FEATURE_UNMAP) &&
+                 (info->features & BACKEND_FEATURE_ZEROES_UNMAPPED);
+    unit->mode_changeable = mode_changeable(info);
+    unit->mode_default = info->features & BACKEND_FEATURE_VOLATILE_CACHE ? SCSI_MODE_WCE : 0;
+    unit->target_name = g_strdup(config->target_name);
+    unit->initiators = g_strdupv((char **)config->initiators);
+    identity_fill(unit, config);
+    atomic_init(&unit->blocks, info->bytes >> unit->block_shift);
+    atomic_init(&unit->mode, unit->mode_default);
+    atomic_init(&unit->stopped, false);
+    for (unsigned i = 0; i < SCSI_UA_SLOTS; i++) /* one lap ago: not written yet */
+        atomic_init(&unit->attentions.slot[i], (uint64_t)(uint16_t)(i - SCSI_UA_SLOTS) << 48);
+
+    unit->lane_count = config->lanes;
+    unit->lanes = aligned_alloc(64, sizeof(struct scsi_lane) * config->lanes);
+    if (!unit->lanes) {
+        scsi_unit_free(unit);
+        return -ENOMEM;
+    }
+    memset(unit->lanes, 0, sizeof(struct scsi_lane) * config->lanes);
+    for (unsigned i = 0; i < config->lanes; i++) {
+        list_init(&unit->lanes[i].commands);
+        list_init(&unit->lanes[i].drains);
+        unit->lanes[i].backend = backend;
+    }
+    *ret_unit = unit;
+    return 0;
+}
+
+struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
+{
+    if (!unit)
+        return NULL;
+    free(unit->lanes);
+    g_strfreev(unit->initiators);
+    g_free(unit->target_name);
+    g_free(unit);
+    return NULL;
+}
+
+bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator)
+{
+    if (!unit->initiators)
+        return true;
+    for (char **pattern = unit->initiators; *pattern; pattern++) {
+        if (fnmatch(*pattern, initiator, FNM_NOESCAPE | FNM_CASEFOLD) == 0)
+            return true;
+    }
+    return false;
+}
+
+void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what)
+{
+    uint16_t asc = ASC_INQUIRY_CHANGED;
+
+    if (what == SCSI_UNIT_CAPACITY) {
+        asc = ASC_CAPACITY_CHANGED;
+        atomic_store_explicit(&unit->blocks, unit->backend->info.bytes >> unit->block_shift,
+                              memory_order_release);
+    }
+    scsi_unit_attention(unit, NULL, (uint8_t)(asc >> 8), (uint8_t)asc);
+}
+
+void scsi_unit_reset(struct scsi_unit *unit, bool target_reset)
+{
+    uint16_t asc = target_reset ? ASC_BUS_RESET : ASC_DEVICE_RESET;
+
+    atomic_store(&unit->mode, unit->mode_default);
+    atomic_store(&unit->stopped, false);
+    scsi_unit_attention(unit, NULL, (uint8_t)(asc >> 8), (uint8_t)asc);
+}
