@@ -29,11 +29,12 @@ struct hf_auth {
     void *conversation;
     void *login_user;
     bool pending, ended;
-    _Atomic uint32_t users;   /* the attempt, and a message under way */
+    _Atomic uint32_t users; /* the attempt, and a message under way */
     _Atomic uint32_t resuming;
     struct reactor_message message;
     struct hf_auth_peer peer;
-    struct hf_auth_reply reply; /* of the last step: its identity and reason are lent to the login */
+    struct hf_auth_reply
+        reply; /* of the last step: its identity and reason are lent to the login */
 };
 
 static bool is_own_key(const struct hf_auth_ops *ops, const char *name)
@@ -117,7 +118,8 @@ static enum auth_result send_reply(struct hf_auth *attempt, struct auth_step *st
         return refuse(step, "the plugin answered with too many keys");
     for (uint32_t i = 0; i < reply->key_count; i++) {
         const struct hf_key *key = &reply->keys[i];
-        if (!key->name || !key->value || !is_own_key(&attempt->authenticator->plugin->auth, key->name))
+        if (!key->name || !key->value ||
+            !is_own_key(&attempt->authenticator->plugin->auth, key->name))
             return refuse(step, "the plugin answered with a key that is not its own");
         keys_put(step->out, key->name, key->value);
     }

@@ -146,9 +146,9 @@ static void print_range(const struct hf_option *row, FILE *to)
         low = g_strdup_printf("%" PRIu64, row->min);
         high = g_strdup_printf("%" PRIu64, row->max);
     }
-    const char *of = row->type == HF_OPTION_LIST                                          ? " items"
+    const char *of = row->type == HF_OPTION_LIST                                      ? " items"
                      : row->type == HF_OPTION_STRING || row->type == HF_OPTION_SECRET ? " bytes"
-                                                                                       : "";
+                                                                                      : "";
     fprintf(to, ", %s to %s%s", low, high, of);
 }
 

@@ -41,7 +41,9 @@ int plugin_check_handler(const struct hf_handler_ops *ops, struct hf_error *erro
         { "queue_close", ops->queue_close },
         { NULL },
     };
-    const struct needed blocking[] = { { "pread", ops->pread }, { "pwrite", ops->pwrite }, { NULL } };
+    const struct needed blocking[] = { { "pread", ops->pread },
+                                       { "pwrite", ops->pwrite },
+                                       { NULL } };
 
     if (ops->shape < HF_SHAPE_QUEUE || ops->shape > HF_SHAPE_BLOCKING_PARALLEL)
         return plugin_fail(error, EINVAL, "unknown shape %u of a handler", ops->shape);
@@ -75,8 +77,11 @@ int plugin_check_auth(const struct hf_auth_ops *ops, struct hf_error *error)
 int plugin_check_fence(const struct hf_fence_ops *ops, struct hf_error *error)
 {
     const struct needed all[] = {
-        { "open", ops->open },   { "raise", ops->raise }, { "lower", ops->lower },
-        { "close", ops->close }, { NULL },
+        { "open", ops->open },
+        { "raise", ops->raise },
+        { "lower", ops->lower },
+        { "close", ops->close },
+        { NULL },
     };
     return check_needed(all, error);
 }

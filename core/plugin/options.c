@@ -81,9 +81,8 @@ static int fill_text(struct fill *f, const struct hf_option *row, const struct c
                      const char **ret_text)
 {
     const char *text;
-    int r = row->type == HF_OPTION_PATH
-                ? config_read_path(node, row->name, &text, f->problems)
-                : config_read_string(node, row->name, &text, f->problems);
+    int r = row->type == HF_OPTION_PATH ? config_read_path(node, row->name, &text, f->problems)
+                                        : config_read_string(node, row->name, &text, f->problems);
     if (r == 0)
         r = check_length(f, row, node, strlen(text));
     if (r < 0)
@@ -193,7 +192,8 @@ static int fill_secret(struct fill *f, const struct hf_option *row, const struct
 {
     const char *text;
     if (node && file) {
-        config_problem_error(f->problems, file, "%s and %s exclude each other", row->name, file_key);
+        config_problem_error(f->problems, file, "%s and %s exclude each other", row->name,
+                             file_key);
         return -EINVAL;
     }
     int r = file ? options_read_secret_file(f->config, file, file_key, ret_secret, f->problems)
@@ -201,7 +201,8 @@ static int fill_secret(struct fill *f, const struct hf_option *row, const struct
     if (r == 0 && !file)
         r = strlen(text) <= OPTIONS_SECRET_MAX
                 ? options_take_secret(f->config, text, strlen(text), ret_secret)
-                : check_length(f, &(struct hf_option){ .name = row->name, .max = OPTIONS_SECRET_MAX },
+                : check_length(f,
+                               &(struct hf_option){ .name = row->name, .max = OPTIONS_SECRET_MAX },
                                node, strlen(text));
     return r < 0 ? r : check_length(f, row, file ? file : node, ret_secret->bytes);
 }
@@ -247,7 +248,8 @@ static int fill_row(struct fill *f, const struct hf_option *row, const struct co
     if (!(row->flags & HF_OPTION_REQUIRED))
         return 0;
     config_problem_error(f->problems, node ? node : f->at, "%s%s%s%s is missing", row->name,
-                         file_key ? " (or better " : "", file_key ? file_key : "", file_key ? ")" : "");
+                         file_key ? " (or better " : "", file_key ? file_key : "",
+                         file_key ? ")" : "");
     return -EINVAL;
 }
 

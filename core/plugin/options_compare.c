@@ -34,7 +34,8 @@ static bool same_list(const struct hf_option *row, const struct hf_list *a, cons
     if (a->count != b->count)
         return false;
     for (uint32_t i = 0; i < a->count; i++) {
-        const char *x = (const char *)a->items + stride * i, *y = (const char *)b->items + stride * i;
+        const char *x = (const char *)a->items + stride * i,
+                   *y = (const char *)b->items + stride * i;
         if (row->item_type == HF_OPTION_TABLE ? !same_struct(row->table, x, y)
                                               : !same_value(row, row->item_type, x, y))
             return false;

@@ -109,7 +109,8 @@ static int check_row(const struct hf_option *row, uint64_t bytes, struct hf_erro
     int r;
     if (!plugin_name_is_good(row->name))
         return plugin_fail(error, EINVAL,
-                           "bad option table: '%.64s' is no name: a-z, 0-9 and '-' only", row->name);
+                           "bad option table: '%.64s' is no name: a-z, 0-9 and '-' only",
+                           row->name);
     if (!type_known(row->type))
         return plugin_fail(error, EINVAL, "bad option table: '%s': unknown type %u", row->name,
                            row->type);
@@ -152,9 +153,8 @@ static int check_against(const struct hf_option *rows, const struct hf_option *r
         if (same_key(rows, row) || same_key(row, rows))
             return bad(error, row, "the name stands twice");
         if (overlap(rows, row))
-            return plugin_fail(error, EINVAL,
-                               "bad option table: '%s' and '%s' fill the same bytes", rows->name,
-                               row->name);
+            return plugin_fail(error, EINVAL, "bad option table: '%s' and '%s' fill the same bytes",
+                               rows->name, row->name);
     }
     return 0;
 }

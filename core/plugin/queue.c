@@ -41,7 +41,8 @@ static void stray(struct hf_queue *queue, uint64_t id)
     uint64_t before = atomic_fetch_add_explicit(&lun->strays, 1, memory_order_relaxed);
     if (before >= 16 && (before & (before - 1)) != 0)
         return; /* then at 16, 32, 64 … only */
-    log_error("storage", "a handler answered an I/O twice or one that it does not have; ignored "
+    log_error("storage",
+              "a handler answered an I/O twice or one that it does not have; ignored "
               "handler=%s target=%s lun=%u id=%#" PRIx64 " times=%" PRIu64,
               lun->plugin->info.name, lun->target, lun->number, id, before + 1);
 }
@@ -365,9 +366,12 @@ int queue_open(struct hf_lun *lun, struct reactor *reactor, struct hf_queue **re
         return 0;
     }
     uint64_t before = atomic_fetch_add_explicit(&lun->refusals, 1, memory_order_relaxed);
-    if ((before & (before - 1)) == 0) /* every I/O tries again: say it the 1st, 2nd, 3rd, 5th, 9th … time */
-        log_error("storage", "a handler cannot serve a LUN on a reactor handler=%s target=%s lun=%u "
-                  "reactor=%u error=\"%s\"", lun->plugin->info.name, lun->target, lun->number,
-                  reactor->index, why.text[0] ? why.text : strerror(-r));
+    if ((before & (before - 1)) ==
+        0) /* every I/O tries again: say it the 1st, 2nd, 3rd, 5th, 9th … time */
+        log_error("storage",
+                  "a handler cannot serve a LUN on a reactor handler=%s target=%s lun=%u "
+                  "reactor=%u error=\"%s\"",
+                  lun->plugin->info.name, lun->target, lun->number, reactor->index,
+                  why.text[0] ? why.text : strerror(-r));
     return r < 0 ? r : -EIO;
 }

@@ -61,10 +61,10 @@ static int check_functions(const struct hf_lun *lun, uint32_t theirs, struct hf_
         missing = "write_zeroes";
     if (theirs & HF_FEATURE_BLOCK_STATUS && !ops->block_status)
         missing = "block_status";
-    return missing ? plugin_fail(error, EINVAL,
-                                 "handler %s declares a feature and has no operation %s",
-                                 lun->plugin->info.name, missing)
-                   : 0;
+    return missing
+               ? plugin_fail(error, EINVAL, "handler %s declares a feature and has no operation %s",
+                             lun->plugin->info.name, missing)
+               : 0;
 }
 
 static int check_info(const struct hf_lun *lun, const struct hf_lun_info *info,
@@ -75,19 +75,21 @@ static int check_info(const struct hf_lun *lun, const struct hf_lun_info *info,
         return plugin_fail(error, EINVAL, "handler %s: block size %u is neither 512 nor 4096", name,
                            info->block_bytes);
     if (asked_block_bytes && asked_block_bytes != info->block_bytes)
-        return plugin_fail(error, EINVAL, "handler %s: blocks of %u bytes are not to be had (%u are)",
-                           name, asked_block_bytes, info->block_bytes);
+        return plugin_fail(error, EINVAL,
+                           "handler %s: blocks of %u bytes are not to be had (%u are)", name,
+                           asked_block_bytes, info->block_bytes);
     if (info->bytes == 0 || info->bytes % info->block_bytes || info->bytes > INT64_MAX)
-        return plugin_fail(error, EINVAL, "handler %s: size %" PRIu64
-                           " is not a number of %u-byte blocks", name, info->bytes,
-                           info->block_bytes);
+        return plugin_fail(error, EINVAL,
+                           "handler %s: size %" PRIu64 " is not a number of %u-byte blocks", name,
+                           info->bytes, info->block_bytes);
     if (info->physical_block_bytes && (!power_of_two(info->physical_block_bytes) ||
                                        info->physical_block_bytes < info->block_bytes))
         return plugin_fail(error, EINVAL, "handler %s: physical block size %u", name,
                            info->physical_block_bytes);
     if (info->max_io_bytes % info->block_bytes || info->optimal_io_bytes % info->block_bytes ||
         info->unmap_granularity_bytes % info->block_bytes)
-        return plugin_fail(error, EINVAL, "handler %s: a limit is not a number of whole blocks", name);
+        return plugin_fail(error, EINVAL, "handler %s: a limit is not a number of whole blocks",
+                           name);
     return check_functions(lun, info->features, error);
 }
 
@@ -316,8 +318,10 @@ void storage_host_lu_changed(struct hf_lun *lun, const struct hf_lun_info *info)
     struct hf_error why = PLUGIN_ERROR_INIT;
     copy_info(&copy, info);
     if (check_info(lun, &copy, lun->backend.info.block_bytes, &why) < 0) {
-        log_error("storage", "a handler announced an impossible change; ignored target=%s lun=%u "
-                  "error=\"%s\"", lun->target, lun->number, why.text);
+        log_error("storage",
+                  "a handler announced an impossible change; ignored target=%s lun=%u "
+                  "error=\"%s\"",
+                  lun->target, lun->number, why.text);
         return;
     }
     struct backend_info converted = convert_info(lun, &copy);

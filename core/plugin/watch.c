@@ -68,12 +68,16 @@ bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns)
     uint64_t oldest = oldest_in_lun(lun);
     bool late = oldest < now_ns && now_ns - oldest > limit_ns;
     if (lun->watched_ns && oldest != lun->watched_ns)
-        log_notice("storage", "a late I/O was answered after all handler=%s target=%s lun=%u "
-                   "age=%" PRIu64 "s", lun->plugin->info.name, lun->target, lun->number,
+        log_notice("storage",
+                   "a late I/O was answered after all handler=%s target=%s lun=%u "
+                   "age=%" PRIu64 "s",
+                   lun->plugin->info.name, lun->target, lun->number,
                    (uint64_t)((now_ns - lun->watched_ns) / NS_PER_S));
     if (late && oldest != lun->watched_ns)
-        log_warning("storage", "a handler has not answered an I/O handler=%s target=%s lun=%u "
-                    "age=%" PRIu64 "s", lun->plugin->info.name, lun->target, lun->number,
+        log_warning("storage",
+                    "a handler has not answered an I/O handler=%s target=%s lun=%u "
+                    "age=%" PRIu64 "s",
+                    lun->plugin->info.name, lun->target, lun->number,
                     (uint64_t)((now_ns - oldest) / NS_PER_S));
     lun->watched_ns = late ? oldest : 0;
     return late;
