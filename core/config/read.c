@@ -42,12 +42,13 @@ int config_read_type(const struct config_node *node, const char *key, enum confi
     return -EINVAL;
 }
 
+/* `null` is a word here: a handler has that name. */
 static int need_text(const struct config_node *node, const char *key,
                      struct config_problems *problems)
 {
     if (config_read_type(node, key, CONFIG_SCALAR, problems) < 0)
         return -EINVAL;
-    if (config_node_is_null(node) || node->text[0] == '\0') {
+    if (node->text[0] == '\0' || (!node->quoted && strcmp(node->text, "~") == 0)) {
         config_problem_error(problems, node, "%s: must have a value", key);
         return -EINVAL;
     }

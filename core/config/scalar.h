@@ -34,7 +34,7 @@ int config_read_bool(const struct config_node *node, const char *key, bool *ret_
 /* `words` ends with NULL; the index of the word. */
 int config_read_choice(const struct config_node *node, const char *key, const char *const *words,
                        unsigned *ret_index, struct config_problems *problems);
-/* Any non-empty text; points into the node. */
+/* Any text but nothing and `~` (`null` is a word: a handler has that name); points into the node. */
 int config_read_string(const struct config_node *node, const char *key, const char **ret_text,
                        struct config_problems *problems);
 /* An absolute path, at most 4095 bytes; points into the node. */

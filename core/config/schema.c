@@ -39,8 +39,7 @@ unsigned config_read_words(const struct config_node *node, const char *key,
         from = node->items;
         from_count = node->count;
         if (from_count == 0)
-            config_problem_error(reader->problems, node,
-                                 "%s: an empty list (leave the key out for the default)", key);
+            config_problem_error(reader->problems, node, "%s: must not be an empty list", key);
     }
     const struct config_node **items = config_alloc(reader, (from_count + 1) * sizeof(*items));
     for (unsigned i = 0; i < from_count; i++) {
