@@ -2,7 +2,7 @@
 /* READ CAPACITY(10) and (16) (SBC-3 5.15, 5.16). */
 #include <string.h>
 
-#include "scsi/limits.h"
+#include "scsi/block_limits.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/transfer.h"

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "scsi/limits.h"
+#include "scsi/block_limits.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"

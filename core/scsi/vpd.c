@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "scsi/inquiry.h"
-#include "scsi/limits.h"
+#include "scsi/block_limits.h"
 #include "scsi/nexus.h"
 #include "scsi/opcode.h"
 

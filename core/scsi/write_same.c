@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "scsi/limits.h"
+#include "scsi/block_limits.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
