@@ -117,7 +117,9 @@ int iscsi_name_normalise(const char *in, char out[ISCSI_NAME_MAX + 1], const cha
     } else {
         if (!g_utf8_validate(in, -1, NULL))
             return refuse(ret_problem, "is not valid UTF-8");
-        g_autofree char *lower = g_utf8_strdown(in, -1);
+        /* Composed before too: a mathematical letter becomes one that has a lower case. */
+        g_autofree char *composed = g_utf8_normalize(in, -1, G_NORMALIZE_NFKC);
+        g_autofree char *lower = g_utf8_strdown(composed, -1);
         name = wide = g_utf8_normalize(lower, -1, G_NORMALIZE_NFKC);
         if (strlen(name) > ISCSI_NAME_MAX)
             return refuse(ret_problem, "must not be longer than 223 bytes");

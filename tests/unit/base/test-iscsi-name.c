@@ -25,6 +25,7 @@ static void names_get_one_normal_form(void)
         /* "A" with a combining diaeresis is composed; a full-width letter becomes a plain one */
         { "iqn.2026-11.org.example:A\xcc\x88", "iqn.2026-11.org.example:\xc3\xa4" },
         { "iqn.2026-11.org.example:\xef\xbc\xa1", "iqn.2026-11.org.example:a" },
+        { "iqn.2026-11.org.example:\xf0\x9d\x90\x80", "iqn.2026-11.org.example:a" },
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(pairs); i++) {
         char out[ISCSI_NAME_MAX + 1];
