@@ -18,7 +18,7 @@ enum auth_result {
     AUTH_CONTINUE, /* send the reply, the initiator has the next word */
     AUTH_ACCEPT,   /* send the reply; the initiator is who it says */
     AUTH_REJECT,   /* refuse the login with `status` */
-    AUTH_PENDING,  /* nothing to send yet: after login_resume_auth() step() comes again, without keys */
+    AUTH_PENDING, /* nothing to send yet: after login_resume_auth() step() comes again, without keys */
 };
 
 struct auth_step {

@@ -41,27 +41,28 @@ void discovery_address(struct text_targets *sink, const char *address, uint16_t 
 struct text {
     /* The reply after TEXT_REPLY. */
     uint8_t reply_bhs[ISCSI_BHS_BYTES];
-    const char *reply_data; /* valid until the next text_receive() or text_fini(); without padding */
+    const char
+        *reply_data; /* valid until the next text_receive() or text_fini(); without padding */
     uint32_t reply_bytes;
-    bool reply_final;       /* the exchange ends with this reply: text_params() may be taken */
+    bool reply_final; /* the exchange ends with this reply: text_params() may be taken */
     uint8_t reject_reason;
-    const char *problem;    /* with TEXT_REJECT: why, for the log */
+    const char *problem; /* with TEXT_REJECT: why, for the log */
 
     /* Private from here on. */
     const struct text_ops *ops;
     void *user;
     bool discovery;
-    const char *own_target;  /* of a normal session */
+    const char *own_target; /* of a normal session */
     struct iscsi_params in_force;
     struct params params;
-    bool running;            /* an exchange is open */
-    bool out_open;           /* part of the reply is not sent yet */
+    bool running;  /* an exchange is open */
+    bool out_open; /* part of the reply is not sent yet */
     uint32_t itt, ttt;
-    char *in;                /* NULL or in_size bytes */
+    char *in; /* NULL or in_size bytes */
     uint32_t in_bytes, in_size;
     char *out;
     uint32_t out_bytes, out_sent, out_size;
-    bool out_failed;         /* reply beyond its limit, or no memory */
+    bool out_failed; /* reply beyond its limit, or no memory */
 };
 
 /*

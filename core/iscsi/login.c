@@ -58,7 +58,8 @@ static bool same_identity(const struct login *login, const uint8_t *bhs)
 static enum login_action drop(struct login *login, const char *reason)
 {
     login->state = LOGIN_STATE_FAILED;
-    snprintf(login->reason, sizeof(login->reason), "%s", reason);
+    if (login->reason[0] == '\0')
+        snprintf(login->reason, sizeof(login->reason), "%s", reason);
     return LOGIN_CLOSE;
 }
 

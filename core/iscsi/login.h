@@ -20,9 +20,9 @@
 #include "iscsi/params.h"
 #include "iscsi/wire.h"
 
-#define LOGIN_TEXT_MAX  16384 /* bytes of text in one exchange, each way, over all its PDUs */
-#define LOGIN_PDU_MAX   256   /* PDUs in one login */
-#define LOGIN_ALIAS_MAX 255
+#define LOGIN_TEXT_MAX   16384 /* bytes of text in one exchange, each way, over all its PDUs */
+#define LOGIN_PDU_MAX    256   /* PDUs in one login */
+#define LOGIN_ALIAS_MAX  255
 #define LOGIN_REASON_MAX 128
 
 enum login_action {
@@ -31,14 +31,14 @@ enum login_action {
     LOGIN_REPLY_THEN_CLOSE, /* send it, then close: the login is refused (`status`, `reason`) */
     LOGIN_CLOSE,            /* close at once, nothing to send (`reason`) */
     LOGIN_PENDING,          /* wait for login_resume_…(); receive nothing meanwhile */
-    LOGIN_FULL_FEATURE,     /* send it; it is the last login PDU: full feature phase starts after it */
+    LOGIN_FULL_FEATURE, /* send it; it is the last login PDU: full feature phase starts after it */
 };
 
 /* What the configuration says about the target (or about discovery), filled by find_target. */
 struct login_target {
-    void *target;            /* the driver's own; login does not look at it */
-    const char *alias;       /* TargetAlias, or NULL */
-    const char *redirect;    /* TargetAddress to send with status 0101 or 0102 */
+    void *target;         /* the driver's own; login does not look at it */
+    const char *alias;    /* TargetAlias, or NULL */
+    const char *redirect; /* TargetAddress to send with status 0101 or 0102 */
     uint16_t portal_group_tag;
     const struct iscsi_authenticator *auth; /* NULL: open. Must outlive the login. */
     struct iscsi_limits limits;
@@ -72,8 +72,8 @@ struct login_ops {
 };
 
 enum login_state {
-    LOGIN_STATE_FIRST,   /* nothing received yet */
-    LOGIN_STATE_NAMING,  /* first text not complete: names not known */
+    LOGIN_STATE_FIRST,  /* nothing received yet */
+    LOGIN_STATE_NAMING, /* first text not complete: names not known */
     LOGIN_STATE_RUNNING,
     LOGIN_STATE_AUTH,    /* waits for login_resume_auth() */
     LOGIN_STATE_SESSION, /* waits for login_resume_session() */
@@ -94,7 +94,7 @@ struct login {
     char target_name[ISCSI_NAME_MAX + 1];    /* "" in a discovery session */
     char initiator_alias[LOGIN_ALIAS_MAX + 1];
     bool discovery;
-    bool authenticated; /* an authenticator accepted (false: the target is open) */
+    bool authenticated;              /* an authenticator accepted (false: the target is open) */
     char identity[LOGIN_REASON_MAX]; /* as whom, in the authenticator's words; may be "" */
     uint8_t isid[ISCSI_ISID_BYTES];
     uint16_t tsih; /* 0 until the final reply of a new session */
@@ -122,8 +122,8 @@ struct login {
     enum login_state state;
     enum login_auth_state auth_state;
     bool auth_method_seen; /* AuthMethod has been answered */
-    bool ready;     /* nothing on our side forbids the next stage */
-    bool transit;   /* T of the last request */
+    bool ready;            /* nothing on our side forbids the next stage */
+    bool transit;          /* T of the last request */
     uint8_t stage, next_stage;
     unsigned pdus;
     void *attempt;

@@ -19,4 +19,5 @@ enum login_action login_reply_text(struct login *login);
 /* The whole text of the initiator is in in_text: work through it and answer. */
 enum login_action login_text(struct login *login);
 /* Asks the authenticator with these pairs and goes on to the answer. */
-enum login_action login_auth_step(struct login *login, const struct keys_pair *pairs, unsigned count);
+enum login_action login_auth_step(struct login *login, const struct keys_pair *pairs,
+                                  unsigned count);

@@ -27,10 +27,10 @@ struct iscsi_limits {
     uint32_t first_burst_length;
     uint16_t max_outstanding_r2t;
     uint16_t max_connections;
-    uint16_t time2wait;   /* seconds; lower bound (a larger value spreads re-logins) */
-    uint16_t time2retain; /* seconds; upper bound */
-    bool initial_r2t;     /* true: insist on InitialR2T=Yes */
-    bool immediate_data;  /* false: insist on ImmediateData=No */
+    uint16_t time2wait;     /* seconds; lower bound (a larger value spreads re-logins) */
+    uint16_t time2retain;   /* seconds; upper bound */
+    bool initial_r2t;       /* true: insist on InitialR2T=Yes */
+    bool immediate_data;    /* false: insist on ImmediateData=No */
     uint8_t header_digests; /* masks of ISCSI_DIGEST_BIT: those allowed (0: None) */
     uint8_t data_digests;
     uint8_t task_reporting; /* mask of 1 << ISCSI_REPORTING_… */

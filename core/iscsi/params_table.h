@@ -8,24 +8,24 @@
 
 /* The result functions of RFC 7143 6.2 and section 13. */
 enum param_function {
-    PARAM_NONE,     /* not negotiated by params_receive() */
-    PARAM_MIN,      /* number, the smaller wins */
-    PARAM_MAX,      /* number, the larger wins */
-    PARAM_AND,      /* Yes only if both say so */
-    PARAM_OR,       /* Yes if one says so */
-    PARAM_LIST,     /* first of the offered that we allow */
-    PARAM_DECLARE,  /* number, each side's own */
-    PARAM_SILENT,   /* known, without effect and without answer */
-    PARAM_REJECT,   /* known, always answered Reject */
+    PARAM_NONE,        /* not negotiated by params_receive() */
+    PARAM_MIN,         /* number, the smaller wins */
+    PARAM_MAX,         /* number, the larger wins */
+    PARAM_AND,         /* Yes only if both say so */
+    PARAM_OR,          /* Yes if one says so */
+    PARAM_LIST,        /* first of the offered that we allow */
+    PARAM_DECLARE,     /* number, each side's own */
+    PARAM_SILENT,      /* known, without effect and without answer */
+    PARAM_REJECT,      /* known, always answered Reject */
     PARAM_TARGETS_OWN, /* only a target may send it */
 };
 
 enum {
-    PARAM_LEADING = 1 << 0,      /* LO: leading connection only */
-    PARAM_SESSION = 1 << 1,      /* irrelevant in a discovery session */
-    PARAM_ALWAYS = 1 << 2,       /* also in full feature phase */
-    PARAM_MUST_FIT = 1 << 3,     /* its default may break our limits: propose it ourselves then */
-    PARAM_LAST = 1 << 4,         /* depends on others of the same text: handled after them */
+    PARAM_LEADING = 1 << 0,  /* LO: leading connection only */
+    PARAM_SESSION = 1 << 1,  /* irrelevant in a discovery session */
+    PARAM_ALWAYS = 1 << 2,   /* also in full feature phase */
+    PARAM_MUST_FIT = 1 << 3, /* its default may break our limits: propose it ourselves then */
+    PARAM_LAST = 1 << 4,     /* depends on others of the same text: handled after them */
 };
 
 #define PARAM_FIXED 0xffff /* limit_offset: `fixed` is our value */

@@ -10,15 +10,15 @@
 
 #include "base/iscsi_name.h"
 
-#define ISCSI_BHS_BYTES 48
-#define ISCSI_PAD(n)    (((n) + 3u) & ~3u) /* data segments and AHS end on a 4-byte boundary */
+#define ISCSI_BHS_BYTES    48
+#define ISCSI_PAD(n)       (((n) + 3u) & ~3u) /* data segments and AHS end on a 4-byte boundary */
 #define ISCSI_DIGEST_BYTES 4
 
-#define ISCSI_TAG_NONE     0xffffffffu /* the reserved ITT and TTT */
-#define ISCSI_VERSION      0x00
-#define ISCSI_ISID_BYTES   6
-#define ISCSI_CDB_BYTES    16
-#define ISCSI_AHS_WORDS_MAX 255
+#define ISCSI_TAG_NONE                      0xffffffffu /* the reserved ITT and TTT */
+#define ISCSI_VERSION                       0x00
+#define ISCSI_ISID_BYTES                    6
+#define ISCSI_CDB_BYTES                     16
+#define ISCSI_AHS_WORDS_MAX                 255
 #define ISCSI_DEFAULT_MAX_RECV_DATA_SEGMENT 8192 /* in force all through login */
 
 /* 11.2.1: fields that all PDUs have in common. */
@@ -165,11 +165,11 @@ enum {
     ISCSI_ASYNC_PARAMETER2 = 40,
     ISCSI_ASYNC_PARAMETER3 = 42,
 
-    ISCSI_ASYNC_SCSI = 0,            /* sense data in the data segment */
-    ISCSI_ASYNC_LOGOUT_REQUEST = 1,  /* parameter 3: seconds */
-    ISCSI_ASYNC_DROP_CONNECTION = 2, /* parameter 1: CID, 2: Time2Wait, 3: Time2Retain */
-    ISCSI_ASYNC_DROP_SESSION = 3,    /* parameter 2: Time2Wait, 3: Time2Retain */
-    ISCSI_ASYNC_NEGOTIATE = 4,       /* parameter 3: seconds */
+    ISCSI_ASYNC_SCSI = 0,             /* sense data in the data segment */
+    ISCSI_ASYNC_LOGOUT_REQUEST = 1,   /* parameter 3: seconds */
+    ISCSI_ASYNC_DROP_CONNECTION = 2,  /* parameter 1: CID, 2: Time2Wait, 3: Time2Retain */
+    ISCSI_ASYNC_DROP_SESSION = 3,     /* parameter 2: Time2Wait, 3: Time2Retain */
+    ISCSI_ASYNC_NEGOTIATE = 4,        /* parameter 3: seconds */
     ISCSI_ASYNC_TASKS_TERMINATED = 5, /* FastAbort only */
     ISCSI_ASYNC_VENDOR = 255,
 };
