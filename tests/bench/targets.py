@@ -57,9 +57,10 @@ def descendants(pid):
     return found
 
 
-def need(program, package):
-    """Installs a Debian package when a program is missing."""
-    if shutil.which(program) or os.path.exists("/usr/sbin/" + program):
+def need(program, package, present=None):
+    """Installs a Debian package when a program is missing, or what `present` looks for."""
+    if present if present is not None else (shutil.which(program) or
+                                            os.path.exists("/usr/sbin/" + program)):
         return
     print("installing the package %s" % package, flush=True)
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
