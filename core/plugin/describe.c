@@ -54,7 +54,13 @@ static bool is_known(const GPtrArray *all, uint32_t kind, const char *name)
     return false;
 }
 
-/* `folder`: NULL, or the name a plugin must have to be found in here. */
+static bool is_in_its_folder(const char *file, const char *folder)
+{
+    size_t length = folder ? strlen(folder) : 0;
+    return !folder || (strncmp(file, folder, length) == 0 && strcmp(file + length, ".so") == 0);
+}
+
+/* `folder`: NULL, or the name without ".so" that a file must have to be found in here. */
 static void find_in(GPtrArray *all, const char *directory, const char *folder)
 {
     GDir *dir = g_dir_open(directory, 0, NULL);
@@ -62,7 +68,7 @@ static void find_in(GPtrArray *all, const char *directory, const char *folder)
     while (dir && (file = g_dir_read_name(dir))) {
         uint32_t kind;
         g_autofree char *name = NULL;
-        if (!split_name(file, &kind, &name) || (folder && strcmp(folder, name) != 0) ||
+        if (!split_name(file, &kind, &name) || !is_in_its_folder(file, folder) ||
             is_known(all, kind, name))
             continue;
         struct found *found = g_new0(struct found, 1);
@@ -99,9 +105,11 @@ static int compare_found(gconstpointer a, gconstpointer b)
 static GPtrArray *find_all(const char *const *paths)
 {
     GPtrArray *all = g_ptr_array_new_with_free_func(found_free);
+    g_auto(GStrv) builtin = plugin_builtin_directories();
     for (; paths && *paths; paths++)
         find_below(all, *paths);
-    find_below(all, plugin_builtin_directory());
+    for (char **directory = builtin; *directory; directory++)
+        find_below(all, *directory);
     g_ptr_array_sort(all, compare_found);
     return all;
 }

@@ -2,6 +2,7 @@
 /* Errors of plugins: see error.h. Texts come from strangers, so control bytes become '?'. */
 #include "plugin/error.h"
 
+#include <glib.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,14 +39,12 @@ int plugin_fail(struct hf_error *error, int code, const char *format, ...)
 
 void plugin_error_prefix(struct hf_error *error, const char *format, ...)
 {
-    char prefix[PLUGIN_ERROR_TEXT], text[PLUGIN_ERROR_TEXT];
     va_list args;
     va_start(args, format);
-    vsnprintf(prefix, sizeof(prefix), format, args);
+    g_autofree char *prefix = g_strdup_vprintf(format, args);
     va_end(args);
-    snprintf(text, sizeof(text), "%s", error->text[0] ? error->text : strerror(error->code));
-    size_t used = strnlen(prefix, sizeof(prefix) - 3);
-    memcpy(error->text, prefix, used);
-    snprintf(error->text + used, sizeof(error->text) - used, ": %s", text);
+    g_autofree char *text =
+        g_strdup_printf("%s: %s", prefix, error->text[0] ? error->text : strerror(error->code));
+    g_strlcpy(error->text, text, sizeof(error->text));
     one_line(error->text);
 }

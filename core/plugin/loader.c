@@ -25,10 +25,12 @@ const char *plugin_kind_name(uint32_t kind)
     return kind < G_N_ELEMENTS(names) ? names[kind] : names[0];
 }
 
-const char *plugin_builtin_directory(void)
+char **plugin_builtin_directories(void)
 {
-    const char *directory = getenv("HOLDFAST_PLUGIN_DIR");
-    return directory && directory[0] ? directory : HOLDFAST_PLUGIN_DIRECTORY;
+    const char *directories = getenv("HOLDFAST_PLUGIN_DIR");
+    if (!directories || !directories[0])
+        directories = HOLDFAST_PLUGIN_DIRECTORY;
+    return g_strsplit(directories, ":", -1);
 }
 
 /* The reader copies the smaller size into a zeroed struct of its own. */
@@ -177,38 +179,40 @@ int plugin_load_file(const char *path, const struct plugin **ret_plugin, struct 
     return plugin_fail(error, why.code, "%s: %s", path, why.text);
 }
 
-static char *file_name(uint32_t kind, const char *name)
+/* Without ".so": "file", "auth-chap". */
+static char *file_stem(uint32_t kind, const char *name)
 {
-    return kind == HF_KIND_HANDLER ? g_strdup_printf("%s.so", name)
-                                   : g_strdup_printf("%s-%s.so", plugin_kind_name(kind), name);
+    return kind == HF_KIND_HANDLER ? g_strdup(name)
+                                   : g_strdup_printf("%s-%s", plugin_kind_name(kind), name);
 }
 
-static bool try_place(char *path, char **ret_path, GString *tried)
+/* One file, or NULL and one more place in `tried`. */
+static char *try_place(char *path, GString *tried)
 {
-    if (access(path, F_OK) == 0) {
-        *ret_path = path;
-        return true;
-    }
+    if (access(path, F_OK) == 0)
+        return path;
     g_string_append_printf(tried, "%s%s", tried->len ? ", " : "", path);
     g_free(path);
-    return false;
+    return NULL;
 }
 
-static bool try_directory(const char *directory, const char *name, const char *file,
-                          char **ret_path, GString *tried)
+static char *search_directories(const char *const *directories, const char *stem, GString *tried)
 {
-    return try_place(g_strdup_printf("%s/%s", directory, file), ret_path, tried) ||
-           try_place(g_strdup_printf("%s/%s/%s", directory, name, file), ret_path, tried);
-}
-
-static char *search(const char *const *paths, const char *name, const char *file, GString *tried)
-{
-    char *path = NULL;
-    for (; paths && *paths; paths++)
-        if (try_directory(*paths, name, file, &path, tried))
+    for (; directories && *directories; directories++) {
+        char *path = try_place(g_strdup_printf("%s/%s.so", *directories, stem), tried);
+        if (!path)
+            path = try_place(g_strdup_printf("%s/%s/%s.so", *directories, stem, stem), tried);
+        if (path)
             return path;
-    try_directory(plugin_builtin_directory(), name, file, &path, tried);
-    return path;
+    }
+    return NULL;
+}
+
+static char *search(const char *const *paths, const char *stem, GString *tried)
+{
+    g_auto(GStrv) builtin = plugin_builtin_directories();
+    char *path = search_directories(paths, stem, tried);
+    return path ? path : search_directories((const char *const *)builtin, stem, tried);
 }
 
 static int check_wanted(const struct plugin *plugin, uint32_t kind, const char *name,
@@ -235,9 +239,9 @@ int plugin_load(const char *const *paths, uint32_t kind, const char *name,
     }
     if (!plugin_name_is_good(name))
         return plugin_fail(error, EINVAL, "'%s' cannot be the name of a plugin", name);
-    g_autofree char *file = file_name(kind, name);
+    g_autofree char *stem = file_stem(kind, name);
     g_autoptr(GString) tried = g_string_new(NULL);
-    g_autofree char *path = search(paths, name, file, tried);
+    g_autofree char *path = search(paths, stem, tried);
     if (!path)
         return plugin_fail(error, ENOENT, "no %s plugin '%s': looked for %s",
                            plugin_kind_name(kind), name, tried->str);

@@ -36,12 +36,12 @@ struct plugin {
 
 /* "handler", "auth", "fence"; "unknown" otherwise. */
 const char *plugin_kind_name(uint32_t kind);
-/* The built-in directory (meson: plugin_dir), or HOLDFAST_PLUGIN_DIR of the environment, for tests
-   and for a daemon that runs from its build tree. */
-const char *plugin_builtin_directory(void);
+/* The built-in directory (meson: plugin_dir), or those of HOLDFAST_PLUGIN_DIR in the environment
+   ("A:B"), for tests and for a daemon that runs from its build tree. Ends with NULL; g_strfreev(). */
+char **plugin_builtin_directories(void);
 
 /*
- * The plugin `name` of a kind (HF_KIND_*). Looked for as DIR/FILE.so and DIR/NAME/FILE.so for each
+ * The plugin `name` of a kind (HF_KIND_*). Looked for as DIR/FILE.so and DIR/FILE/FILE.so for each
  * directory of `paths` (ends with NULL; may be NULL) and then the built-in one, FILE being NAME,
  * auth-NAME or fence-NAME; the first file that exists decides. Loaded once a process: later calls
  * get the same, whatever `paths` says. 0 and *ret_plugin, or negative errno and a line in `error`:
