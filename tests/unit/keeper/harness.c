@@ -262,6 +262,14 @@ void peer_expect_end(int fd)
     g_assert_cmpint(recv(fd, &byte, 1, 0), ==, 0);
 }
 
+void peer_expect_no_reset(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+    g_assert_cmpint(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length), ==, 0);
+    g_assert_cmpint(error, ==, 0);
+}
+
 bool peer_is_held(int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };

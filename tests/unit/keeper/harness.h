@@ -51,7 +51,8 @@ int peer_connect(const struct host *h, bool v6);
 /* The worker (that may be a later one) is told of it: the slot. */
 unsigned host_expect_connection(struct host *h, unsigned listener);
 void peer_expect_data(int fd, const char *text);
-/* FIN, not RST. */
 void peer_expect_end(int fd);
+/* After the end: no RST came behind the FIN. */
+void peer_expect_no_reset(int fd);
 /* Neither data nor an end has arrived. */
 bool peer_is_held(int fd);
