@@ -30,7 +30,7 @@ struct config_problem {
 struct config_problems *config_problems_new(void);
 struct config_problems *config_problems_free(struct config_problems *problems);
 
-/* Adds a problem at a node; `at` may be NULL (then the place is unknown: only the text is shown). */
+/* Adds a problem at a node; `at` may be NULL (no place: only the text is shown). */
 __attribute__((format(printf, 3, 4))) void config_problem_error(struct config_problems *problems,
                                                                 const struct config_node *at,
                                                                 const char *format, ...);

@@ -34,26 +34,26 @@ int config_read_bool(const struct config_node *node, const char *key, bool *ret_
 /* `words` ends with NULL; the index of the word. */
 int config_read_choice(const struct config_node *node, const char *key, const char *const *words,
                        unsigned *ret_index, struct config_problems *problems);
-/* Any text but nothing and `~` (`null` is a word: a handler has that name); points into the node. */
+/* Any text but nothing and `~`; `null` is a word (a handler has that name). Points into the node. */
 int config_read_string(const struct config_node *node, const char *key, const char **ret_text,
                        struct config_problems *problems);
 /* An absolute path, at most 4095 bytes; points into the node. */
 int config_read_path(const struct config_node *node, const char *key, const char **ret_path,
                      struct config_problems *problems);
 
-/* Adds "'key' must be a mapping" (a list, a value) and returns -EINVAL unless `node` is of `type`. */
+/* Unless `node` is of `type`, adds "key: must be a mapping" (a list, a value); -EINVAL then. */
 int config_read_type(const struct config_node *node, const char *key, enum config_node_type type,
                      struct config_problems *problems);
 /* Adds "unknown key 'x' (did you mean 'y'?)" at a key; `known` ends with NULL. */
 void config_unknown_key(const struct config_node *key, const char *const *known,
                         struct config_problems *problems);
 
-/* The word most like `text`, or NULL when none is near enough to be meant. `words` ends with NULL. */
+/* The word most like `text`, NULL when none is near enough to be meant. `words` ends with NULL. */
 const char *config_nearest(const char *text, const char *const *words);
 /* " (did you mean 'x'?)" or ""; g_free(). */
 char *config_did_you_mean(const char *text, const char *const *words);
 
-/* Patterns: `*` is any run of characters, `?` any one byte, all else itself. At most length x length steps. */
+/* `*` is any run of characters, `?` any one byte, all else itself. At most length * length steps. */
 bool config_glob_match(const char *pattern, const char *text);
 /* True when `patterns` (ends with NULL) is NULL or one of them matches. */
 bool config_glob_any(const char *const *patterns, const char *text);

@@ -2,7 +2,7 @@
 /*
  * Events of libyaml -> nodes, with an explicit stack, so the depth of a file is a number and not
  * a call depth. Nodes and texts live in one GStringChunk and one list of blocks, freed together.
- * A syntax error ends the reading (what follows would be guessed); all else is reported and read on.
+ * A syntax error ends the reading (what follows is a guess); all else is reported and read on.
  */
 #include "config/yaml.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Written forms of values, near words, patterns, and the messages of the config_read_* functions. */
+/* Written forms of values, near words, patterns, and the messages of config_read_*(). */
 #include <errno.h>
 #include <string.h>
 
