@@ -34,7 +34,7 @@ int config_read_bool(const struct config_node *node, const char *key, bool *ret_
 /* `words` ends with NULL; the index of the word. */
 int config_read_choice(const struct config_node *node, const char *key, const char *const *words,
                        unsigned *ret_index, struct config_problems *problems);
-/* Any text but nothing and `~`; `null` is a word (a handler has that name). Points into the node. */
+/* Any text but nothing and `~`; `null` is a word (a handler has that name); into the node. */
 int config_read_string(const struct config_node *node, const char *key, const char **ret_text,
                        struct config_problems *problems);
 /* An absolute path, at most 4095 bytes; points into the node. */
@@ -53,7 +53,7 @@ const char *config_nearest(const char *text, const char *const *words);
 /* " (did you mean 'x'?)" or ""; g_free(). */
 char *config_did_you_mean(const char *text, const char *const *words);
 
-/* `*` is any run of characters, `?` any one byte, all else itself. At most length * length steps. */
+/* `*` is any run of characters, `?` any one byte, all else itself. Quadratic at worst. */
 bool config_glob_match(const char *pattern, const char *text);
 /* True when `patterns` (ends with NULL) is NULL or one of them matches. */
 bool config_glob_any(const char *const *patterns, const char *text);
