@@ -114,6 +114,14 @@ struct task {
 
 /* ---- connection ---- */
 
+/* A login on its way into a session, then the connection in it. Embedded in the acceptor's struct. */
+struct registry_seat {
+    struct list link;
+    struct registry_entry *entry;      /* NULL: in none */
+    struct connection *connection;
+    bool attached;                     /* it has gone to the session's reactor */
+};
+
 enum connection_state {
     CONNECTION_LOGIN,   /* the acceptor's */
     CONNECTION_FULL,    /* full feature phase */
@@ -127,7 +135,8 @@ enum receive_state { RECEIVE_HEADER, RECEIVE_WAIT, RECEIVE_DATA, RECEIVE_TRAILER
 
 struct connection {
     struct stream stream;
-    struct list link;                /* the session's connections, or the acceptor's */
+    struct list link;                /* the session's connections */
+    struct list home_link;           /* the acceptor's */
     struct connection_record *record;
     uint32_t index;                  /* of the record */
     uint32_t slot;                   /* the keeper's */
@@ -135,7 +144,8 @@ struct connection {
     struct engine *engine;
     struct session *session;
     struct acceptor *acceptor;
-    struct login_run *login;         /* while in CONNECTION_LOGIN */
+    struct login_run *login;         /* until full feature phase */
+    struct registry_seat seat;       /* the registry's, on the login reactor */
     uint16_t cid;
     uint8_t number;                  /* in the session */
     uint8_t state;
@@ -169,6 +179,8 @@ struct connection {
     struct reactor *home;            /* the acceptor's */
     void (*gone)(struct connection *c); /* on `home`: the stream is closed */
     struct reactor_message message;  /* attach, then gone */
+    struct reactor_message close_message; /* connection reinstatement */
+    bool close_asked;
 };
 
 /* ---- session ---- */
@@ -207,13 +219,14 @@ struct session {
 
     struct list connections;
     unsigned connection_count;
-    unsigned ping_round;
+    unsigned numbers_given;          /* connection numbers, on the login reactor */
     /* Between the registry and the session's reactor. */
     struct reactor *home;            /* the registry's */
     void (*gone)(struct session *s); /* on `home`: nothing of it is left on its reactor */
     struct reactor_task over;
     struct reactor_message message;  /* gone */
-    struct reactor_message command;  /* close */
+    struct reactor_message command, stop_command; /* close; finish and close */
+    struct registry *registry;
 };
 
 /* ---- tasks.c: the session's task table ---- */
@@ -262,6 +275,8 @@ arena_ref buffers_at(const struct task *t, uint32_t offset, uint32_t *ret_contig
 uint32_t session_max_cmd_sn(struct session *s);
 /* Ends the session: tasks, connections; then the registry is told. */
 void session_close(struct session *s, const char *reason);
+/* The daemon stops: tells the initiator, finishes what runs, then drains. */
+void session_stop(struct session *s);
 /* Something ended; looks whether the session is over. */
 void session_check_gone(struct session *s);
 /* A task was given back: whoever waited for one goes on. */

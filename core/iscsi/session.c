@@ -127,10 +127,28 @@ void session_run_other(struct task *t)
         task_release(t);
 }
 
-void session_start(struct session *s, struct engine *engine)
+void session_start(struct session *s)
 {
-    s->engine = engine;
-    list_append(&engine->sessions, &s->link);
+    list_append(&s->engine->sessions, &s->link);
+}
+
+static void stop_check(struct session *s)
+{
+    if (s->free_count < s->task_count)
+        return;
+    list_for_each_safe(pos, &s->connections)
+        connection_drain(list_entry(pos, struct connection, link), "the target stops");
+}
+
+void session_stop(struct session *s)
+{
+    if (s->closing || s->stopping)
+        return;
+    s->stopping = true;
+    list_for_each_safe(pos, &s->connections)
+        async_send(list_entry(pos, struct connection, link), ISCSI_ASYNC_DROP_SESSION, 0,
+                   s->params.time2wait, 0);
+    stop_check(s);
 }
 
 void session_close(struct session *s, const char *reason)
@@ -161,8 +179,9 @@ static bool is_over(const struct session *s)
 static void over_run(struct reactor_task *task)
 {
     struct session *s = container_of(task, struct session, over);
-    if (!is_over(s))
+    if (!is_over(s) || s->told)
         return;
+    s->told = true;
     list_remove(&s->link);
     s->message.run = gone_run;
     reactor_post(s->home, &s->message);
@@ -180,10 +199,29 @@ void session_task_freed(struct session *s)
         session_check_gone(s);
         return;
     }
+    if (s->stopping) {
+        stop_check(s);
+        return;
+    }
     list_for_each_safe(pos, &s->connections)
     {
         struct connection *c = list_entry(pos, struct connection, link);
         if (c->stalled)
             receive_resume(c);
     }
+}
+
+static void kick_run(struct reactor_task *task)
+{
+    scsi_kick();
+}
+
+void engine_init(struct engine *e, struct reactor *reactor)
+{
+    memset(e, 0, sizeof(*e));
+    e->reactor = reactor;
+    list_init(&e->sessions);
+    list_init(&e->gathering);
+    reactor_task_init(&e->kick, kick_run);
+    reactor->user = e;
 }

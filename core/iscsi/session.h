@@ -11,9 +11,9 @@ struct session *session_free(struct session *s);
 /* Names and parameters are set: writes them into the record. */
 void session_record_fill(struct session *s);
 /* On the reactor where it is to live; then connections are attached. */
-void session_start(struct session *s, struct engine *engine);
+void session_start(struct session *s);
 
-/* An engine for the calling reactor (sets reactor->user). */
+/* Sets reactor->user. Before the reactor starts. */
 void engine_init(struct engine *e, struct reactor *reactor);
 
 /* connection.c: full feature phase begins; the stream is idle and detached, the session started.

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The worker's life on its control thread: configuration, memory, reactors, GO, LUNs, READY; then
+ * the loop that serves the keeper's messages; then the orderly end.
+ */
+#include <errno.h>
+#include <glib-unix.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon_private.h"
+
+#define WATCH_S       5               /* between looks at I/Os that are not answered */
+#define STOP_RESERVE_MS 1000u         /* of the keeper's deadline, for flush and close */
+
+/* ---- the keeper ---- */
+
+static void send(struct daemon *d, const struct link_message *m)
+{
+    int r = link_send(&d->link, m);
+    if (r < 0 && r != -EPIPE)
+        log_error("daemon", "message to the keeper lost type=%d error=\"%s\"", m->type, g_strerror(-r));
+}
+
+static void send_type(struct daemon *d, enum link_type type)
+{
+    struct link_message m = {.type = type, .fd = -1};
+    send(d, &m);
+}
+
+static void fail(struct daemon *d, const char *text)
+{
+    struct link_message m = {.type = LINK_FAILED, .fd = -1};
+    g_strlcpy(m.failed.text, text, sizeof(m.failed.text));
+    send(d, &m);
+    d->exit_code = 1;
+}
+
+struct closed_note {
+    struct daemon *daemon;
+    uint32_t slot;
+};
+
+static gboolean closed_on_control(gpointer data)
+{
+    struct closed_note *note = data;
+    struct link_message m = {.type = LINK_CLOSED, .fd = -1, .closed.slot = note->slot};
+    send(note->daemon, &m);
+    g_free(note);
+    return G_SOURCE_REMOVE;
+}
+
+/* Login reactor. */
+static void connection_closed(void *user, uint32_t slot)
+{
+    struct closed_note *note = g_new(struct closed_note, 1);
+    *note = (struct closed_note){user, slot};
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, closed_on_control, note, NULL);
+}
+
+static gboolean quit_on_control(gpointer data)
+{
+    struct daemon *d = data;
+    g_main_loop_quit(d->loop);
+    return G_SOURCE_REMOVE;
+}
+
+/* Login reactor. */
+static void all_stopped(void *user)
+{
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, quit_on_control, user, NULL);
+}
+
+static int portal_index(const struct daemon *d, const char *name)
+{
+    for (unsigned i = 0; i < d->catalog.portal_count; i++)
+        if (!strcmp(d->catalog.portals[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+static void handle(struct daemon *d, struct link_message *m)
+{
+    switch (m->type) {
+    case LINK_GO:
+        d->go = true;
+        break;
+    case LINK_CONNECTION:
+        acceptor_accept(d->acceptor, m->fd, m->connection.slot,
+                        (unsigned)portal_index(d, m->connection.portal), &m->connection.peer);
+        return; /* the descriptor is the acceptor's */
+    case LINK_STOP: {
+        uint32_t ms = m->stop.deadline_ms;
+        log_info("daemon", "stopping deadline-ms=%u", ms);
+        ms = ms > 2 * STOP_RESERVE_MS ? ms - STOP_RESERVE_MS : ms / 2;
+        if (d->acceptor)
+            acceptor_stop(d->acceptor, ms * NS_PER_MS);
+        else
+            d->exit_code = -1; /* not yet up: leave at once, with 0 */
+        break;
+    }
+    case LINK_RELOAD:
+        log_notice("daemon", "reload is not available in this version; the configuration is unchanged");
+        break;
+    default:
+        break;
+    }
+    if (m->fd >= 0)
+        close(m->fd);
+}
+
+/* Handles what is there; false: the keeper is gone. */
+static bool serve_link(struct daemon *d)
+{
+    struct link_message m;
+    int r;
+    while ((r = link_receive(&d->link, &m)) > 0)
+        handle(d, &m);
+    if (r < 0) {
+        log_error("daemon", "the keeper is gone error=\"%s\"", g_strerror(-r));
+        return false;
+    }
+    return link_flush(&d->link) != -EPIPE;
+}
+
+static gboolean link_event(gint fd, GIOCondition condition, gpointer data);
+
+static void watch_link(struct daemon *d)
+{
+    GIOCondition condition = G_IO_IN | G_IO_HUP | G_IO_ERR;
+    if (link_poll_events(&d->link) & POLLOUT)
+        condition |= G_IO_OUT;
+    d->link_watch = g_unix_fd_add(d->link.fd, condition, link_event, d);
+}
+
+static gboolean link_event(gint fd, GIOCondition condition, gpointer data)
+{
+    struct daemon *d = data;
+    if (!serve_link(d)) {
+        d->exit_code = 1;
+        g_main_loop_quit(d->loop);
+        return G_SOURCE_REMOVE;
+    }
+    watch_link(d);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean watch_tick(gpointer data)
+{
+    struct daemon *d = data;
+    daemon_targets_watch(d);
+    link_flush(&d->link);
+    return G_SOURCE_CONTINUE;
+}
+
+/* ---- start ---- */
+
+static int read_config(struct daemon *d)
+{
+    struct stat st;
+    if (fstat(d->args->config_fd, &st) < 0)
+        return -errno;
+    char *text = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, d->args->config_fd, 0) : NULL;
+    if (text == MAP_FAILED)
+        return -errno;
+    struct config_problems *problems = config_problems_new();
+    int r = config_parse(text ? text : "", (size_t)st.st_size, d->args->config_file, &d->config, problems);
+    if (r < 0)
+        config_problems_print(problems, stderr);
+    config_problems_free(problems);
+    if (text)
+        munmap(text, (size_t)st.st_size);
+    return r;
+}
+
+/* LUNs and secrets are opened as `daemon.user`: its rights are the ones that count. */
+static int drop_privileges(const char *user)
+{
+    if (!user || geteuid() != 0)
+        return 0;
+    const struct passwd *pw = getpwnam(user);
+    if (!pw) {
+        log_error("daemon", "unknown user name=%s", user);
+        return -1;
+    }
+    if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0) {
+        log_error("daemon", "cannot become another user name=%s error=\"%s\"", user, g_strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static bool wait_for_go(struct daemon *d)
+{
+    while (!d->go && !d->exit_code) {
+        struct pollfd p = {.fd = d->link.fd, .events = link_poll_events(&d->link)};
+        if (!link_has_inbox(&d->link) && poll(&p, 1, -1) < 0 && errno != EINTR)
+            return false;
+        if (!serve_link(d))
+            return false;
+    }
+    return d->go;
+}
+
+static int memfd_get(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)
+{
+    struct daemon *d = user;
+    return link_get_memfd(&d->link, name, bytes, 5000, ret_fd, ret_existed);
+}
+
+struct change_note {
+    struct daemon *daemon;
+    struct backend *backend;
+    struct backend_info info;
+};
+
+static gboolean changed_on_control(gpointer data)
+{
+    struct change_note *note = data;
+    struct daemon *d = note->daemon;
+    for (unsigned i = 0; i < d->config->target_count; i++)
+        for (unsigned j = 0; j < d->targets[i].config->lun_count; j++) {
+            struct daemon_lun *l = &d->targets[i].luns[j];
+            if (l->backend != note->backend || !l->unit)
+                continue;
+            storage_set_info(note->backend, &note->info);
+            scsi_unit_changed(l->unit, SCSI_UNIT_CAPACITY);
+            log_notice("daemon", "LUN changed target=%s lun=%u bytes=%llu", d->targets[i].config->name,
+                       l->config->number, (unsigned long long)note->info.bytes);
+        }
+    g_free(note);
+    return G_SOURCE_REMOVE;
+}
+
+static void storage_changed(void *user, struct backend *backend, const struct backend_info *info)
+{
+    struct change_note *note = g_new(struct change_note, 1);
+    *note = (struct change_note){user, backend, *info};
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, changed_on_control, note, NULL);
+}
+
+static int create_logins(struct daemon *d)
+{
+    uint32_t n = d->config->daemon.max_connections;
+    struct engine *login = &d->engines[d->data_count];
+    struct registry_options registry = {
+        .login = login,
+        .data = d->engine_list,
+        .data_count = d->data_count,
+        .sessions = n,
+        .connections = n,
+    };
+    int r = registry_create(&registry, &d->registry);
+    if (r < 0)
+        return r;
+    struct acceptor_options acceptor = {
+        .login = login,
+        .registry = d->registry,
+        .catalog = &d->catalog,
+        .sessions = n,
+        .connections = n,
+        .login_timeout_ns = d->config->daemon.login_timeout_ns,
+        .user = d,
+        .closed = connection_closed,
+        .stopped = all_stopped,
+    };
+    return acceptor_create(&acceptor, &d->acceptor);
+}
+
+/* Everything up to READY; NULL, or what was in the way (details are in the log). */
+static const char *start(struct daemon *d)
+{
+    if (read_config(d) < 0)
+        return "the configuration is not usable";
+    log_set_level(d->config->daemon.log_level);
+    if (drop_privileges(d->config->daemon.user) < 0)
+        return "cannot become the configured user";
+    if (daemon_engine_create(d) < 0)
+        return "no reactors";
+    close(d->args->tombstone_fd); /* the rings hold it now */
+    d->storage = (struct storage_services){
+        .user = d,
+        .pool = d->pool,
+        .reactor_count = d->data_count,
+        .memfd_get = memfd_get,
+        .changed = storage_changed,
+    };
+    d->auth_services = (struct authenticator_services){
+        .login_reactor = d->reactors[d->data_count],
+        .resume = acceptor_auth_resume,
+    };
+    if (!wait_for_go(d))
+        return "";
+    if (daemon_targets_open(d) < 0)
+        return "a target cannot be served";
+    if (daemon_catalog_create(d) < 0 || create_logins(d) < 0)
+        return "out of memory";
+    if (daemon_engine_start(d) < 0)
+        return "reactors do not start";
+    return NULL;
+}
+
+/* ---- all of it ---- */
+
+static void ignore_signals(void)
+{
+    /* The keeper is the one that signals are for; a terminal sends them to both. */
+    static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+    for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void release(struct daemon *d)
+{
+    daemon_targets_free(d);
+    d->acceptor = acceptor_free(d->acceptor);
+    d->registry = registry_free(d->registry);
+    daemon_engine_free(d);
+    d->config = config_free(d->config);
+    g_main_loop_unref(d->loop);
+    link_deinit(&d->link);
+}
+
+int daemon_run(const struct daemon_args *args)
+{
+    struct daemon d = {.args = args};
+    log_set_role("worker");
+    ignore_signals();
+    link_init(&d.link, args->link_fd);
+    d.loop = g_main_loop_new(NULL, FALSE);
+    const char *why = start(&d);
+    close(args->config_fd);
+    if (why) {
+        if (*why)
+            fail(&d, why);
+        _exit(d.exit_code > 0 ? 1 : 0);
+    }
+    send_type(&d, LINK_READY);
+    watch_link(&d);
+    g_timeout_add_seconds(WATCH_S, watch_tick, &d);
+    if (link_has_inbox(&d.link))
+        serve_link(&d);
+    g_main_loop_run(d.loop);
+
+    /* Sessions and connections are over: flush, close, say so. */
+    bool closed = d.exit_code == 0 && daemon_targets_close(&d);
+    if (closed)
+        send_type(&d, LINK_STOPPED);
+    link_flush(&d.link);
+    if (!closed)
+        _exit(d.exit_code);
+    while (g_main_context_iteration(NULL, FALSE))
+        ; /* CLOSED notes of the last connections */
+    daemon_engine_stop(&d);
+    release(&d);
+    return 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Arenas, reactors and engines of the worker. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon_private.h"
+#include "iscsi/session.h"
+#include "iscsi/state.h"
+
+#define REACTORS_AUTO_MAX 16u
+#define LOGIN_POOL_BYTES  (64u << 20)
+#define POOL_THREADS      16u
+#define MEMFD_WAIT_MS     5000
+
+static unsigned cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
+static int map(struct daemon *d, unsigned arena, const char *name, uint64_t bytes)
+{
+    int fd;
+    int r = link_get_memfd(&d->link, name, bytes, MEMFD_WAIT_MS, &fd, NULL);
+    if (r == 0) {
+        r = arena_map(arena, fd, bytes);
+        if (r < 0)
+            close(fd);
+    }
+    if (r < 0)
+        log_error("daemon", "no shared memory name=%s bytes=%llu error=\"%s\"", name,
+                  (unsigned long long)bytes, g_strerror(-r));
+    return r;
+}
+
+static int map_state(struct daemon *d)
+{
+    uint32_t n = d->config->daemon.max_connections;
+    int r = map(d, ARENA_STATE, "state", state_bytes(n, n));
+    if (r < 0)
+        return r;
+    struct state_head *head = (struct state_head *)arena_table[ARENA_STATE].base;
+    *head = (struct state_head){
+        .magic = STATE_MAGIC,
+        .version = STATE_VERSION,
+        .sessions = n,
+        .connections = n,
+        .session_bytes = sizeof(struct session_record),
+        .connection_bytes = sizeof(struct connection_record),
+        .task_bytes = sizeof(struct task_record),
+    };
+    return 0;
+}
+
+static int create_reactor(struct daemon *d, unsigned i)
+{
+    bool login = i == d->data_count;
+    char name[16], pool[32];
+    snprintf(name, sizeof(name), login ? "hf-login" : "hf-data-%u", i);
+    snprintf(pool, sizeof(pool), "pool:%u", i);
+    struct reactor_options options = {
+        .name = name,
+        .index = i,
+        .cpu = -1,
+        .busy_poll_ns = login ? 0 : d->config->daemon.busy_poll_ns,
+        .tombstone_fd = d->args->tombstone_fd,
+    };
+    int r = reactor_create(&options, &d->reactors[i]);
+    if (r < 0) {
+        log_error("daemon", "%s", ring_refusal_text(r));
+        return r;
+    }
+    uint64_t bytes = login ? LOGIN_POOL_BYTES : d->config->daemon.buffer_memory_bytes;
+    r = map(d, ARENA_POOL_FIRST + i, pool, bytes);
+    if (r < 0)
+        return r;
+    r = bufpool_create(d->reactors[i], ARENA_POOL_FIRST + i, &d->pools[i]);
+    if (r < 0) {
+        log_error("daemon", "no buffer pool error=\"%s\"", g_strerror(-r));
+        return r;
+    }
+    engine_init(&d->engines[i], d->reactors[i]);
+    d->engine_list[i] = &d->engines[i];
+    return 0;
+}
+
+int daemon_engine_create(struct daemon *d)
+{
+    unsigned n = d->config->daemon.reactors;
+    if (!n)
+        n = MIN(MAX(cpus(), 1u), REACTORS_AUTO_MAX);
+    d->data_count = n;
+    d->reactors = g_new0(struct reactor *, n + 1);
+    d->pools = g_new0(struct bufpool *, n + 1);
+    d->engines = g_new0(struct engine, n + 1);
+    d->engine_list = g_new0(struct engine *, n + 1);
+    if (map_state(d) < 0)
+        return -1;
+    for (unsigned i = 0; i <= n; i++)
+        if (create_reactor(d, i) < 0)
+            return -1;
+    for (unsigned i = 0; i <= n; i++) {
+        d->engines[i].all = d->engine_list;
+        d->engines[i].all_count = n; /* resets concern the data reactors */
+    }
+    int r = pool_create("hf-pool", POOL_THREADS, &d->pool);
+    if (r < 0)
+        log_error("daemon", "no thread pool error=\"%s\"", g_strerror(-r));
+    return r < 0 ? -1 : 0;
+}
+
+int daemon_engine_start(struct daemon *d)
+{
+    for (unsigned i = 0; i <= d->data_count; i++) {
+        int r = reactor_start(d->reactors[i]);
+        if (r < 0) {
+            log_error("daemon", "reactor does not start error=\"%s\"", g_strerror(-r));
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void daemon_engine_stop(struct daemon *d)
+{
+    for (unsigned i = 0; d->reactors && i <= d->data_count; i++)
+        if (d->reactors[i])
+            reactor_stop(d->reactors[i]);
+}
+
+void daemon_engine_free(struct daemon *d)
+{
+    d->pool = pool_destroy(d->pool);
+    for (unsigned i = 0; d->reactors && i <= d->data_count; i++) {
+        d->pools[i] = bufpool_destroy(d->pools[i]);
+        if (d->reactors[i])
+            d->reactors[i] = reactor_free(d->reactors[i]);
+    }
+    g_free(d->reactors);
+    g_free(d->pools);
+    g_free(d->engines);
+    g_free(d->engine_list);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The worker's parts, shared by the daemon_*.c files. Control thread. */
+#pragma once
+
+#include <glib.h>
+
+#include "config/model.h"
+#include "daemon.h"
+#include "iscsi/acceptor.h"
+#include "iscsi/engine.h"
+#include "keeper/link.h"
+#include "plugin/authenticator.h"
+#include "plugin/storage.h"
+#include "reactor/bufpool.h"
+#include "reactor/pool.h"
+#include "scsi/target.h"
+
+struct daemon;
+
+struct daemon_lun {
+    struct daemon *daemon;
+    const struct config_lun *config;
+    struct backend *backend;
+    struct scsi_unit *unit;
+};
+
+struct daemon_target {
+    const struct config_target *config;
+    struct scsi_target *scsi;
+    struct daemon_lun *luns;
+    const struct catalog_portal **portals;
+};
+
+struct daemon {
+    const struct daemon_args *args;
+    struct link link;
+    struct config *config;
+    GMainLoop *loop;
+    guint link_watch;
+    int exit_code;
+    bool go;                           /* storage may be opened */
+
+    unsigned data_count;               /* data reactors: 0 .. data_count - 1; then the login reactor */
+    struct reactor **reactors;         /* data_count + 1 */
+    struct bufpool **pools;
+    struct engine *engines;
+    struct engine **engine_list;       /* as struct engine *const *all */
+    struct pool *pool;
+    struct storage_services storage;
+    struct authenticator_services auth_services;
+
+    struct daemon_target *targets;     /* as config->targets */
+    struct iscsi_authenticator **auths; /* as config->auths */
+    struct catalog catalog;
+    struct registry *registry;
+    struct acceptor *acceptor;
+};
+
+/* daemon_engine.c: arenas, reactors, engines. 0 or -1 after a line in the log. */
+int daemon_engine_create(struct daemon *d);
+int daemon_engine_start(struct daemon *d);
+void daemon_engine_stop(struct daemon *d);
+void daemon_engine_free(struct daemon *d);
+
+/* daemon_targets.c: LUNs, units, targets, catalog. 0 or -1 after lines in the log. */
+int daemon_targets_open(struct daemon *d);
+int daemon_catalog_create(struct daemon *d);
+/* Looks for I/Os that are never answered. */
+void daemon_targets_watch(struct daemon *d);
+/* Flushes and closes the LUNs; the reactors still run. False: one did not end in time. */
+bool daemon_targets_close(struct daemon *d);
+void daemon_targets_free(struct daemon *d);

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "iscsi/acceptor.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "iscsi/login_io.h"
+
+struct acceptor {
+    struct acceptor_options options;
+    struct text_ops text_ops;
+    struct acceptor_counters counters;
+    struct list connections;           /* all, wherever they live */
+    uint32_t *free_index;              /* a stack of free connection records */
+    uint32_t free_count;
+    bool stopping, stopped;
+    struct timer stop_timer;
+    uint64_t stop_deadline_ns;
+    struct reactor_message stop_message;
+    struct reactor_task stop_check;
+};
+
+/* A connection on its way from the control thread. */
+struct arrival {
+    struct reactor_message message;
+    struct acceptor *acceptor;
+    int fd;
+    uint32_t slot;
+    unsigned portal;
+    struct address peer;
+};
+
+/* ---- text exchanges: any reactor ---- */
+
+static void list_target(const struct catalog_target *t, const struct connection *c,
+                        struct text_targets *sink)
+{
+    discovery_target(sink, t->name);
+    for (unsigned i = 0; i < t->portal_count; i++) {
+        const struct catalog_portal *p = t->portals[i];
+        for (unsigned j = 0; j < p->address_count; j++) {
+            struct address a;
+            if (address_parse(p->addresses[j], &a) < 0)
+                continue;
+            if (!address_is_wildcard(&a)) {
+                discovery_address(sink, p->addresses[j], p->tag);
+                continue;
+            }
+            /* Listening everywhere: the address that the initiator has reached is one that works. */
+            struct address local;
+            char text[ADDRESS_TEXT_MAX];
+            if (address_local(c->fd, &local) < 0)
+                continue;
+            bool same_family = local.any.sa_family == a.any.sa_family;
+            if (same_family || p->address_count == 1)
+                discovery_address(sink, address_format(&local, text), p->tag);
+        }
+    }
+}
+
+static void send_targets(void *user, const char *name, struct text_targets *sink)
+{
+    struct connection *c = user;
+    const struct catalog *catalog = c->acceptor->options.catalog;
+    for (unsigned i = 0; i < catalog->target_count; i++) {
+        const struct catalog_target *t = &catalog->targets[i];
+        if ((!name || !strcmp(name, t->name)) && catalog_admits(t, c->session->initiator))
+            list_target(t, c, sink);
+    }
+}
+
+const struct text_ops *acceptor_text_ops(const struct acceptor *a)
+{
+    return &a->text_ops;
+}
+
+/* ---- life of the acceptor ---- */
+
+static void stop_check_run(struct reactor_task *task);
+static void stop_timer_fired(struct timer *timer);
+
+int acceptor_create(const struct acceptor_options *options, struct acceptor **ret_acceptor)
+{
+    struct acceptor *a = g_try_new0(struct acceptor, 1);
+    if (!a)
+        return -ENOMEM;
+    a->options = *options;
+    a->text_ops.send_targets = send_targets;
+    list_init(&a->connections);
+    timer_init(&a->stop_timer, stop_timer_fired);
+    reactor_task_init(&a->stop_check, stop_check_run);
+    a->free_index = g_try_new0(uint32_t, options->connections);
+    if (!a->free_index) {
+        g_free(a);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < options->connections; i++)
+        a->free_index[i] = options->connections - 1 - i;
+    a->free_count = options->connections;
+    *ret_acceptor = a;
+    return 0;
+}
+
+struct acceptor *acceptor_free(struct acceptor *a)
+{
+    if (a) {
+        g_free(a->free_index);
+        g_free(a);
+    }
+    return NULL;
+}
+
+const struct acceptor_counters *acceptor_counters(const struct acceptor *a)
+{
+    return &a->counters;
+}
+
+void acceptor_count_timeout(struct acceptor *a)
+{
+    counter_add(&a->counters.timeouts, 1);
+}
+
+void acceptor_count_refused(struct acceptor *a)
+{
+    counter_add(&a->counters.refused, 1);
+}
+
+/* ---- connections ---- */
+
+static void turn_away(struct acceptor *a, int fd, uint32_t slot)
+{
+    shutdown(fd, SHUT_RDWR);
+    close(fd);
+    a->options.closed(a->options.user, slot);
+}
+
+static struct connection *connection_new(struct acceptor *a, const struct arrival *arrival)
+{
+    if (!a->free_count)
+        return NULL;
+    struct connection *c = g_try_new0(struct connection, 1);
+    struct login_run *run = g_try_new0(struct login_run, 1);
+    if (!c || !run)
+        goto fail;
+    c->index = a->free_index[a->free_count - 1];
+    arena_ref ref = state_connection_ref(a->options.sessions, c->index);
+    c->record = arena_ptr(ref);
+    if (stream_init(&c->stream, arrival->fd, ref + offsetof(struct connection_record, stream),
+                    ref + offsetof(struct connection_record, window), NULL) < 0)
+        goto fail;
+    a->free_count--;
+    c->login = run;
+    c->acceptor = a;
+    c->engine = a->options.login;
+    c->home = c->engine->reactor;
+    c->fd = arrival->fd;
+    c->slot = arrival->slot;
+    c->state = CONNECTION_LOGIN;
+    c->seat.connection = c;
+    list_init(&c->seat.link);
+    list_init(&c->link);
+    list_append(&a->connections, &c->home_link);
+    c->record->slot = c->slot;
+    c->record->in_use = 1;
+    address_format(&arrival->peer, c->peer);
+    return c;
+fail:
+    g_free(run);
+    g_free(c);
+    return NULL;
+}
+
+static void arrive_run(struct reactor_message *m)
+{
+    struct arrival *arrival = container_of(m, struct arrival, message);
+    struct acceptor *a = arrival->acceptor;
+    struct connection *c =
+        a->stopping || arrival->portal >= a->options.catalog->portal_count ? NULL : connection_new(a, arrival);
+    counter_add(&a->counters.accepted, 1);
+    if (!c) {
+        if (!a->stopping && !(a->counters.full & 0xff))
+            log_warning("login", "connection refused reason=\"no room for more connections\" count=%llu",
+                        (unsigned long long)a->counters.full + 1);
+        counter_add(&a->counters.full, 1);
+        turn_away(a, arrival->fd, arrival->slot);
+    } else {
+        g_strlcpy(c->portal, a->options.catalog->portals[arrival->portal].name, sizeof(c->portal));
+        login_io_begin(c, a->options.catalog, a->options.registry, arrival->portal,
+                       a->options.login_timeout_ns);
+    }
+    g_free(arrival);
+}
+
+void acceptor_accept(struct acceptor *a, int fd, uint32_t slot, unsigned portal,
+                     const struct address *peer)
+{
+    struct arrival *arrival = g_new0(struct arrival, 1);
+    arrival->message.run = arrive_run;
+    arrival->acceptor = a;
+    arrival->fd = fd;
+    arrival->slot = slot;
+    arrival->portal = portal;
+    arrival->peer = *peer;
+    reactor_post(a->options.login->reactor, &arrival->message);
+}
+
+static void gone_from_session(struct connection *c)
+{
+    acceptor_connection_gone(c);
+}
+
+/* The final reply has been taken by the socket: full feature phase begins on the session's reactor. */
+void acceptor_login_done(struct connection *c)
+{
+    struct acceptor *a = c->acceptor;
+    struct login_run *run = c->login;
+    struct login *login = &run->login;
+    struct session *s = c->seat.entry->session;
+    if (c->state != CONNECTION_LOGIN)
+        return;
+    counter_add(&a->counters.logins, 1);
+    log_info("login", "logged in initiator=%s target=%s address=%s portal=%s tsih=%u cid=%u isid=%02x%02x%02x%02x%02x%02x auth=%s header-digest=%s data-digest=%s",
+             login->initiator_name, login->discovery ? "(discovery)" : login->target_name, c->peer,
+             c->portal, login->tsih, login->cid, login->isid[0], login->isid[1], login->isid[2],
+             login->isid[3], login->isid[4], login->isid[5],
+             login->authenticated ? login->found.auth->ops->method : "none",
+             login->params.result.header_digest ? "crc32c" : "none",
+             login->params.result.data_digest ? "crc32c" : "none");
+    c->params = login->params.result;
+    c->number = (uint8_t)(s->numbers_given++ % STATE_CONNECTIONS_PER_SESSION);
+    c->stream.next.number[STATE_STAT_SN] = login->stat_sn;
+    c->stream.next.number[STATE_EXP_CMD_SN] = login->exp_cmd_sn;
+    c->stream.next.number[STATE_MAX_CMD_SN] = login->max_cmd_sn;
+    c->nop_interval_ns = run->target ? run->target->nop_interval_ns : a->options.catalog->nop_interval_ns;
+    c->nop_timeout_ns = run->target ? run->target->nop_timeout_ns : a->options.catalog->nop_timeout_ns;
+    c->gone = gone_from_session;
+    login_io_fini(c);
+    g_free(run);
+    c->login = NULL;
+    stream_detach(&c->stream);
+    registry_attach(&c->seat);
+}
+
+/* Login reactor, also as `gone` of a connection that was in a session. */
+void acceptor_connection_gone(struct connection *c)
+{
+    struct acceptor *a = c->acceptor;
+    if (c->login) {
+        login_io_fini(c);
+        g_free(c->login);
+    }
+    list_remove(&c->home_link);
+    registry_leave(a->options.registry, &c->seat);
+    c->record->in_use = 0;
+    madvise(c->record, STATE_CONNECTION_STRIDE, MADV_REMOVE);
+    a->free_index[a->free_count++] = c->index;
+    close(c->fd);
+    a->options.closed(a->options.user, c->slot);
+    g_free(c);
+    if (a->stopping)
+        reactor_defer(a->options.login->reactor, &a->stop_check);
+}
+
+void acceptor_auth_resume(void *login_user)
+{
+    login_io_auth_resume(login_user);
+}
+
+/* ---- stop ---- */
+
+static void stop_check_run(struct reactor_task *task)
+{
+    struct acceptor *a = container_of(task, struct acceptor, stop_check);
+    if (a->stopped || !list_empty(&a->connections) || !registry_empty(a->options.registry))
+        return;
+    a->stopped = true;
+    reactor_timer_stop(a->options.login->reactor, &a->stop_timer);
+    a->options.stopped(a->options.user);
+}
+
+/* Sessions that have not ended by now are ended; and looked at again until they have. */
+static void stop_timer_fired(struct timer *timer)
+{
+    struct acceptor *a = container_of(timer, struct acceptor, stop_timer);
+    struct reactor *r = a->options.login->reactor;
+    if (r->now_ns >= a->stop_deadline_ns)
+        registry_close_all(a->options.registry, "the target stops");
+    reactor_timer_start(r, &a->stop_timer, 20 * NS_PER_MS);
+    stop_check_run(&a->stop_check);
+}
+
+static void stop_run(struct reactor_message *m)
+{
+    struct acceptor *a = container_of(m, struct acceptor, stop_message);
+    struct reactor *r = a->options.login->reactor;
+    a->stopping = true;
+    list_for_each_safe(pos, &a->connections) {
+        struct connection *c = list_entry(pos, struct connection, home_link);
+        if (c->login)
+            login_io_end(c, NULL);
+    }
+    registry_stop_all(a->options.registry);
+    a->stop_deadline_ns += r->now_ns;
+    reactor_timer_start(r, &a->stop_timer, TIMER_TICK_NS);
+}
+
+void acceptor_stop(struct acceptor *a, uint64_t deadline_ns)
+{
+    a->stop_deadline_ns = deadline_ns;
+    a->stop_message.run = stop_run;
+    reactor_post(a->options.login->reactor, &a->stop_message);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Connections from accept to full feature phase, on the login reactor: the I/O around login.c, its
+ * deadline, and the hand-over to the session's reactor. Connections come back here when they are
+ * closed, to be freed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "iscsi/catalog.h"
+#include "iscsi/discovery.h"
+#include "iscsi/registry.h"
+
+struct acceptor;
+
+struct acceptor_options {
+    struct engine *login;
+    struct registry *registry;
+    const struct catalog *catalog;
+    uint32_t sessions, connections;     /* records in the state arena */
+    uint64_t login_timeout_ns;
+    void *user;
+    /* Login reactor: the worker is done with a slot; the socket is shut down and closed here. */
+    void (*closed)(void *user, uint32_t slot);
+    /* Login reactor, once, after acceptor_stop(): no connection and no session is left. */
+    void (*stopped)(void *user);
+};
+
+/* Counters, written on the login reactor. */
+struct acceptor_counters {
+    uint64_t accepted, logins, refused, timeouts, full;
+};
+
+int acceptor_create(const struct acceptor_options *options, struct acceptor **ret_acceptor);
+/* After the reactors have stopped. NULL is fine; returns NULL. */
+struct acceptor *acceptor_free(struct acceptor *acceptor);
+
+/* Any thread: takes over `fd`. `portal` is an index of the catalog. */
+void acceptor_accept(struct acceptor *acceptor, int fd, uint32_t slot, unsigned portal,
+                     const struct address *peer);
+/* Any thread: no more logins; sessions finish and end in order, those that do not within the time are
+   closed; then `stopped`. */
+void acceptor_stop(struct acceptor *acceptor, uint64_t deadline_ns);
+
+/* For the plugins' authenticator_services.resume. */
+void acceptor_auth_resume(void *login_user);
+/* Text exchanges: user is the connection. */
+const struct text_ops *acceptor_text_ops(const struct acceptor *acceptor);
+const struct acceptor_counters *acceptor_counters(const struct acceptor *acceptor);

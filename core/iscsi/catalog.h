@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What can be logged in to: targets and portals as the login reactor sees them. An immutable snapshot
+ * made by the composition root from the configuration; everything it points to outlives it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iscsi/authenticator.h"
+#include "iscsi/params.h"
+#include "scsi/target.h"
+
+struct catalog_portal {
+    const char *name;
+    uint16_t tag;                      /* target portal group tag */
+    const char *const *addresses;      /* "192.0.2.1:3260" as configured, wildcards included */
+    unsigned address_count;
+};
+
+struct catalog_target {
+    const char *name, *alias;          /* normalised; alias may be NULL */
+    struct scsi_target *scsi;
+    const struct catalog_portal *const *portals;
+    unsigned portal_count;
+    const struct iscsi_authenticator *auth; /* NULL: open */
+    const char *const *initiators;     /* patterns, NULL-ended; NULL: anyone */
+    struct iscsi_limits limits;
+    uint32_t window;                   /* commands of a session at a time */
+    uint64_t nop_interval_ns, nop_timeout_ns;
+};
+
+struct catalog {
+    const struct catalog_portal *portals; /* by the index that came with the connection */
+    unsigned portal_count;
+    const struct catalog_target *targets;
+    unsigned target_count;
+    uint64_t nop_interval_ns, nop_timeout_ns; /* of discovery sessions */
+};
+
+/* The target with that (normalised) name, or NULL. */
+const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name);
+/* Whether it is reachable on that portal group tag. */
+bool catalog_on_portal(const struct catalog_target *target, uint16_t tag);
+/* Whether the initiator's name matches one of the target's patterns. */
+bool catalog_admits(const struct catalog_target *target, const char *initiator);

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "iscsi/registry.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+
+struct registry {
+    struct registry_options options;
+    struct list entries;
+    unsigned count;
+    uint16_t last_tsih;
+    uint32_t *free_index;              /* a stack of free session records */
+    uint32_t free_count;
+    unsigned *load;                    /* sessions on each data engine */
+};
+
+int registry_create(const struct registry_options *options, struct registry **ret_registry)
+{
+    struct registry *r = g_try_new0(struct registry, 1);
+    if (!r)
+        return -ENOMEM;
+    r->options = *options;
+    list_init(&r->entries);
+    r->free_index = g_try_new0(uint32_t, options->sessions);
+    r->load = g_try_new0(unsigned, options->data_count);
+    if (!r->free_index || !r->load) {
+        registry_free(r);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < options->sessions; i++)
+        r->free_index[i] = options->sessions - 1 - i;
+    r->free_count = options->sessions;
+    *ret_registry = r;
+    return 0;
+}
+
+struct registry *registry_free(struct registry *r)
+{
+    if (!r)
+        return NULL;
+    g_free(r->free_index);
+    g_free(r->load);
+    g_free(r);
+    return NULL;
+}
+
+bool registry_empty(const struct registry *r)
+{
+    return list_empty(&r->entries);
+}
+
+unsigned registry_count(const struct registry *r)
+{
+    return r->count;
+}
+
+/* ---- finding ---- */
+
+static struct registry_entry *find_tsih(struct registry *r, uint16_t tsih)
+{
+    list_for_each(pos, &r->entries) {
+        struct registry_entry *e = list_entry(pos, struct registry_entry, link);
+        if (e->session->tsih == tsih)
+            return e;
+    }
+    return NULL;
+}
+
+static bool same_nexus(const struct session *s, const struct login *login)
+{
+    return !memcmp(s->isid, login->isid, ISCSI_ISID_BYTES) && s->discovery == login->discovery &&
+           s->portal_group_tag == login->found.portal_group_tag &&
+           !strcmp(s->initiator, login->initiator_name) && !strcmp(s->target, login->target_name);
+}
+
+static struct registry_entry *find_nexus(struct registry *r, const struct login *login)
+{
+    list_for_each(pos, &r->entries) {
+        struct registry_entry *e = list_entry(pos, struct registry_entry, link);
+        if (same_nexus(e->session, login))
+            return e;
+    }
+    return NULL;
+}
+
+static uint16_t new_tsih(struct registry *r)
+{
+    do
+        r->last_tsih++;
+    while (!r->last_tsih || find_tsih(r, r->last_tsih));
+    return r->last_tsih;
+}
+
+/* ---- making and ending ---- */
+
+static struct engine *least_loaded(struct registry *r)
+{
+    unsigned best = 0;
+    for (unsigned i = 1; i < r->options.data_count; i++)
+        if (r->load[i] < r->load[best])
+            best = i;
+    r->load[best]++;
+    return r->options.data[best];
+}
+
+static void unload(struct registry *r, const struct engine *engine)
+{
+    for (unsigned i = 0; i < r->options.data_count; i++)
+        if (r->options.data[i] == engine)
+            r->load[i]--;
+}
+
+static void wake(struct list *waiters)
+{
+    struct list *n;
+    while ((n = list_take(waiters))) {
+        struct registry_wait *w = list_entry(n, struct registry_wait, link);
+        w->ready(w);
+    }
+}
+
+static void entry_free(struct registry *r, struct registry_entry *e)
+{
+    struct session *s = e->session;
+    list_remove(&e->link);
+    r->count--;
+    unload(r, s->engine);
+    s->record->in_use = 0;
+    madvise(s->record, STATE_SESSION_STRIDE, MADV_REMOVE);
+    r->free_index[r->free_count++] = s->index;
+    session_free(s);
+    struct list waiters;
+    list_init(&waiters);
+    list_splice(&waiters, &e->waiters);
+    g_free(e);
+    wake(&waiters);
+}
+
+static void entry_check(struct registry *r, struct registry_entry *e)
+{
+    if (list_empty(&e->connections) && (e->gone || !e->started))
+        entry_free(r, e);
+}
+
+static void session_gone(struct session *s)
+{
+    struct registry_entry *e = s->entry;
+    e->gone = true;
+    log_info("iscsi", "session ended reason=\"%s\" initiator=%s target=%s tsih=%u",
+             s->end_reason ? s->end_reason : "-", s->initiator,
+             s->discovery ? "(discovery)" : s->target, s->tsih);
+    entry_check(s->registry, e);
+}
+
+static void close_run(struct reactor_message *m)
+{
+    struct session *s = container_of(m, struct session, command);
+    session_close(s, s->end_reason);
+}
+
+static void stop_run(struct reactor_message *m)
+{
+    session_stop(container_of(m, struct session, stop_command));
+}
+
+static void entry_close(struct registry_entry *e, const char *reason)
+{
+    struct session *s = e->session;
+    if (e->closing || e->gone)
+        return;
+    e->closing = true;
+    s->end_reason = reason;
+    s->command.run = close_run;
+    if (e->started)
+        reactor_post(s->engine->reactor, &s->command);
+    else /* its connection has not left the login reactor: it will find the door shut */
+        s->closing = true;
+}
+
+static int make_nexus(struct session *s, const struct login *login,
+                      const struct catalog_target *target)
+{
+    char port[ISCSI_NAME_MAX + 32];
+    const uint8_t *i = login->isid;
+    snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x", login->initiator_name, i[0], i[1],
+             i[2], i[3], i[4], i[5]);
+    struct scsi_nexus_config config = {
+        .target = target->scsi,
+        .initiator_name = login->initiator_name,
+        .initiator_port = port,
+        .tag = login->found.portal_group_tag,
+        .version_descriptor = (uint16_t)(0x0960 + login->params.result.protocol_level),
+    };
+    return scsi_nexus_create(&config, &s->nexus);
+}
+
+static uint16_t make(struct registry *r, const struct login *login,
+                     const struct catalog_target *target, struct registry_entry **ret_entry)
+{
+    if (!r->free_count)
+        return ISCSI_LOGIN_OUT_OF_RESOURCES;
+    uint32_t window = target ? target->window : 4;
+    uint32_t index = r->free_index[r->free_count - 1];
+    struct registry_entry *e = g_try_new0(struct registry_entry, 1);
+    struct session *s = e ? session_new(index, window) : NULL;
+    if (!s || (target && make_nexus(s, login, target) < 0)) {
+        session_free(s);
+        g_free(e);
+        return ISCSI_LOGIN_OUT_OF_RESOURCES;
+    }
+    r->free_count--;
+    r->count++;
+    list_init(&e->connections);
+    list_init(&e->waiters);
+    list_append(&r->entries, &e->link);
+    e->session = s;
+    s->entry = e;
+    s->registry = r;
+    s->engine = target ? least_loaded(r) : r->options.login;
+    s->home = r->options.login->reactor;
+    s->gone = session_gone;
+    s->discovery = login->discovery;
+    s->params = login->params.result;
+    s->tsih = new_tsih(r);
+    s->portal_group_tag = login->found.portal_group_tag;
+    memcpy(s->isid, login->isid, ISCSI_ISID_BYTES);
+    g_strlcpy(s->initiator, login->initiator_name, sizeof(s->initiator));
+    g_strlcpy(s->target, login->target_name, sizeof(s->target));
+    session_record_fill(s);
+    *ret_entry = e;
+    return ISCSI_LOGIN_OK;
+}
+
+/* ---- deciding ---- */
+
+static void take_seat(struct registry_entry *e, struct registry_seat *seat)
+{
+    seat->entry = e;
+    list_append(&e->connections, &seat->link);
+}
+
+static void conn_close_run(struct reactor_message *m)
+{
+    struct connection *c = container_of(m, struct connection, close_message);
+    if (c->state >= CONNECTION_CLOSED)
+        return;
+    c->leaves_session = true;
+    connection_close(c, "reinstated by a new login");
+}
+
+static uint16_t join(struct registry *r, const struct login *login, struct registry_seat *seat,
+                     struct registry_wait *wait, struct login_session *ret, bool *ret_pending)
+{
+    struct registry_entry *e = find_tsih(r, login->tsih);
+    if (!e || login->discovery || !same_nexus(e->session, login) || e->closing || e->gone)
+        return ISCSI_LOGIN_NO_SESSION;
+    unsigned count = 0;
+    list_for_each(pos, &e->connections) {
+        struct registry_seat *other = list_entry(pos, struct registry_seat, link);
+        count++;
+        if (other->connection->cid != login->cid)
+            continue;
+        /* Connection reinstatement (6.3.6): the old one goes first. */
+        if (!other->attached)
+            return ISCSI_LOGIN_NOT_IN_SESSION; /* two logins at once with one CID */
+        if (!other->connection->close_asked) {
+            other->connection->close_asked = true;
+            other->connection->close_message.run = conn_close_run;
+            reactor_post(e->session->engine->reactor, &other->connection->close_message);
+        }
+        list_append(&e->waiters, &wait->link);
+        *ret_pending = true;
+        return ISCSI_LOGIN_OK;
+    }
+    if (count >= e->session->params.max_connections || count >= STATE_CONNECTIONS_PER_SESSION)
+        return ISCSI_LOGIN_TOO_MANY_CONNECTIONS;
+    take_seat(e, seat);
+    ret->tsih = e->session->tsih;
+    ret->exp_cmd_sn = __atomic_load_n(&e->session->exp_cmd_sn, __ATOMIC_RELAXED);
+    ret->max_cmd_sn = __atomic_load_n(&e->session->max_cmd_sn, __ATOMIC_RELAXED);
+    return ISCSI_LOGIN_OK;
+}
+
+uint16_t registry_decide(struct registry *r, const struct login *login,
+                         const struct catalog_target *target, struct registry_seat *seat,
+                         struct registry_wait *wait, struct login_session *ret, bool *ret_pending)
+{
+    if (login->tsih)
+        return join(r, login, seat, wait, ret, ret_pending);
+
+    struct registry_entry *old = find_nexus(r, login);
+    if (old) { /* session reinstatement (6.3.5): the old one's tasks must be over first */
+        entry_close(old, "reinstated by a new login");
+        list_append(&old->waiters, &wait->link);
+        *ret_pending = true;
+        return ISCSI_LOGIN_OK;
+    }
+    struct registry_entry *e;
+    uint16_t status = make(r, login, target, &e);
+    if (status != ISCSI_LOGIN_OK)
+        return status;
+    struct session *s = e->session;
+    s->exp_cmd_sn = ret->exp_cmd_sn;
+    s->max_cmd_sn = ret->exp_cmd_sn + s->window - 1;
+    ret->tsih = s->tsih;
+    ret->max_cmd_sn = s->max_cmd_sn;
+    take_seat(e, seat);
+    return ISCSI_LOGIN_OK;
+}
+
+static void attach_run(struct reactor_message *m)
+{
+    struct connection *c = container_of(m, struct connection, message);
+    struct session *s = c->session;
+    if (list_empty(&s->link) && !s->closing)
+        session_start(s);
+    connection_attach(c, s);
+}
+
+void registry_attach(struct registry_seat *seat)
+{
+    struct connection *c = seat->connection;
+    struct registry_entry *e = seat->entry;
+    c->session = e->session;
+    e->started = seat->attached = true;
+    c->message.run = attach_run;
+    reactor_post(e->session->engine->reactor, &c->message);
+}
+
+void registry_leave(struct registry *r, struct registry_seat *seat)
+{
+    struct registry_entry *e = seat->entry;
+    if (!e)
+        return;
+    seat->entry = NULL;
+    list_remove(&seat->link);
+    struct list waiters;
+    list_init(&waiters);
+    if (!e->closing && !e->gone) /* those that waited for this connection only */
+        list_splice(&waiters, &e->waiters);
+    entry_check(r, e);
+    wake(&waiters);
+}
+
+void registry_wait_cancel(struct registry_wait *wait)
+{
+    list_remove(&wait->link);
+}
+
+void registry_stop_all(struct registry *r)
+{
+    list_for_each(pos, &r->entries) {
+        struct registry_entry *e = list_entry(pos, struct registry_entry, link);
+        struct session *s = e->session;
+        if (e->closing || e->gone)
+            continue;
+        s->stop_command.run = stop_run;
+        if (e->started)
+            reactor_post(s->engine->reactor, &s->stop_command);
+        else
+            s->closing = true;
+    }
+}
+
+void registry_close_all(struct registry *r, const char *reason)
+{
+    list_for_each_safe(pos, &r->entries)
+        entry_close(list_entry(pos, struct registry_entry, link), reason);
+}
