@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What chap.c (the plugin) and dialogue.c (one login) share. */
+#pragma once
+
+#include <holdfast/auth.h>
+#include <stdbool.h>
+
+#include "challenge.h"
+#include "digest.h"
+
+/* Filled by the option tables. */
+struct chap_user {
+    const char *name;
+    struct hf_secret secret;
+};
+
+struct chap_config {
+    struct hf_list users; /* of struct chap_user */
+    const struct chap_user
+        *mutual;               /* who we are, when the initiator asks; NULL: we are not asked */
+    struct hf_list algorithms; /* of uint32_t, enum digest; none: all */
+};
+
+/* One entry of `auth:`. */
+struct chap {
+    const struct chap_config *config;
+    bool allowed[DIGEST_COUNT];
+};
+
+/*
+ * Refinements of HF_AUTH_REJECT: the login status of a request that lacks a key is 0207, of one
+ * with a key that has no place in it 0200. A daemon that does not know them refuses with 0201.
+ */
+enum { CHAP_MISSING_KEY = 4, CHAP_FOREIGN_KEY = 5 };
+
+uint32_t dialogue_step(void *conversation, const struct hf_auth_request *request,
+                       struct hf_auth_reply *reply);
+int32_t dialogue_start(void *handle, struct hf_auth *auth, const struct hf_auth_peer *peer,
+                       void **ret_conversation);
+void dialogue_end(void *conversation);
