@@ -23,7 +23,7 @@
 
 /* ---- the keeper ---- */
 
-static void send(struct daemon *d, const struct link_message *m)
+static void tell(struct daemon *d, const struct link_message *m)
 {
     int r = link_send(&d->link, m);
     if (r < 0 && r != -EPIPE)
@@ -33,14 +33,14 @@ static void send(struct daemon *d, const struct link_message *m)
 static void send_type(struct daemon *d, enum link_type type)
 {
     struct link_message m = {.type = type, .fd = -1};
-    send(d, &m);
+    tell(d, &m);
 }
 
 static void fail(struct daemon *d, const char *text)
 {
     struct link_message m = {.type = LINK_FAILED, .fd = -1};
     g_strlcpy(m.failed.text, text, sizeof(m.failed.text));
-    send(d, &m);
+    tell(d, &m);
     d->exit_code = 1;
 }
 
@@ -53,7 +53,7 @@ static gboolean closed_on_control(gpointer data)
 {
     struct closed_note *note = data;
     struct link_message m = {.type = LINK_CLOSED, .fd = -1, .closed.slot = note->slot};
-    send(note->daemon, &m);
+    tell(note->daemon, &m);
     g_free(note);
     return G_SOURCE_REMOVE;
 }

@@ -2,7 +2,6 @@
 /* LUNs, units, targets and the login catalog, made from the configuration. */
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_private.h"
@@ -66,8 +65,10 @@ static int open_lun(struct daemon *d, const struct config_target *target, struct
         .product = c->product,
         .revision = c->revision,
         .serial = c->serial,
-        .naa = c->naa_length == 8 ? get_be64(c->naa) : 0,
-        .eui64 = c->eui_length == 8 ? get_be64(c->eui) : 0,
+        .naa = c->naa,
+        .naa_bytes = c->naa_length,
+        .eui = c->eui,
+        .eui_bytes = c->eui_length,
         .read_only = c->read_only,
         .initiators = c->initiators,
         .lanes = d->data_count,

@@ -223,6 +223,7 @@ struct session {
     /* Between the registry and the session's reactor. */
     struct reactor *home;            /* the registry's */
     void (*gone)(struct session *s); /* on `home`: nothing of it is left on its reactor */
+    bool told;                       /* gone has been posted */
     struct reactor_task over;
     struct reactor_message message;  /* gone */
     struct reactor_message command, stop_command; /* close; finish and close */

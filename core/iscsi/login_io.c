@@ -267,7 +267,7 @@ void login_io_begin(struct connection *c, const struct catalog *catalog, struct 
     run->wait.ready = wait_ready;
     timer_init(&run->deadline, deadline);
     reactor_task_init(&run->leave, leave_run);
-    login_init(&run->login, &login_ops, c, 1, 1);
+    login_init(&run->login, &login_ops, c, c->peer, 1, 1);
     reactor_timer_start(c->engine->reactor, &run->deadline, timeout_ns);
     c->stream.ops = &login_stream_ops;
     stream_attach(&c->stream, c->engine->reactor);
