@@ -44,7 +44,7 @@ struct reactor_private {
     struct ring_op wake;
     uint64_t wake_value;
     unsigned scratch_blocks;
-    bool started, stopping;
+    bool started, stopping, winding_down;
     struct reactor_message stop;
     pthread_t thread;
     sem_t ready;
@@ -86,14 +86,14 @@ static void run_mailbox(struct reactor *reactor)
         stack->next = queue;
         queue = stack;
         stack = next;
+        n++;
     }
+    counter_add(&reactor->counters.messages, n);
     while (queue) {
         struct reactor_message *message = queue;
         queue = message->next;
         message->run(message);
-        n++;
     }
-    counter_add(&reactor->counters.messages, n);
 }
 
 static void arm_wake(struct reactor *reactor)
@@ -208,7 +208,8 @@ static void turn(struct reactor *reactor)
     counter_add(&reactor->counters.completions, ring_reap(reactor->ring, COMPLETIONS_A_TURN));
     counter_add(&reactor->counters.timers, timer_wheel_run(&reactor->timers, reactor->now_ns));
     bool more = run_deferred(reactor);
-    if (more || work_waits(reactor))
+    const struct reactor_private *p = reactor->private_part;
+    if (more || work_waits(reactor) || (p->stopping && !p->winding_down))
         submit(reactor);
     else
         sleep_for_work(reactor);
@@ -231,6 +232,7 @@ static void wind_down(struct reactor *reactor)
 {
     struct timer patience;
     uint64_t deadline = clock_now_ns() + STOP_PATIENCE_NS;
+    reactor->private_part->winding_down = true;
     ring_cancel(reactor->ring, &reactor->private_part->wake);
     timer_init(&patience, nothing);
     timer_start(&reactor->timers, &patience, deadline);
