@@ -70,21 +70,40 @@ static enum login_action first_text(struct login *login)
     return LOGIN_RECEIVE;
 }
 
-/* Names once and at the start; an alias any time, once. */
+static bool same_name(const char *value, const char *known)
+{
+    char name[ISCSI_NAME_MAX + 1];
+    const char *problem;
+    return iscsi_name_normalise(value, name, &problem) == 0 && strcmp(name, known) == 0;
+}
+
+/*
+ * libiscsi says all it has said in the security stage once more in the operational stage. By the
+ * letter (6.3) that is an error; as long as it says the same, we let it.
+ */
+static bool says_the_same(const struct login *login, const struct keys_pair *pair)
+{
+    if (strcmp(pair->name, "InitiatorName") == 0)
+        return same_name(pair->value, login->initiator_name);
+    if (strcmp(pair->name, "TargetName") == 0)
+        return !login->discovery && same_name(pair->value, login->target_name);
+    if (strcmp(pair->name, "SessionType") == 0)
+        return strcmp(pair->value, login->discovery ? "Discovery" : "Normal") == 0;
+    return strcmp(pair->name, "InitiatorAlias") == 0; /* without effect */
+}
+
+/* Names and the session type belong into the first text; the rest of the kind is the target's. */
 static enum login_action check_identity_keys(struct login *login, bool first)
 {
     for (unsigned i = 0; i < login->keys.count; i++) {
         const struct keys_pair *pair = &login->keys.pair[i];
         if (params_kind(pair->name) != PARAMS_IDENTITY)
             continue;
-        bool alias = strcmp(pair->name, "InitiatorAlias") == 0;
-        bool targets_own =
-            strncmp(pair->name, "Target", 6) == 0 && strcmp(pair->name, "TargetName") != 0;
-        if (pair->value_bytes > KEYS_VALUE_MAX || params_note(&login->params, pair->name) < 0 ||
-            targets_own || (!alias && !first))
+        bool ours = params_is_targets_own(pair->name);
+        if (pair->value_bytes > KEYS_VALUE_MAX || ours || (!first && !says_the_same(login, pair)))
             return login_fail(login, ISCSI_LOGIN_INITIATOR_ERROR, "%s does not belong here",
                               pair->name);
-        if (alias)
+        if (strcmp(pair->name, "InitiatorAlias") == 0)
             snprintf(login->initiator_alias, sizeof(login->initiator_alias), "%s", pair->value);
     }
     return LOGIN_RECEIVE;

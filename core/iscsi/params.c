@@ -88,6 +88,12 @@ enum params_kind params_kind(const char *key)
     return row ? (enum params_kind)row->kind : PARAMS_UNKNOWN;
 }
 
+bool params_is_targets_own(const char *key)
+{
+    const struct param_row *row = param_find(key);
+    return row && row->function == PARAM_TARGETS_OWN;
+}
+
 static int note(struct params *p, const struct param_row *row)
 {
     if (p->seen & row_bit(row))

@@ -101,6 +101,8 @@ void params_configure(struct params *p, const struct iscsi_limits *limits, bool 
 void params_init_text(struct params *p, const struct iscsi_params *in_force);
 
 enum params_kind params_kind(const char *key);
+/* Only a target sends it (TargetAlias, TargetAddress, TargetPortalGroupTag). */
+bool params_is_targets_own(const char *key);
 /*
  * Notes that a key of the login's own has come: 0, or -EPROTO when it came before (RFC 7143 6.3:
  * nothing is negotiated or declared twice in a login). params_receive() does it for its keys.

@@ -69,6 +69,21 @@ static void a_stage_may_take_several_exchanges(void)
     g_assert_cmpstr(script.login.initiator_alias, ==, "me");
 }
 
+/* What libiscsi sends. */
+static void an_initiator_may_say_who_it_is_in_each_stage(void)
+{
+    g_assert_cmpint(
+        script_step(SEC, OPER, NAMES " SessionType=Normal InitiatorAlias=q AuthMethod=None"), ==,
+        LOGIN_REPLY);
+    script_expect(SEC, OPER);
+    g_assert_cmpint(
+        script_step(OPER, FULL, NAMES " SessionType=Normal InitiatorAlias=q InitialR2T=No"), ==,
+        LOGIN_FULL_FEATURE);
+    g_assert_cmpstr(script_text(), ==, "InitialR2T=No MaxRecvDataSegmentLength=262144");
+    script_expect(OPER, FULL);
+    g_assert_cmpuint(script.finds, ==, 1);
+}
+
 static void names_are_normalised(void)
 {
     g_assert_cmpint(script_step(OPER, FULL,
@@ -287,6 +302,7 @@ int main(int argc, char **argv)
         TEST(both_stages_without_authentication),
         TEST(from_security_straight_to_full_feature_phase),
         TEST(a_stage_may_take_several_exchanges),
+        TEST(an_initiator_may_say_who_it_is_in_each_stage),
         TEST(names_are_normalised),
         TEST(discovery),
         TEST(a_further_connection_of_a_session),
