@@ -182,8 +182,10 @@ enum login_action login_reply_text(struct login *login)
         return enter_full_feature(login, left);
     uint8_t flags = transit ? ISCSI_LOGIN_TRANSIT | login->next_stage : 0;
     make_header(login, flags, ISCSI_LOGIN_OK, left);
-    if (transit)
+    if (transit) {
         login->stage = login->next_stage;
+        params_new_stage(&login->params);
+    }
     finish_exchange(login);
     return LOGIN_REPLY;
 }

@@ -78,8 +78,8 @@ static bool same_name(const char *value, const char *known)
 }
 
 /*
- * libiscsi says all it has said in the security stage once more in the operational stage. By the
- * letter (6.3) that is an error; as long as it says the same, we let it.
+ * libiscsi says who it is in the security stage and once more in the operational stage. By the
+ * letter (6.3) that is an error; as long as it says the same, and once a stage, we let it.
  */
 static bool says_the_same(const struct login *login, const struct keys_pair *pair)
 {
@@ -100,7 +100,8 @@ static enum login_action check_identity_keys(struct login *login, bool first)
         if (params_kind(pair->name) != PARAMS_IDENTITY)
             continue;
         bool ours = params_is_targets_own(pair->name);
-        if (pair->value_bytes > KEYS_VALUE_MAX || ours || (!first && !says_the_same(login, pair)))
+        if (pair->value_bytes > KEYS_VALUE_MAX || ours ||
+            params_note(&login->params, pair->name) < 0 || (!first && !says_the_same(login, pair)))
             return login_fail(login, ISCSI_LOGIN_INITIATOR_ERROR, "%s does not belong here",
                               pair->name);
         if (strcmp(pair->name, "InitiatorAlias") == 0)

@@ -108,6 +108,13 @@ int params_note(struct params *p, const char *key)
     return row ? note(p, row) : 0;
 }
 
+void params_new_stage(struct params *p)
+{
+    for (unsigned i = 0; i < param_row_count; i++)
+        if (param_rows[i].kind == PARAMS_IDENTITY)
+            p->seen &= ~row_bit(&param_rows[i]);
+}
+
 static bool is_reserved_word(const char *value)
 {
     return strcmp(value, "Reject") == 0 || strcmp(value, "Irrelevant") == 0 ||

@@ -108,6 +108,8 @@ bool params_is_targets_own(const char *key);
  * nothing is negotiated or declared twice in a login). params_receive() does it for its keys.
  */
 int params_note(struct params *p, const char *key);
+/* Forgets that keys of PARAMS_IDENTITY have come: they may once more in the next stage. */
+void params_new_stage(struct params *p);
 
 /*
  * The operational and unknown keys of one whole text; answers go to `out`, others are passed over.

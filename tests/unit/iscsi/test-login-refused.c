@@ -132,7 +132,10 @@ static void later_names_must_be_those_of_the_beginning(void)
 {
     static const char *const later[] = { "InitiatorName=iqn.2001-04.com.example:other",
                                          "InitiatorName=host", "TargetName=" TARGET "2",
-                                         "SessionType=Discovery", "TargetAlias=x" };
+                                         "SessionType=Discovery", "TargetAlias=x",
+                                         /* the same, but in the same stage */
+                                         "TargetName=" TARGET,
+                                         "SessionType=Normal SessionType=Normal" };
     for (size_t i = 0; i < G_N_ELEMENTS(later); i++) {
         script_end();
         script_begin();
