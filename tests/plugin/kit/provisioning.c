@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Unmap, write zeroes, block status: what was taken away is gone, and nothing beside it. */
+#include "kit.h"
+
+#include <glib.h>
+#include <stdlib.h>
+
+/* Where the case's hole is: neither start nor end is on a page. */
+#define HOLE_BLOCKS 1003
+
+static uint64_t hole_start(void)
+{
+    return 33 * kit.block;
+}
+
+static void expect_only_the_hole_is_zero(uint64_t bytes)
+{
+    kit_read_pattern(0, hole_start(), 1);
+    kit_read_zeroes(hole_start(), bytes);
+    kit_read_pattern(hole_start() + bytes, 64 * kit.block, 1);
+}
+
+static void make_hole(enum backend_op op, unsigned flags)
+{
+    uint64_t bytes = HOLE_BLOCKS * kit.block;
+    kit_write_pattern(0, hole_start() + bytes + 64 * kit.block, 1);
+    g_assert_cmpint(rig_do(&kit.rig, kit.backend, op, hole_start(), bytes, flags), ==, 0);
+    expect_only_the_hole_is_zero(bytes);
+    kit_write_pattern(hole_start(), kit.block, 2);
+    kit_read_pattern(hole_start(), kit.block, 2);
+    kit_read_zeroes(hole_start() + kit.block, bytes - kit.block);
+}
+
+static void unmap(void)
+{
+    kit_open();
+    if (kit_writable() && !kit_has(BACKEND_FEATURE_UNMAP | BACKEND_FEATURE_ZEROES_UNMAPPED))
+        g_test_skip("no unmap that leaves zeroes");
+    else if (kit_writable())
+        make_hole(BACKEND_UNMAP, 0);
+    kit_close();
+}
+
+static void unmap_everything(void)
+{
+    kit_open();
+    if (kit_writable() && !kit_has(BACKEND_FEATURE_UNMAP | BACKEND_FEATURE_ZEROES_UNMAPPED))
+        g_test_skip("no unmap that leaves zeroes");
+    else if (kit_writable()) {
+        uint64_t last = kit.backend->info.bytes - kit.block;
+        kit_write_pattern(0, kit.block, 1);
+        kit_write_pattern(last, kit.block, 1);
+        g_assert_cmpint(rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, 0, kit.backend->info.bytes, 0),
+                        ==, 0);
+        kit_read_zeroes(0, kit.block);
+        kit_read_zeroes(last, kit.block);
+    }
+    kit_close();
+}
+
+static void write_zeroes(gconstpointer flags)
+{
+    kit_open();
+    if (kit_writable() && !kit_has(BACKEND_FEATURE_WRITE_ZEROES))
+        g_test_skip("no write zeroes: the daemon writes them");
+    else if (kit_writable())
+        make_hole(BACKEND_WRITE_ZEROES, GPOINTER_TO_UINT(flags));
+    kit_close();
+}
+
+static struct backend_extent status_of(uint64_t offset, uint64_t length)
+{
+    struct backend_io io = { .op = BACKEND_BLOCK_STATUS, .offset = offset, .length = length };
+    g_assert_cmpint(rig_io(&kit.rig, 0, kit.backend, &io), ==, 0);
+    g_assert_cmpuint(io.extent.length, >=, kit.block);
+    g_assert_cmpuint(io.extent.length % kit.block, ==, 0);
+    return io.extent;
+}
+
+/* Extents follow each other without end before `end`; holes are zero; returns the mapped bytes. */
+static uint64_t walk_extents(uint64_t end)
+{
+    uint64_t mapped = 0;
+    for (uint64_t at = 0; at < end;) {
+        struct backend_extent extent = status_of(at, end - at);
+        uint64_t bytes = MIN(extent.length, end - at);
+        if (extent.mapped)
+            mapped += bytes;
+        else
+            kit_read_zeroes(at, MIN(bytes, 1u << 20));
+        at += bytes;
+    }
+    return mapped;
+}
+
+static void status_tells_data_from_holes(void)
+{
+    uint64_t mib = 1 << 20;
+    kit_open();
+    if (!kit_has(BACKEND_FEATURE_BLOCK_STATUS))
+        g_test_skip("no block status");
+    else if (kit_writable() && !kit.keeps_nothing) {
+        if (kit_has(BACKEND_FEATURE_UNMAP))
+            rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, 0, kit.area, 0);
+        kit_write_pattern(mib, mib, 1);
+        kit_write_pattern(3 * mib, kit.block, 1);
+        g_assert_true(status_of(mib, mib).mapped);
+        g_assert_true(status_of(2 * mib - kit.block, kit.block).mapped);
+        g_assert_true(status_of(3 * mib, kit.block).mapped);
+        g_assert_cmpuint(walk_extents(kit.area), >=, mib + kit.block);
+    } else {
+        walk_extents(kit.area);
+    }
+    kit_close();
+}
+
+static void unmapped_is_a_hole(void)
+{
+    uint64_t mib = 1 << 20;
+    kit_open();
+    if (!kit_has(BACKEND_FEATURE_BLOCK_STATUS | BACKEND_FEATURE_UNMAP))
+        g_test_skip("no block status, or no unmap");
+    else if (kit_writable()) {
+        kit_write_pattern(0, 3 * mib, 1);
+        g_assert_cmpint(rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, mib, mib, 0), ==, 0);
+        struct backend_extent extent = status_of(mib, mib);
+        g_assert_false(extent.mapped);
+        g_assert_cmpuint(extent.length, >=, mib);
+    }
+    kit_close();
+}
+
+void kit_add_provisioning_cases(void)
+{
+    g_test_add_func("/provisioning/unmap-leaves-zeroes", unmap);
+    g_test_add_func("/provisioning/the-whole-disk-can-be-unmapped", unmap_everything);
+    g_test_add_data_func("/provisioning/write-zeroes", GUINT_TO_POINTER(0), write_zeroes);
+    g_test_add_data_func("/provisioning/write-zeroes-may-unmap", GUINT_TO_POINTER(BACKEND_IO_UNMAP),
+                         write_zeroes);
+    g_test_add_data_func("/provisioning/write-zeroes-fua", GUINT_TO_POINTER(BACKEND_IO_FUA),
+                         write_zeroes);
+    g_test_add_func("/provisioning/block-status-tells-data-from-holes",
+                    status_tells_data_from_holes);
+    g_test_add_func("/provisioning/unmapped-is-a-hole", unmapped_is_a_hole);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* See rig.h. */
+#include "rig.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 10000
+
+/* Memory of LUNs by name, as the keeper has it. */
+struct memfd {
+    char name[128];
+    int fd;
+};
+static struct memfd memfds[64];
+static GMutex memfds_lock;
+
+static int get_memfd(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)
+{
+    struct memfd *m = memfds;
+    int r = 0;
+    g_mutex_lock(&memfds_lock);
+    while (m->name[0] && strcmp(m->name, name) != 0)
+        g_assert_true(++m < memfds + G_N_ELEMENTS(memfds));
+    *ret_existed = m->name[0] != '\0';
+    if (!*ret_existed) {
+        m->fd = r = arena_create_fd(name, bytes);
+        if (r >= 0)
+            g_strlcpy(m->name, name, sizeof(m->name));
+    }
+    if (r >= 0)
+        *ret_fd = dup(m->fd);
+    g_mutex_unlock(&memfds_lock);
+    return r < 0 ? r : 0;
+}
+
+static void forget_memfds(void)
+{
+    for (struct memfd *m = memfds; m < memfds + G_N_ELEMENTS(memfds) && m->name[0]; m++) {
+        close(m->fd);
+        m->name[0] = '\0';
+    }
+}
+
+static void lun_changed(void *user, struct backend *backend, const struct backend_info *info)
+{
+    struct rig *rig = user;
+    rig->changed = *info;
+    rig->change_count++;
+}
+
+void rig_init(struct rig *rig, unsigned pool_threads)
+{
+    *rig = (struct rig){ 0 };
+    g_assert_cmpint(pool_create("kit", pool_threads, &rig->pool), ==, 0);
+    for (unsigned i = 0; i < RIG_REACTORS; i++) {
+        struct reactor_options options = { "kit", i, -1, 0, 0, -1 };
+        int r = reactor_create(&options, &rig->reactors[i]);
+        if (r < 0)
+            g_error("no reactor: %s", ring_refusal_text(r));
+        g_assert_cmpint(reactor_start(rig->reactors[i]), ==, 0);
+    }
+    rig->services = (struct storage_services){
+        .user = rig,
+        .pool = rig->pool,
+        .reactor_count = RIG_REACTORS,
+        .memfd_get = get_memfd,
+        .changed = lun_changed,
+    };
+}
+
+void rig_deinit(struct rig *rig)
+{
+    rig->pool = pool_destroy(rig->pool);
+    for (unsigned i = 0; i < RIG_REACTORS; i++) {
+        reactor_stop(rig->reactors[i]);
+        rig->reactors[i] = reactor_free(rig->reactors[i]);
+    }
+    forget_memfds();
+}
+
+/* ---------------------------------------------------------------------------------------- LUNs */
+
+static int make_config(const struct rig_lun *lun, struct plugin_config **ret_config,
+                       struct hf_error *error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct config_problems *problems = config_problems_new();
+    struct config_tree *tree = NULL;
+    for (const char *const *option = lun->options; option && *option; option++) {
+        const char *equals = strchr(*option, '=');
+        g_assert_nonnull(equals);
+        g_string_append_printf(text, "%.*s: %s\n", (int)(equals - *option), *option, equals + 1);
+    }
+    int r = config_tree_parse(text->str, text->len, "options", &tree, problems);
+    if (r == 0)
+        r = plugin_config_new(lun->plugin, config_tree_root(tree), NULL, ret_config, problems);
+    if (r < 0 && config_problems_count(problems) > 0)
+        plugin_fail(error, -r, "%s", config_problems_get(problems, 0)->text);
+    config_tree_free(tree);
+    config_problems_free(problems);
+    return r;
+}
+
+int rig_open(struct rig *rig, const struct rig_lun *lun, struct backend **ret_backend,
+             struct hf_error *error)
+{
+    struct plugin_config *config;
+    int r = make_config(lun, &config, error);
+    if (r < 0)
+        return r;
+    const struct storage_options options = {
+        .services = &rig->services,
+        .plugin = lun->plugin,
+        .config = config,
+        .target = "iqn.2026-11.org.example:kit",
+        .block_bytes = lun->block_bytes,
+        .read_only = lun->read_only,
+    };
+    return storage_open(&options, ret_backend, error);
+}
+
+void rig_close(struct rig *rig, struct backend *backend)
+{
+    g_assert_cmpint(storage_close_wait(backend, PATIENCE_MS), ==, 0);
+}
+
+/* ------------------------------------------------------------------------------- calls that wait */
+
+struct call {
+    struct reactor_message message;
+    void (*function)(void *argument);
+    void *argument;
+    struct backend *backend;
+    struct backend_io io;
+    GMutex lock;
+    GCond cond;
+    bool over;
+};
+
+static void end_call(struct call *call)
+{
+    g_mutex_lock(&call->lock);
+    call->over = true;
+    g_cond_signal(&call->cond);
+    g_mutex_unlock(&call->lock);
+}
+
+static void post_and_wait(struct rig *rig, unsigned reactor, struct call *call)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_MS * 1000;
+    g_mutex_init(&call->lock);
+    g_cond_init(&call->cond);
+    reactor_post(rig->reactors[reactor], &call->message);
+    g_mutex_lock(&call->lock);
+    while (!call->over)
+        if (!g_cond_wait_until(&call->cond, &call->lock, end))
+            g_error("no answer within %d ms", PATIENCE_MS);
+    g_mutex_unlock(&call->lock);
+    g_mutex_clear(&call->lock);
+    g_cond_clear(&call->cond);
+}
+
+static void run_function(struct reactor_message *message)
+{
+    struct call *call = container_of(message, struct call, message);
+    call->function(call->argument);
+    end_call(call);
+}
+
+void rig_run(struct rig *rig, unsigned reactor, void (*function)(void *argument), void *argument)
+{
+    struct call call = { .message.run = run_function, .function = function, .argument = argument };
+    post_and_wait(rig, reactor, &call);
+}
+
+static void io_done(struct backend_io *io)
+{
+    end_call(container_of(io, struct call, io));
+}
+
+static void submit_io(struct reactor_message *message)
+{
+    struct call *call = container_of(message, struct call, message);
+    struct backend *backend = call->backend; /* answered at once, the call is gone */
+    backend->ops->submit(backend, &call->io);
+    if (backend->ops->kick)
+        backend->ops->kick(backend);
+}
+
+int rig_io(struct rig *rig, unsigned reactor, struct backend *backend, struct backend_io *io)
+{
+    struct call call = { .message.run = submit_io, .backend = backend, .io = *io };
+    call.io.done = io_done;
+    post_and_wait(rig, reactor, &call);
+    io->result = call.io.result;
+    io->extent = call.io.extent;
+    return io->result;
+}
+
+int rig_read(struct rig *rig, struct backend *backend, uint64_t offset, void *data, size_t bytes)
+{
+    const struct iovec iov = { data, bytes };
+    struct backend_io io = {
+        .op = BACKEND_READ, .iov = &iov, .iov_count = 1, .offset = offset, .length = bytes
+    };
+    return rig_io(rig, 0, backend, &io);
+}
+
+int rig_write(struct rig *rig, struct backend *backend, uint64_t offset, const void *data,
+              size_t bytes, unsigned flags)
+{
+    const struct iovec iov = { (void *)data, bytes };
+    struct backend_io io = { .op = BACKEND_WRITE,
+                             .iov = &iov,
+                             .iov_count = 1,
+                             .offset = offset,
+                             .length = bytes,
+                             .flags = (uint8_t)flags };
+    return rig_io(rig, 0, backend, &io);
+}
+
+int rig_do(struct rig *rig, struct backend *backend, enum backend_op op, uint64_t offset,
+           uint64_t bytes, unsigned flags)
+{
+    struct backend_io io = {
+        .op = (uint8_t)op, .offset = offset, .length = bytes, .flags = (uint8_t)flags
+    };
+    return rig_io(rig, 0, backend, &io);
+}
