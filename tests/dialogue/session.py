@@ -170,7 +170,8 @@ class Session:
         connection.full_feature = True
 
     def number(self, key):
-        return int(self.negotiated[key])
+        value = self.negotiated[key]
+        return int(value if value.isdigit() else DEFAULTS[key])     # 'Irrelevant' is no number
 
     # --- requests in full-feature phase
 
