@@ -15,6 +15,7 @@
 #include "scsi/unit.h"
 
 #define IMMEDIATE_RESERVE 16u /* free tasks that immediate commands may not take */
+#define KEY_ILLEGAL       0x05
 #define KEY_ABORTED       0x0b
 
 static void command_done(struct scsi_command *cmd);
@@ -153,6 +154,7 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
     uint32_t itt = get_be32(h + ISCSI_BHS_ITT);
     bool immediate = h[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE;
     if (s->discovery || itt == ISCSI_TAG_NONE) {
+        session_take_cmd_sn(c, h);
         reject_send(c, h, ISCSI_REJECT_PROTOCOL);
         return PDU_DISCARD;
     }
@@ -179,6 +181,8 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
         }
         command_fault(t, KEY_ABORTED, 0x0c, 0x0d);
     }
+    if (t->cmd.expects_in && t->cmd.expects_out) /* bidirectional: not supported */
+        command_fault(t, KEY_ILLEGAL, 0x0e, 0x03); /* INVALID FIELD IN COMMAND INFORMATION UNIT */
     check_unsolicited(t, pdu);
     t->segment_open = pdu->data_bytes > 0;
     s->engine->commands++;

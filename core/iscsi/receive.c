@@ -20,6 +20,7 @@ typedef enum pdu_verdict (*pdu_handler)(struct connection *c, const struct pdu *
 
 static enum pdu_verdict refuse(struct connection *c, const struct pdu *pdu)
 {
+    session_take_cmd_sn(c, pdu->bhs); /* its number is used up all the same */
     reject_send(c, pdu->bhs, ISCSI_REJECT_NOT_SUPPORTED);
     return PDU_DISCARD;
 }

@@ -7,7 +7,8 @@
 
 #define UNMAP_DESCRIPTORS_MAX 256u
 #define UNMAP_BLOCKS_MAX      1048576u
-#define WRITE_SAME_BLOCKS_MAX 65536u
+/* What WRITE SAME(10) can say: a longer one would come as 0 blocks. */
+#define WRITE_SAME_BLOCKS_MAX 65535u
 
 /* Blocks that an unmap works on as a whole; at least 1. */
 static inline uint64_t scsi_granularity(const struct scsi_unit *unit)

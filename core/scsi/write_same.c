@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * WRITE SAME (SBC-3 5.46). A block of zeroes, or none at all (NDOB), is the backend's "write
+ * WRITE SAME (SBC-3 5.46). UNMAP, a block of zeroes, or none at all (NDOB), is the backend's "write
  * zeroes" or an unmap; anything else is written out of the scratch buffer.
  */
 #include <string.h>
@@ -121,12 +121,14 @@ static int pattern_step(struct scsi_command *cmd)
     return STEP_WAIT;
 }
 
+/* With UNMAP the blocks are deallocated whatever the block holds, as initiators expect that leave
+   old data in it: what they rely on is LBPRZ. */
 static bool is_zero(const struct scsi_command *cmd)
 {
     static const uint8_t zeroes[4096];
     uint32_t block = scsi_block_bytes(cmd);
 
-    return (cmd->cdb[1] & NDOB) || scsi_iov_compare(cmd, 0, zeroes, block) == block;
+    return (cmd->cdb[1] & (NDOB | UNMAP)) || scsi_iov_compare(cmd, 0, zeroes, block) == block;
 }
 
 void execute_write_same(struct scsi_command *cmd)
