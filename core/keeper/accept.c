@@ -59,10 +59,9 @@ void accept_init(struct keeper *k)
     connections_init(&k->connections, connections_limit(k));
     k->reserve_fd = -1;
     reserve_open(k);
-    k->acceptors = g_new0(struct acceptor, k->portals.count);
+    k->acceptors = g_new0(struct source, k->portals.count);
     for (unsigned i = 0; i < k->portals.count; i++) {
-        k->acceptors[i].source = (struct source){ .ready = accept_ready, .fd = -1 };
-        k->acceptors[i].listener = &k->portals.listeners[i];
+        k->acceptors[i] = (struct source){ .ready = accept_ready, .fd = -1 };
     }
 }
 
@@ -71,7 +70,7 @@ static void accept_switch(struct keeper *k, bool on)
     if (k->accepting == on)
         return;
     for (unsigned i = 0; i < k->portals.count; i++)
-        source_watch(k, &k->acceptors[i].source, k->portals.listeners[i].fd, on ? EPOLLIN : 0);
+        source_watch(k, &k->acceptors[i], k->portals.listeners[i].fd, on ? EPOLLIN : 0);
     k->accepting = on;
 }
 
@@ -117,27 +116,50 @@ static void refuse(struct keeper *k, int fd)
     k->refused++;
 }
 
-/* Keeps the connection and tells the worker. */
-static void hand_over(struct keeper *k, const struct portal_listener *l, int fd,
-                      const struct address *peer)
+static int tell_worker(struct keeper *k, uint32_t slot, int fd, uint32_t listener,
+                       const struct address *peer)
 {
+    const struct portal_listener *l = &k->portals.listeners[listener];
     struct link_message m = { .type = LINK_CONNECTION, .fd = fd };
+
+    m.connection.slot = slot;
+    m.connection.listener = l->index;
+    g_strlcpy(m.connection.portal, l->portal->name, sizeof(m.connection.portal));
+    m.connection.peer = *peer;
+    return link_send(&k->worker.link, &m);
+}
+
+/* Keeps the connection and tells the worker. */
+static void hand_over(struct keeper *k, uint32_t listener, int fd, const struct address *peer)
+{
+    uint32_t slot;
     int on = 1;
 
-    if (connections_add(&k->connections, fd, k->worker.generation, &m.connection.slot) < 0) {
+    if (connections_add(&k->connections, fd, listener, k->worker.generation, &slot) < 0) {
         refuse(k, fd);
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    m.connection.listener = l->index;
-    g_strlcpy(m.connection.portal, l->portal->name, sizeof(m.connection.portal));
-    m.connection.peer = *peer;
-    int r = link_send(&k->worker.link, &m);
-    /* A link that is gone: its worker is, too, and this connection is closed with all the others. */
+    int r = tell_worker(k, slot, fd, listener, peer);
+    /* A link that is gone: its worker is, too, and the next one gets this connection. */
     if (r < 0 && r != -EPIPE) {
-        connections_close(&k->connections, m.connection.slot, k->worker.generation);
+        connections_close(&k->connections, slot, k->worker.generation);
         k->refused++;
     }
+}
+
+static bool offer(void *user, uint32_t slot, int fd, uint32_t listener)
+{
+    struct keeper *k = user;
+    struct address peer;
+    return address_peer(fd, &peer) == 0 && tell_worker(k, slot, fd, listener, &peer) == 0;
+}
+
+uint32_t accept_pass_on(struct keeper *k)
+{
+    uint32_t closed = connections_pass_on(&k->connections, k->worker.generation, offer, k);
+    supervise_link_update(k);
+    return closed;
 }
 
 /* No descriptor is left: give up the reserve to turn one connection away, then wait a little. */
@@ -183,17 +205,17 @@ static bool is_of_the_connection(int error)
 
 static void accept_ready(struct keeper *k, struct source *s, uint32_t events)
 {
-    const struct portal_listener *l = container_of(s, struct acceptor, source)->listener;
+    uint32_t listener = (uint32_t)(s - k->acceptors);
 
     for (int i = 0; i < ACCEPTS_A_TURN && k->worker.link.queued < LINK_QUEUE_LONG; i++) {
         struct address peer = { .length = sizeof(peer.v6) };
         /* A blocking socket: io_uring answers EAGAIN on others instead of waiting. */
-        int fd = accept4(l->fd, &peer.any, &peer.length, SOCK_CLOEXEC);
+        int fd = accept4(s->fd, &peer.any, &peer.length, SOCK_CLOEXEC);
         if (fd >= 0) {
-            hand_over(k, l, fd, &peer);
+            hand_over(k, listener, fd, &peer);
         } else if (!is_of_the_connection(errno)) {
             if (errno != EAGAIN)
-                shortage(k, l->fd, errno);
+                shortage(k, s->fd, errno);
             break;
         }
     }

@@ -8,14 +8,22 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define NO_SLOT        UINT32_MAX
 #define DISCARD_ROUNDS 64 /* times 64 KiB; a peer that sends without end gets its RST */
 
+/* TCP_ESTABLISHED of <netinet/tcp.h>, which does not go together with <linux/tcp.h>. */
+#define STATE_ESTABLISHED 1
+
 struct held {
     int fd; /* -1: free */
+    uint32_t listener;
     uint32_t generation;
     uint32_t next_free;
 };
@@ -51,12 +59,13 @@ static void slot_free(struct connections *c, uint32_t slot)
 
 void connections_deinit(struct connections *c)
 {
-    connections_close_before(c, UINT32_MAX);
+    connections_pass_on(c, UINT32_MAX, /* offer= */ NULL, /* user= */ NULL);
     g_clear_pointer(&c->slots, g_free);
     *c = (struct connections){ .first_free = NO_SLOT };
 }
 
-int connections_add(struct connections *c, int fd, uint32_t generation, uint32_t *ret_slot)
+int connections_add(struct connections *c, int fd, uint32_t listener, uint32_t generation,
+                    uint32_t *ret_slot)
 {
     uint32_t slot = c->first_free;
 
@@ -66,7 +75,9 @@ int connections_add(struct connections *c, int fd, uint32_t generation, uint32_t
         slot = c->touched++;
     else
         return -ENOSPC;
-    c->slots[slot] = (struct held){ .fd = fd, .generation = generation, .next_free = NO_SLOT };
+    c->slots[slot] = (struct held){
+        .fd = fd, .listener = listener, .generation = generation, .next_free = NO_SLOT
+    };
     c->used++;
     *ret_slot = slot;
     return 0;
@@ -80,14 +91,38 @@ int connections_close(struct connections *c, uint32_t slot, uint32_t generation)
     return 0;
 }
 
-uint32_t connections_close_before(struct connections *c, uint32_t generation)
+/*
+ * The kernel knows (how much came, how much of it still waits to be read, whether anything was ever
+ * sent or lies unsent). A FIN of the peer counts as a byte that came, ours changes the state.
+ */
+static bool is_untouched(int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t length = sizeof(info);
+    int unread = 0, unsent = 0;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
+        length < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(info.tcpi_bytes_sent) ||
+        ioctl(fd, SIOCINQ, &unread) < 0 || ioctl(fd, SIOCOUTQ, &unsent) < 0)
+        return false;
+    return info.tcpi_state == STATE_ESTABLISHED && info.tcpi_bytes_received == (uint64_t)unread &&
+           info.tcpi_bytes_sent == 0 && unsent == 0;
+}
+
+uint32_t connections_pass_on(struct connections *c, uint32_t generation,
+                             connections_offer_fn *offer, void *user)
 {
     uint32_t closed = 0;
     for (uint32_t slot = 0; slot < c->touched; slot++) {
-        if (c->slots[slot].fd >= 0 && c->slots[slot].generation < generation) {
-            slot_free(c, slot);
-            closed++;
+        struct held *h = &c->slots[slot];
+        if (h->fd < 0 || h->generation >= generation)
+            continue;
+        if (offer != NULL && is_untouched(h->fd) && offer(user, slot, h->fd, h->listener)) {
+            h->generation = generation;
+            continue;
         }
+        slot_free(c, slot);
+        closed++;
     }
     return closed;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct connections {
@@ -19,9 +20,21 @@ struct connections {
 void connections_init(struct connections *c, uint32_t max);
 /* Closes all of them in order. */
 void connections_deinit(struct connections *c);
-/* Takes over `fd`; 0 and the slot, or -ENOSPC (the caller still owns fd). */
-int connections_add(struct connections *c, int fd, uint32_t generation, uint32_t *ret_slot);
+/*
+ * Takes over `fd`; 0 and the slot, or -ENOSPC (the caller still owns fd). `listener` is the number of
+ * the listening socket it came from.
+ */
+int connections_add(struct connections *c, int fd, uint32_t listener, uint32_t generation,
+                    uint32_t *ret_slot);
 /* Closes the connection of this slot; -ENOENT when the generation has no such slot. */
 int connections_close(struct connections *c, uint32_t slot, uint32_t generation);
-/* Closes in order all connections of generations before this one; how many. */
-uint32_t connections_close_before(struct connections *c, uint32_t generation);
+
+/* True: the new worker has taken the connection. */
+typedef bool connections_offer_fn(void *user, uint32_t slot, int fd, uint32_t listener);
+/*
+ * What becomes of connections of generations before this one. One that no worker has read a byte
+ * from or written a byte to is as good as new and is offered; all others, and those not taken, are
+ * closed in order. `offer` may be NULL. How many were closed.
+ */
+uint32_t connections_pass_on(struct connections *c, uint32_t generation,
+                             connections_offer_fn *offer, void *user);

@@ -19,11 +19,6 @@ struct source {
     uint32_t events; /* 0: the loop does not wait on it */
 };
 
-struct acceptor {
-    struct source source;
-    const struct portal_listener *listener;
-};
-
 /* The read end of a dead worker's tombstone: hangs up when the last of its rings is gone. */
 struct tombstone {
     struct list node;
@@ -40,7 +35,7 @@ struct keeper {
     uint64_t start_ns;
 
     struct portals portals;
-    struct acceptor *acceptors; /* one a listener */
+    struct source *acceptors; /* one a listener, by its number */
     struct connections connections;
     int reserve_fd; /* given up to be able to turn one connection away */
     bool accepting;
@@ -82,6 +77,8 @@ unsigned supervise_delay_ms(unsigned failures);
 void accept_init(struct keeper *k);
 /* Accepts exactly while a worker is ready and neither link nor descriptors are short. */
 void accept_update(struct keeper *k);
+/* A new worker is ready: what becomes of the connections held so far; how many were closed. */
+uint32_t accept_pass_on(struct keeper *k);
 uint64_t accept_tick(struct keeper *k, uint64_t now_ns);
 /* Closes the listeners. */
 void accept_deinit(struct keeper *k);

@@ -4,7 +4,8 @@
  *
  * A worker that dies is replaced at once; one that dies again before it has run well for a while is
  * replaced after 100 ms, 200 ms, 400 ms ... at most 10 s. Connections of the dead one are held until
- * the new one is ready and then closed in order: initiators find a target that answers. The new worker
+ * the new one is ready; those it had not begun with are then given to the new one, and the others
+ * closed in order: initiators find a target that answers. The new worker
  * gets GO, the leave to open storage, only when the tombstones of all earlier ones have hung up: a
  * killed process is gone before its io_uring is, and what its ring still writes to a disk must not
  * meet what the new worker writes there.
@@ -179,12 +180,12 @@ static void on_ready(struct keeper *k)
         keeper_stop(k);
         return;
     }
-    uint32_t closed = connections_close_before(&k->connections, w->generation);
+    uint32_t held = k->connections.used, closed = accept_pass_on(k);
     memory_drop_before(&k->memory, w->generation);
     accept_update(k);
-    log_notice("worker", "ready generation=%u pid=%d after=%.3fs held-connections-closed=%u",
+    log_notice("worker", "ready generation=%u pid=%d after=%.3fs held-connections=%u closed=%u",
                w->generation, w->pid,
-               seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), closed);
+               seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), held, closed);
     k->ever_ready = true;
     notify_send("READY=1\nSTATUS=Serving.");
 }

@@ -122,6 +122,14 @@ static void close_slot(struct fake *f, unsigned slot)
     send_link(f, (struct link_message){ .type = LINK_CLOSED, .fd = -1, .closed.slot = slot });
 }
 
+static void read_slot(struct fake *f, unsigned slot)
+{
+    char text[64] = "";
+    if (read(f->sockets[slot], text, sizeof(text) - 1) < 0)
+        abort();
+    say(f, "READ %s", text);
+}
+
 static void do_failed(struct fake *f, char **word)
 {
     struct link_message m = { .type = LINK_FAILED, .fd = -1 };
@@ -143,6 +151,8 @@ static void obey(struct fake *f, const char *line)
         do_failed(f, word);
     else if (g_str_equal(word[0], "closed"))
         close_slot(f, (unsigned)atoi(word[1]));
+    else if (g_str_equal(word[0], "read"))
+        read_slot(f, (unsigned)atoi(word[1]));
     else if (g_str_equal(word[0], "get"))
         ask_memory(f, word);
     else if (g_str_equal(word[0], "fill") && pwrite(f->memfd, word[1], strlen(word[1]), 0) < 0)

@@ -7,9 +7,9 @@
  * Its "configuration" is the abstract name of the test's socket. One datagram a line, both ways.
  *
  *   worker says   hello GENERATION FILE   GO   CONNECTION SLOT PORTAL LISTENER PEER   STOP   RELOAD
- *                 MEMFD ERRNO EXISTED CONTENT   END (the keeper is gone)
+ *                 MEMFD ERRNO EXISTED CONTENT   READ TEXT   END (the keeper is gone)
  *   test says     ready   failed TEXT   closed SLOT   stopped   exit CODE   abort   nonsense   deaf   hear
- *                 get NAME BYTES   fill TEXT (the last memfd)   say SLOT TEXT (to the peer)
+ *                 get NAME BYTES   fill TEXT (the last memfd)   say SLOT TEXT   read SLOT
  *                 tombstone (its write end is sent to the test: as if a ring outlived the worker)
  */
 #pragma once

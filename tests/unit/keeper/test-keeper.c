@@ -76,6 +76,10 @@ static void test_connections_of_a_dead_worker_are_held_and_then_closed_in_order(
     int quiet = peer_connect(&h, false), talking = peer_connect(&h, false);
     host_expect_connection(&h, 0);
     host_expect_connection(&h, 0);
+    host_tell(&h, "say 0 hello");
+    host_tell(&h, "say 1 hello");
+    peer_expect_data(quiet, "hello");
+    peer_expect_data(talking, "hello");
     g_assert_cmpint(send(talking, "never read", 10, 0), ==, 10);
 
     host_tell(&h, "abort");
@@ -100,6 +104,48 @@ static void test_connections_of_a_dead_worker_are_held_and_then_closed_in_order(
     close(quiet);
     close(talking);
     close(early);
+}
+
+static void test_connections_that_no_worker_has_begun_with_go_to_the_next(void)
+{
+    struct host h = { 0 };
+
+    host_start(&h, NULL);
+    host_ready_worker(&h, 1);
+    int known = peer_connect(&h, false);
+    host_expect_connection(&h, 0);
+    int read = peer_connect(&h, true);
+    g_assert_cmpuint(host_expect_connection(&h, 1), ==, 1);
+    g_assert_cmpint(send(read, "r", 1, 0), ==, 1);
+    host_tell(&h, "read 1");
+    g_free(host_expect(&h, "READ r"));
+    host_tell(&h, "deaf");
+    int unseen = peer_connect(&h, true), gone = peer_connect(&h, false);
+    g_assert_cmpint(send(unseen, "login", 5, 0), ==, 5);
+    close(gone);
+    while (host_log_count(&h, "SIGHUP") == 0) /* the keeper has turned round since the connects */
+        host_signal(&h, SIGHUP);
+    host_tell(&h, "abort");
+
+    host_expect_worker(&h, 2);
+    g_free(host_expect(&h, "GO"));
+    host_tell(&h, "ready");
+    g_assert_cmpuint(host_expect_connection(&h, 0), ==, 0);
+    g_assert_cmpuint(host_expect_connection(&h, 1), ==, 2);
+    peer_expect_end(read);
+    host_tell(&h, "read 2");
+    g_free(host_expect(&h, "READ login"));
+    host_tell(&h, "say 0 here");
+    peer_expect_data(known, "here");
+    sync_link(&h);
+    g_assert_true(host_is_silent(&h)); /* the one that hung up was not offered */
+    host_tell(&h, "closed 2");
+    peer_expect_end(unseen);
+    sync_link(&h);
+    stop(&h);
+    close(known);
+    close(read);
+    close(unseen);
 }
 
 static void test_storage_waits_for_the_rings_of_the_dead(void)
@@ -226,6 +272,8 @@ static void test_a_later_worker_that_fails_is_tried_again(void)
     host_ready_worker(&h, 1);
     int peer = peer_connect(&h, false);
     host_expect_connection(&h, 0);
+    host_tell(&h, "say 0 hello");
+    peer_expect_data(peer, "hello");
     host_tell(&h, "abort");
     host_expect_worker(&h, 2);
     host_tell(&h, "failed disk-away");
@@ -462,6 +510,8 @@ int main(int argc, char **argv)
         test_nothing_is_accepted_before_the_worker_is_ready);
     ADD("connections-of-a-dead-worker-are-held-and-then-closed-in-order",
         test_connections_of_a_dead_worker_are_held_and_then_closed_in_order);
+    ADD("connections-that-no-worker-has-begun-with-go-to-the-next",
+        test_connections_that_no_worker_has_begun_with_go_to_the_next);
     ADD("storage-waits-for-the-rings-of-the-dead", test_storage_waits_for_the_rings_of_the_dead);
     ADD("memory-of-luns-survives-and-the-rest-is-fresh",
         test_memory_of_luns_survives_and_the_rest_is_fresh);
