@@ -207,6 +207,8 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
 
 void command_segment_done(struct connection *c, struct task *t, const uint8_t *bhs, bool bad)
 {
+    if (t->kind == TASK_NUMBER) /* aborted meanwhile */
+        return;
     if (t->kind == TASK_NOP) {
         nop_segment_done(t, bad);
         return;

@@ -124,7 +124,7 @@ void session_run_other(struct task *t)
     if (t->kind == TASK_MANAGEMENT)
         management_run(t);
     else
-        task_release(t);
+        task_drop(t);
 }
 
 void session_start(struct session *s)

@@ -126,6 +126,29 @@ void task_drop(struct task *t)
     task_release(t);
 }
 
+/* An aborted command whose turn has not come: nothing but its CmdSN is left of it, which the session
+   has to count as received when the ones before it have come. */
+static void hold_number_only(struct task *t)
+{
+    struct connection *c = t->conn;
+    if (t->aborter) {
+        t->aborter->waits_for--; /* its function is at work: it cannot be the last thing */
+        t->aborter = NULL;
+    }
+    unhash(t);
+    t->kind = TASK_NUMBER;
+    if (c && c->segment_task == t && c->receive == RECEIVE_DATA)
+        return; /* its buffers are in use: they go with it */
+    if (c && c->segment_task == t) {
+        c->segment_task = NULL;
+        c->segment_placed = 0;
+        if (c->receive == RECEIVE_WAIT)
+            receive_resume(c);
+    }
+    buffers_cancel(t);
+    buffers_release(t);
+}
+
 void task_abort(struct task *t, struct task *aborter)
 {
     struct session *s = t->session;
@@ -140,6 +163,10 @@ void task_abort(struct task *t, struct task *aborter)
     case TASK_ORPHAN:
         return;
     case TASK_HELD:
+        if (!s->closing && t->kind == TASK_SCSI) {
+            hold_number_only(t);
+            return;
+        }
         s->held[t->cmd_sn % s->held_size] = 0;
         s->held_count--;
         break;

@@ -22,9 +22,11 @@ int plugin_fail_v(struct hf_error *error, int code, const char *format, va_list 
         code = code < 0 ? -code : 5 /* EIO */;
     if (!error)
         return -code;
+    char text[sizeof(error->text)]; /* an argument may be the old text */
+    vsnprintf(text, sizeof(text), format, args);
+    one_line(text);
     error->code = code;
-    vsnprintf(error->text, sizeof(error->text), format, args);
-    one_line(error->text);
+    memcpy(error->text, text, sizeof(text));
     return -code;
 }
 

@@ -227,9 +227,8 @@ def _(target):
 def _(target):
     session = target.login()
     session.connection.send(Pdu(wire.DATA_OUT, DATA[:512], flags=wire.FINAL, itt=0x7777, ttt=0x8888))
+    # It may be what was under way for an aborted command: read and forgotten, or rejected.
     try:
-        reject = session.connection.receive()
-        assert reject.opcode == wire.REJECT, repr(reject)
         session.alive()
     except Closed:
         pass
