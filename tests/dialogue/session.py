@@ -107,14 +107,14 @@ class Session:
             assert response.flags & 3 == nsg, 'NSG %d, flags %02x' % (nsg, response.flags)
         return response
 
-    def login_stage(self, connection, csg, nsg, keys):
+    def login_stage(self, connection, csg, nsg, keys, **more):
         """Offers keys in a stage and leaves it; returns the last response and the target's keys."""
         answers, offered = {}, set(dict(keys))
         for _ in range(8):
-            response = self.login_step(connection, csg, nsg, keys)
+            response = self.login_step(connection, csg, nsg, keys, **more)
             news = response.keys()
             while response.flags & wire.CONTINUE:
-                response = self.login_step(connection, csg)
+                response = self.login_step(connection, csg, **more)
                 news.update(response.keys())
             answers.update(news)
             if response.final:

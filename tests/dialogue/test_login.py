@@ -50,7 +50,7 @@ def _(target):
     first = session.login_step(connection, SECURITY, OPERATIONAL,
                                dict(session.identity(), AuthMethod='None'), itt=0xabcd)
     assert first.tsih == 0
-    last, _ = session.login_stage(connection, OPERATIONAL, FULL_FEATURE, OFFER)
+    last, _ = session.login_stage(connection, OPERATIONAL, FULL_FEATURE, OFFER, itt=0xabcd)
     assert last.tsih != 0
 
 
