@@ -6,6 +6,7 @@ was started (unless a test killed it), and neither process may have written a sa
 """
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import random
@@ -47,6 +48,8 @@ def yaml(value, indent=0):
             return ' {}\n'
         return '\n' + ''.join('%s%s:%s' % (pad, key if isinstance(key, int) else '"%s"' % key,
                                            yaml(item, indent + 1)) for key, item in value.items())
+    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+        return ' %s\n' % json.dumps(value, ensure_ascii=False)
     if isinstance(value, (list, tuple)):
         return ' [%s]\n' % ', '.join(yaml(item).strip() for item in value)
     if isinstance(value, bool):
