@@ -27,12 +27,6 @@ struct chap {
     bool allowed[DIGEST_COUNT];
 };
 
-/*
- * Refinements of HF_AUTH_REJECT: the login status of a request that lacks a key is 0207, of one
- * with a key that has no place in it 0200. A daemon that does not know them refuses with 0201.
- */
-enum { CHAP_MISSING_KEY = 4, CHAP_FOREIGN_KEY = 5 };
-
 uint32_t dialogue_step(void *conversation, const struct hf_auth_request *request,
                        struct hf_auth_reply *reply);
 int32_t dialogue_start(void *handle, struct hf_auth *auth, const struct hf_auth_peer *peer,

@@ -132,9 +132,9 @@ static uint32_t algorithm_round(struct conversation *c, const struct sent *sent,
                                 struct hf_auth_reply *reply)
 {
     if (sent->name || sent->response || sent->identifier || sent->challenge)
-        return refuse(c, reply, CHAP_FOREIGN_KEY, "CHAP: a key that does not go with CHAP_A");
+        return refuse(c, reply, HF_AUTH_REJECT_FOREIGN, "CHAP: a key that does not go with CHAP_A");
     if (!sent->algorithms)
-        return refuse(c, reply, CHAP_MISSING_KEY, "CHAP: no CHAP_A");
+        return refuse(c, reply, HF_AUTH_REJECT_MISSING, "CHAP: no CHAP_A");
     if (!choose_digest(c, sent->algorithms))
         return refuse(c, reply, HF_AUTH_REJECT, "CHAP: no algorithm in common");
     if (challenge_make(&c->challenge) < 0)
@@ -212,19 +212,22 @@ static uint32_t response_round(struct conversation *c, const struct sent *sent,
     uint8_t response[DIGEST_BYTES_MAX] = { 0 };
     size_t bytes = 0;
     if (sent->algorithms)
-        return refuse(c, reply, CHAP_FOREIGN_KEY, "CHAP: CHAP_A twice");
+        return refuse(c, reply, HF_AUTH_REJECT_FOREIGN, "CHAP: CHAP_A twice");
     if (!sent->name || !sent->response)
-        return refuse(c, reply, CHAP_MISSING_KEY, "CHAP: no %s", sent->name ? "CHAP_R" : "CHAP_N");
+        return refuse(c, reply, HF_AUTH_REJECT_MISSING, "CHAP: no %s",
+                      sent->name ? "CHAP_R" : "CHAP_N");
     if (!sent->identifier != !sent->challenge)
-        return refuse(c, reply, CHAP_MISSING_KEY, "CHAP: no %s",
+        return refuse(c, reply, HF_AUTH_REJECT_MISSING, "CHAP: no %s",
                       sent->identifier ? "CHAP_C" : "CHAP_I");
     if (binary_decode(sent->response, response, sizeof(response), &bytes) < 0 ||
         bytes != digest_bytes(c->digest))
         return refuse(c, reply, HF_AUTH_REJECT, "CHAP: CHAP_R is no value of the right length");
     const struct chap_user *user = find_user(c->chap->config, sent->name);
-    if (!response_is_right(c, user, response))
-        return refuse(c, reply, HF_AUTH_REJECT, "CHAP: %s \"%.128s\"",
-                      user ? "wrong response for user" : "unknown user", sent->name);
+    bool right = response_is_right(c, user, response);
+    if (!user) /* and not its name: it goes into a log line */
+        return refuse(c, reply, HF_AUTH_REJECT, "CHAP: unknown user");
+    if (!right)
+        return refuse(c, reply, HF_AUTH_REJECT, "CHAP: wrong response for user %s", user->name);
     snprintf(reply->identity, sizeof(reply->identity), "%s", user->name);
     c->round = ROUND_OVER;
     return sent->challenge ? prove_ourselves(c, sent, reply) : HF_AUTH_ACCEPT;

@@ -269,6 +269,7 @@ static void users_are_kept_apart(void)
                  { "HOST1", SECRET, HF_AUTH_REJECT },
                  { "", SECRET, HF_AUTH_REJECT },
                  { "nobody", "", HF_AUTH_REJECT },
+                 { "nobody\" initiator=\"x", SECRET, HF_AUTH_REJECT },
                  { "nobody", SECRET, HF_AUTH_REJECT } };
     begin(&one_way);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -277,6 +278,8 @@ static void users_are_kept_apart(void)
         challenge(&a, "7");
         g_assert_cmpuint(STEP(&a, "CHAP_N", rows[i].name, "CHAP_R", response(&a, rows[i].secret)),
                          ==, rows[i].result);
+        /* A stranger's words do not get into our log. */
+        g_assert_null(strstr(a.reply.reason, "nobody"));
         stop(&a);
     }
     end();
