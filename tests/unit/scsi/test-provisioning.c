@@ -155,9 +155,11 @@ static void write_same_writes_the_block_everywhere(void)
         g_assert_cmpmem(rig.disk->data + (3 + i) * BLOCK, BLOCK, block, BLOCK);
     g_assert_cmpuint(rig.disk->data[2 * BLOCK], ==, 0);
     g_assert_cmpuint(rig.disk->data[1003 * BLOCK], ==, 0);
-    /* UNMAP=1 with a block that is not zero is an ordinary write. */
-    expect_good(write_same(&rig, 0x08, 0, 2, block, BLOCK));
-    g_assert_cmpmem(rig.disk->data + BLOCK, BLOCK, block, BLOCK);
+    /* UNMAP=1 deallocates, whatever the block holds. */
+    expect_good(write_same(&rig, 0x08, 4, 2, block, BLOCK));
+    g_assert_cmpuint(rig.disk->data[4 * BLOCK], ==, 0);
+    g_assert_cmpuint(rig.disk->data[6 * BLOCK - 1], ==, 0);
+    g_assert_cmpuint(rig.disk->data[6 * BLOCK], ==, block[0]);
     /* The 10 byte form. */
     expect_good(ask_out(&rig, CDB(0x41, 0, 0, 0, 0x10, 0, 0, 0, 2), block, BLOCK));
     g_assert_cmpmem(rig.disk->data + 0x1001 * BLOCK, BLOCK, block, BLOCK);
@@ -237,8 +239,8 @@ static void write_same_has_its_own_limits(void)
     struct task *t;
 
     rig_setup(&rig, &(struct disk_options){ .blocks = 70000, .features = THIN_FEATURES }, NULL);
-    expect_good(write_same(&rig, 0x08, 0, 65536, block, BLOCK));
-    t = write_same(&rig, 0x08, 0, 65537, block, BLOCK);
+    expect_good(write_same(&rig, 0x08, 0, 65535, block, BLOCK));
+    t = write_same(&rig, 0x08, 0, 65536, block, BLOCK);
     expect_check(t, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
     expect_field(t, true, 10);
     /* 0 blocks: to the end, unless that is too far. */
