@@ -13,9 +13,8 @@
 #define SECRET "a secret of sixteen"
 #define OURS   "the secret of the target"
 
-/* Login statuses 0207 and 0200: see plugins/auth-chap/chap.h. */
-#define MISSING 4u
-#define FOREIGN 5u
+#define MISSING HF_AUTH_REJECT_MISSING
+#define FOREIGN HF_AUTH_REJECT_FOREIGN
 
 static const struct chap_setup one_way = { .users = { { "host1", SECRET },
                                                       { "0xabcd", "another long secret" },
