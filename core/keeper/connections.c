@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define NO_SLOT        UINT32_MAX
+#define OFFERS_MAX     2 /* a connection that kills workers by being there must not go on for ever */
 #define DISCARD_ROUNDS 64 /* times 64 KiB; a peer that sends without end gets its RST */
 
 /* TCP_ESTABLISHED of <netinet/tcp.h>, which does not go together with <linux/tcp.h>. */
@@ -26,6 +27,7 @@ struct held {
     uint32_t listener;
     uint32_t generation;
     uint32_t next_free;
+    uint32_t offers; /* to later workers */
 };
 
 void connections_init(struct connections *c, uint32_t max)
@@ -117,7 +119,8 @@ uint32_t connections_pass_on(struct connections *c, uint32_t generation,
         struct held *h = &c->slots[slot];
         if (h->fd < 0 || h->generation >= generation)
             continue;
-        if (offer != NULL && is_untouched(h->fd) && offer(user, slot, h->fd, h->listener)) {
+        if (offer != NULL && h->offers++ < OFFERS_MAX && is_untouched(h->fd) &&
+            offer(user, slot, h->fd, h->listener)) {
             h->generation = generation;
             continue;
         }

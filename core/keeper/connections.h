@@ -33,8 +33,8 @@ int connections_close(struct connections *c, uint32_t slot, uint32_t generation)
 typedef bool connections_offer_fn(void *user, uint32_t slot, int fd, uint32_t listener);
 /*
  * What becomes of connections of generations before this one. One that no worker has read a byte
- * from or written a byte to is as good as new and is offered; all others, and those not taken, are
- * closed in order. `offer` may be NULL. How many were closed.
+ * from or written a byte to is as good as new and is offered, to two later workers at most; all
+ * others, and those not taken, are closed in order. `offer` may be NULL. How many were closed.
  */
 uint32_t connections_pass_on(struct connections *c, uint32_t generation,
                              connections_offer_fn *offer, void *user);

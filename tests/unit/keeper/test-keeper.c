@@ -148,6 +148,27 @@ static void test_connections_that_no_worker_has_begun_with_go_to_the_next(void)
     close(unseen);
 }
 
+static void test_a_connection_is_not_offered_for_ever(void)
+{
+    struct host h = { 0 };
+
+    host_start(&h, NULL);
+    host_ready_worker(&h, 1);
+    int peer = peer_connect(&h, false);
+    host_expect_connection(&h, 0);
+    for (unsigned generation = 2; generation <= 3; generation++) {
+        host_tell(&h, "abort");
+        host_ready_worker(&h, generation);
+        host_expect_connection(&h, 0);
+    }
+    g_assert_true(peer_is_held(peer));
+    host_tell(&h, "abort");
+    host_ready_worker(&h, 4);
+    peer_expect_end(peer);
+    close(peer);
+    stop(&h);
+}
+
 static void test_storage_waits_for_the_rings_of_the_dead(void)
 {
     struct host h = { 0 };
@@ -512,6 +533,7 @@ int main(int argc, char **argv)
         test_connections_of_a_dead_worker_are_held_and_then_closed_in_order);
     ADD("connections-that-no-worker-has-begun-with-go-to-the-next",
         test_connections_that_no_worker_has_begun_with_go_to_the_next);
+    ADD("a-connection-is-not-offered-for-ever", test_a_connection_is_not_offered_for_ever);
     ADD("storage-waits-for-the-rings-of-the-dead", test_storage_waits_for_the_rings_of_the_dead);
     ADD("memory-of-luns-survives-and-the-rest-is-fresh",
         test_memory_of_luns_survives_and_the_rest_is_fresh);
