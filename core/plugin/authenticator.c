@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "iscsi/wire.h"
 #include "plugin/host.h"
 
 struct authenticator {
@@ -142,6 +143,12 @@ static enum auth_result take_reply(struct hf_auth *attempt, struct auth_step *st
         attempt->pending = true;
         return AUTH_PENDING;
     case HF_AUTH_REJECT:
+        return refuse(step, reply->reason[0] ? reply->reason : NULL);
+    case HF_AUTH_REJECT_MISSING:
+        step->status = ISCSI_LOGIN_MISSING_PARAMETER;
+        return refuse(step, reply->reason[0] ? reply->reason : NULL);
+    case HF_AUTH_REJECT_FOREIGN:
+        step->status = ISCSI_LOGIN_INITIATOR_ERROR;
         return refuse(step, reply->reason[0] ? reply->reason : NULL);
     default:
         return refuse(step, "the plugin answered with an unknown result");

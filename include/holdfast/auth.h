@@ -66,6 +66,9 @@ struct hf_auth_reply {
 #define HF_AUTH_REJECT   2u /* Login response 0x0201, authentication failure; the connection closes */
 #define HF_AUTH_PENDING  3u /* nothing to send yet: step() comes again, with key_count 0, after
                                host->auth_resume(). The login's deadline still runs. */
+/* Refusals that say more (RFC 7143 11.13.5): */
+#define HF_AUTH_REJECT_MISSING 4u /* a key is missing: Login response 0x0207 */
+#define HF_AUTH_REJECT_FOREIGN 5u /* a key has no place here: Login response 0x0200 */
 
 struct hf_auth_ops {
     uint32_t size;      /* sizeof(struct hf_auth_ops) */
