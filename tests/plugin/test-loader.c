@@ -35,15 +35,17 @@ static const struct {
     { "operation", "the operation pwrite is missing" },
     { "load", "its load() failed: the moon is not full" },
     { "type", "bad option table: 'more': unknown type 99" },
-    { "offset",
-      "bad option table: 'more': its field (offset 12, 8 bytes) is outside the struct of 16 bytes" },
-    { "offset-huge", "bad option table: 'more': its field (offset 18446744073709551612, 8 bytes) is "
-                     "outside the struct of 16 bytes" },
+    { "offset", "bad option table: 'more': its field (offset 12, 8 bytes) is outside the struct of "
+                "16 bytes" },
+    { "offset-huge",
+      "bad option table: 'more': its field (offset 18446744073709551612, 8 bytes) is "
+      "outside the struct of 16 bytes" },
     { "align", "bad option table: 'more': its field is not aligned" },
     { "double", "bad option table: 'size': the name stands twice" },
     { "overlap", "bad option table: 'size' and 'more' fill the same bytes" },
-    { "default", "bad option table: 'more': its default 'twelve' is no value: more: 'twelve' is not "
-                 "a size (such as 4096, 64K, 512M or 20G)" },
+    { "default",
+      "bad option table: 'more': its default 'twelve' is no value: more: 'twelve' is not "
+      "a size (such as 4096, 64K, 512M or 20G)" },
     { "range", "bad option table: 'more': its default '4K' is no value: more: '4K' is out of range "
                "(0 to 1K)" },
     { "choices", "bad option table: 'more': its choices are missing or more than 64" },
@@ -144,7 +146,8 @@ static void list_has_good_and_bad_ones(void)
     char *text = listed(&r);
     g_autofree char *line = g_strdup_printf(
         "handler  bad-version  unusable: %s/bad-version.so: built for plugin API 2.3, this daemon "
-        "has 1.0\n", bad_directory);
+        "has 1.0\n",
+        bad_directory);
     g_assert_cmpint(r, ==, -EINVAL);
     g_assert_nonnull(strstr(text, "handler  file "));
     g_assert_nonnull(strstr(text, "a disk in memory"));
