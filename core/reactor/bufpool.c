@@ -21,9 +21,9 @@
 
 #define CLASSES       5
 #define NO_CLASS      0xff
-#define PAGES         (BUFPOOL_SUPERBLOCK / BUFPOOL_PAGE)   /* 256, handles a superblock */
+#define PAGES         (BUFPOOL_SUPERBLOCK / BUFPOOL_PAGE) /* 256, handles a superblock */
 #define TRIM_IDLE_NS  (10 * NS_PER_S)
-#define TRIM_AT_ONCE  16             /* superblocks a turn: each costs tens of microseconds */
+#define TRIM_AT_ONCE  16 /* superblocks a turn: each costs tens of microseconds */
 #define TRIM_PAUSE_NS (20 * NS_PER_MS)
 
 struct superblock {
@@ -31,14 +31,14 @@ struct superblock {
     uint64_t free[PAGES / 64];
     uint64_t idle_since;
     uint16_t free_pieces;
-    uint8_t class;                   /* NO_CLASS: spare */
+    uint8_t class; /* NO_CLASS: spare */
 };
 
 struct bufpool {
     struct reactor *reactor;
     uint8_t *base;
     unsigned arena;
-    unsigned count;                  /* superblocks */
+    unsigned count; /* superblocks */
     struct superblock *superblocks;
     struct buf *handles;
     size_t handles_bytes;
@@ -63,7 +63,7 @@ static unsigned class_for(size_t bytes)
 {
     unsigned class = 0;
     while (class_bytes(class) < bytes)
-        class++;
+        class ++;
     return class;
 }
 
@@ -87,13 +87,17 @@ int bufpool_create(struct reactor *reactor, unsigned arena, struct bufpool **ret
         free(pool);
         return -ENOMEM;
     }
-    *pool = (struct bufpool){ .reactor = reactor, .base = arena_table[arena].base, .arena = arena,
-                              .count = (unsigned)count, .superblocks = superblocks,
-                              .handles = handles, .handles_bytes = handles_bytes };
+    *pool = (struct bufpool){ .reactor = reactor,
+                              .base = arena_table[arena].base,
+                              .arena = arena,
+                              .count = (unsigned)count,
+                              .superblocks = superblocks,
+                              .handles = handles,
+                              .handles_bytes = handles_bytes };
     list_init(&pool->clean);
     list_init(&pool->dirty);
     list_init(&pool->waiters);
-    for (unsigned class = 0; class < CLASSES; class++)
+    for (unsigned class = 0; class < CLASSES; class ++)
         list_init(&pool->partial[class]);
     for (unsigned i = 0; i < pool->count; i++) {
         superblocks[i].class = NO_CLASS;
@@ -139,7 +143,7 @@ static struct superblock *carve(struct bufpool *pool, unsigned class)
         return NULL;
     struct superblock *s = list_entry(spare, struct superblock, link);
     unsigned pieces = class_pieces(class);
-    s->class = (uint8_t)class;
+    s->class = (uint8_t) class;
     s->free_pieces = (uint16_t)pieces;
     for (unsigned i = 0; i < PAGES / 64; i++) {
         unsigned here = pieces > i * 64 ? pieces - i * 64 : 0;
@@ -184,8 +188,8 @@ static struct buf *take(struct bufpool *pool, size_t bytes)
     unsigned index = (unsigned)(s - pool->superblocks), class = s->class;
     unsigned page = take_piece(s) << (2 * class);
     struct buf *buf = &pool->handles[index * PAGES + page];
-    buf->data = pool->base + ((uint64_t)index << BUFPOOL_SUPERBLOCK_SHIFT) +
-                (uint64_t)page * BUFPOOL_PAGE;
+    buf->data =
+        pool->base + ((uint64_t)index << BUFPOOL_SUPERBLOCK_SHIFT) + (uint64_t)page * BUFPOOL_PAGE;
     buf->pool = pool;
     buf->bytes = class_bytes(class);
     buf->refs = 1;
@@ -245,7 +249,9 @@ static void serve_waiters(struct reactor_task *task)
 void bufpool_wait(struct bufpool *pool, struct bufpool_waiter *waiter, size_t bytes)
 {
     counter_add(&pool->reactor->counters.buffer_waits, 1);
-    waiter->bytes = bytes == 0 ? 1 : bytes > BUFPOOL_MAX_BYTES ? BUFPOOL_MAX_BYTES : (uint32_t)bytes;
+    waiter->bytes = bytes == 0                  ? 1
+                    : bytes > BUFPOOL_MAX_BYTES ? BUFPOOL_MAX_BYTES
+                                                : (uint32_t)bytes;
     list_append(&pool->waiters, &waiter->link);
     reactor_defer(pool->reactor, &pool->serve);
 }

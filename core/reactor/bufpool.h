@@ -25,22 +25,22 @@
 
 #define BUFPOOL_SUPERBLOCK_SHIFT 20
 #define BUFPOOL_SUPERBLOCK       (1u << BUFPOOL_SUPERBLOCK_SHIFT)
-#define BUFPOOL_MAX_BYTES        BUFPOOL_SUPERBLOCK      /* the largest buffer */
-#define BUFPOOL_PAGE             4096u                   /* the smallest, and every alignment */
+#define BUFPOOL_MAX_BYTES        BUFPOOL_SUPERBLOCK /* the largest buffer */
+#define BUFPOOL_PAGE             4096u              /* the smallest, and every alignment */
 
 struct bufpool;
 
 struct buf {
-    uint8_t *data;                   /* aligned to BUFPOOL_PAGE; contents undefined when taken */
-    struct bufpool *pool;            /* private */
-    uint32_t bytes;                  /* capacity: the class, at least what was asked for */
-    uint32_t refs;                   /* private */
+    uint8_t *data;        /* aligned to BUFPOOL_PAGE; contents undefined when taken */
+    struct bufpool *pool; /* private */
+    uint32_t bytes;       /* capacity: the class, at least what was asked for */
+    uint32_t refs;        /* private */
 };
 
 struct bufpool_waiter {
-    struct list link;                /* private */
+    struct list link;                                              /* private */
     void (*ready)(struct bufpool_waiter *waiter, struct buf *buf); /* buf with one reference */
-    uint32_t bytes;                  /* private */
+    uint32_t bytes;                                                /* private */
 };
 
 /* For arena `arena`, which is mapped and whose size is a multiple of 1 MiB (the rest is unused).

@@ -11,20 +11,20 @@ struct reactor;
 
 struct reactor_counters {
     uint64_t turns;
-    uint64_t sleeps;                 /* turns that ended with permission to sleep */
-    uint64_t wakeups;                /* times another thread had to wake this one */
+    uint64_t sleeps;  /* turns that ended with permission to sleep */
+    uint64_t wakeups; /* times another thread had to wake this one */
     uint64_t messages;
     uint64_t completions;
-    uint64_t timers;                 /* fired */
-    uint64_t deferred;               /* tasks run */
-    uint64_t carried;                /* turns whose deferred tasks ran over into the next */
-    uint64_t enters;                 /* from the ring: system calls */
-    uint64_t started;                /* from the ring: operations */
-    uint64_t ring_full;              /* from the ring: early submissions */
-    uint64_t fixed;                  /* from the ring: registered-buffer reads and writes */
-    uint64_t buffer_bytes;           /* in use now */
-    uint64_t buffer_waits;           /* requests for a buffer that had to wait */
-    uint64_t buffer_trims;           /* superblocks whose memory was given back to the system */
+    uint64_t timers;       /* fired */
+    uint64_t deferred;     /* tasks run */
+    uint64_t carried;      /* turns whose deferred tasks ran over into the next */
+    uint64_t enters;       /* from the ring: system calls */
+    uint64_t started;      /* from the ring: operations */
+    uint64_t ring_full;    /* from the ring: early submissions */
+    uint64_t fixed;        /* from the ring: registered-buffer reads and writes */
+    uint64_t buffer_bytes; /* in use now */
+    uint64_t buffer_waits; /* requests for a buffer that had to wait */
+    uint64_t buffer_trims; /* superblocks whose memory was given back to the system */
 };
 
 static inline void counter_add(uint64_t *counter, uint64_t n)
@@ -38,4 +38,5 @@ static inline uint64_t counter_get(const uint64_t *counter)
 }
 
 /* Any thread, while the reactor exists. */
-void reactor_counters_snapshot(const struct reactor *reactor, struct reactor_counters *ret_counters);
+void reactor_counters_snapshot(const struct reactor *reactor,
+                               struct reactor_counters *ret_counters);

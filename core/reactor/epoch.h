@@ -14,7 +14,7 @@ struct epoch_wait {
      * hand it on to your own loop). The wait may be freed or used again from inside. */
     void (*done)(struct epoch_wait *wait);
     struct reactor *home;
-    struct reactor_message message;  /* private, as the rest */
+    struct reactor_message message; /* private, as the rest */
     struct reactor *const *reactors;
     unsigned count, next;
 };

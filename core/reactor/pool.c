@@ -23,11 +23,11 @@
 enum { JOB_WAITS = 1, JOB_RUNS, JOB_CANCELLED };
 
 struct pool {
-    struct pool_job *incoming;           /* stack */
-    sem_t work;                          /* one a job, and one a thread when closing */
-    pthread_mutex_t lock;                /* for the rest */
+    struct pool_job *incoming; /* stack */
+    sem_t work;                /* one a job, and one a thread when closing */
+    pthread_mutex_t lock;      /* for the rest */
     pthread_cond_t ended;
-    struct pool_job *first, **last;      /* queue */
+    struct pool_job *first, **last; /* queue */
     unsigned threads, waiting, max_threads;
     bool closing;
     char name[16];
@@ -55,9 +55,9 @@ void pool_submit(struct pool *pool, struct pool_job *job)
 bool pool_cancel(struct pool_job *job)
 {
     uint32_t waits = JOB_WAITS;
-    return job->done && __atomic_compare_exchange_n(&job->state, &waits, JOB_CANCELLED,
-                                                    /* weak= */ false, __ATOMIC_ACQ_REL,
-                                                    __ATOMIC_RELAXED);
+    return job->done &&
+           __atomic_compare_exchange_n(&job->state, &waits, JOB_CANCELLED,
+                                       /* weak= */ false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 bool pool_job_cancelled(const struct pool_job *job)
@@ -113,7 +113,8 @@ static struct pool_job *wait_for_job(struct pool *pool)
 {
     for (;;) {
         uint64_t end = clock_now_ns() + IDLE_NS;
-        struct timespec t = { .tv_sec = (time_t)(end / NS_PER_S), .tv_nsec = (long)(end % NS_PER_S) };
+        struct timespec t = { .tv_sec = (time_t)(end / NS_PER_S),
+                              .tv_nsec = (long)(end % NS_PER_S) };
         pool->waiting++;
         pthread_mutex_unlock(&pool->lock);
         int r = sem_clockwait(&pool->work, CLOCK_MONOTONIC, &t);

@@ -15,10 +15,10 @@
 struct pool;
 
 struct pool_job {
-    void (*run)(struct pool_job *job);   /* on a thread of the pool; may block */
-    void (*done)(struct pool_job *job);  /* on `reactor`; may free or submit the job; NULL: none */
-    struct reactor *reactor;             /* NULL: done() runs on the pool's thread after run() */
-    struct reactor_message message;      /* private, as the rest */
+    void (*run)(struct pool_job *job);  /* on a thread of the pool; may block */
+    void (*done)(struct pool_job *job); /* on `reactor`; may free or submit the job; NULL: none */
+    struct reactor *reactor;            /* NULL: done() runs on the pool's thread after run() */
+    struct reactor_message message;     /* private, as the rest */
     struct pool_job *next;
     uint32_t state;
 };

@@ -30,22 +30,22 @@ struct reactor;
 /* A message belongs to the reactor from reactor_post() until run() is called. */
 struct reactor_message {
     void (*run)(struct reactor_message *message);
-    struct reactor_message *next;    /* private */
+    struct reactor_message *next; /* private */
 };
 
 /* Work for the end of the turn. */
 struct reactor_task {
-    struct list link;                /* private */
+    struct list link; /* private */
     void (*run)(struct reactor_task *task);
 };
 
 struct reactor_options {
-    const char *name;                /* of the thread, up to 15 bytes */
-    unsigned index;                  /* 0 .. ; the caller's number for it */
-    int cpu;                         /* to run on; -1: any */
-    unsigned ring_entries;           /* 0: the default, 1024 */
-    uint64_t busy_poll_ns;           /* look this long for work before sleeping; 0: sleep at once */
-    int tombstone_fd;                /* for ring_hold(), stays the caller's; -1: none */
+    const char *name;      /* of the thread, up to 15 bytes */
+    unsigned index;        /* 0 .. ; the caller's number for it */
+    int cpu;               /* to run on; -1: any */
+    unsigned ring_entries; /* 0: the default, 1024 */
+    uint64_t busy_poll_ns; /* look this long for work before sleeping; 0: sleep at once */
+    int tombstone_fd;      /* for ring_hold(), stays the caller's; -1: none */
 };
 
 struct reactor_scratch_block;
@@ -53,11 +53,11 @@ struct reactor_scratch_block;
 struct reactor {
     /* For the owner's use on the reactor's thread, and constant for the others. */
     struct ring *ring;
-    struct bufpool *pool;            /* NULL without bufpool_create() */
+    struct bufpool *pool; /* NULL without bufpool_create() */
     struct timer_wheel timers;
-    uint64_t now_ns;                 /* clock_now_ns() at the start of this turn */
+    uint64_t now_ns; /* clock_now_ns() at the start of this turn */
     unsigned index;
-    void *user;                      /* the upper layers' per-reactor object */
+    void *user; /* the upper layers' per-reactor object */
     /* Private from here on. */
     struct reactor_counters counters;
     struct list deferred;
@@ -110,7 +110,8 @@ static inline void reactor_task_cancel(struct reactor_task *task)
     list_remove(&task->link);
 }
 
-static inline void reactor_timer_start(struct reactor *reactor, struct timer *timer, uint64_t delay_ns)
+static inline void reactor_timer_start(struct reactor *reactor, struct timer *timer,
+                                       uint64_t delay_ns)
 {
     timer_start(&reactor->timers, timer, reactor->now_ns + delay_ns);
 }

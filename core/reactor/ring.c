@@ -19,19 +19,18 @@
 #include <errno.h>
 #include <liburing.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RING_ENTRIES_MAX  8192
-#define RING_FILES        4096       /* registered files, bounded by RLIMIT_NOFILE as well */
-#define RING_FILE_BIT     (1 << 30)  /* marks numbers of registered files */
-#define RING_BLOCKS_MAX   16384      /* the kernel's limit of registered buffers */
-#define RING_REAP_BATCH   32
-#define RING_MISSES       64         /* I/O on a block before it is registered */
+#define RING_ENTRIES_MAX 8192
+#define RING_FILES       4096      /* registered files, bounded by RLIMIT_NOFILE as well */
+#define RING_FILE_BIT    (1 << 30) /* marks numbers of registered files */
+#define RING_BLOCKS_MAX  16384     /* the kernel's limit of registered buffers */
+#define RING_REAP_BATCH  32
+#define RING_MISSES      64 /* I/O on a block before it is registered */
 
 struct ring {
     struct io_uring uring;
@@ -45,8 +44,8 @@ struct ring {
     uint8_t *memory;
     uint64_t memory_bytes;
     unsigned memory_shift, blocks;
-    uint64_t *registered;            /* a bit per block */
-    uint8_t *misses;                 /* a count per block: I/O that found it not registered */
+    uint64_t *registered; /* a bit per block */
+    uint8_t *misses;      /* a count per block: I/O that found it not registered */
     bool memory_refused;
 };
 
@@ -117,7 +116,8 @@ int ring_create(unsigned entries, struct ring **ret_ring)
 int ring_enable(struct ring *ring)
 {
     /* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
-    if (syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+    if (syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+                0) < 0)
         return -errno;
     /* Saves the look-up of the ring's descriptor in each call; it works without, too. */
     (void)io_uring_register_ring_fd(&ring->uring);
@@ -141,46 +141,6 @@ struct ring *ring_destroy(struct ring *ring)
     free(ring->misses);
     free(ring);
     return NULL;
-}
-
-static int sysctl_disabled(void)
-{
-    int value = 0;
-    FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-    if (!f)
-        return 0;
-    if (fscanf(f, "%d", &value) != 1)
-        value = 0;
-    fclose(f);
-    return value;
-}
-
-const char *ring_refusal_text(int err)
-{
-    switch (err < 0 ? -err : err) {
-    case EPERM:
-    case EACCES:
-        if (sysctl_disabled())
-            return "io_uring is switched off: sysctl kernel.io_uring_disabled is not 0 "
-                   "(1 admits CAP_SYS_ADMIN and the group kernel.io_uring_group, 2 nobody)";
-        return "io_uring is forbidden, most likely by a seccomp filter (container runtime, or "
-               "SystemCallFilter= of the unit: allow io_uring_setup, io_uring_enter and "
-               "io_uring_register)";
-    case ENOSYS:
-        return "io_uring is missing: the kernel was built without it, or a seccomp filter hides it "
-               "(allow io_uring_setup, io_uring_enter and io_uring_register)";
-    case EINVAL:
-    case EOPNOTSUPP:
-        return "io_uring of this kernel is too old: Linux 6.1 or later is needed";
-    case ENOMEM:
-        return "io_uring found no memory: raise the lock limit (ulimit -l, LimitMEMLOCK=) or the "
-               "memory limit of the control group";
-    case EMFILE:
-    case ENFILE:
-        return "io_uring needs a file descriptor and there is none left: raise LimitNOFILE=";
-    default:
-        return "io_uring cannot be set up";
-    }
 }
 
 /* ---- registered files ---- */
@@ -259,7 +219,8 @@ int ring_memory_register(struct ring *ring, unsigned block)
     if (block >= ring->blocks)
         return -ERANGE;
     size_t bytes = (size_t)1 << ring->memory_shift;
-    int r = memory_update(ring, block, ring->memory + ((uint64_t)block << ring->memory_shift), bytes);
+    int r =
+        memory_update(ring, block, ring->memory + ((uint64_t)block << ring->memory_shift), bytes);
     if (r == 0)
         ring->registered[block / 64] |= UINT64_C(1) << block % 64;
     return r;
@@ -365,14 +326,16 @@ void ring_recvmsg(struct ring *ring, struct ring_op *op, int fd, struct msghdr *
     op_finish(sqe, op, fd);
 }
 
-void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t len, int flags)
+void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t len,
+               int flags)
 {
     struct io_uring_sqe *sqe = op_start(ring, op);
     io_uring_prep_send(sqe, fd, buf, len, flags | MSG_NOSIGNAL);
     op_finish(sqe, op, fd);
 }
 
-void ring_sendmsg(struct ring *ring, struct ring_op *op, int fd, const struct msghdr *msg, int flags)
+void ring_sendmsg(struct ring *ring, struct ring_op *op, int fd, const struct msghdr *msg,
+                  int flags)
 {
     struct io_uring_sqe *sqe = op_start(ring, op);
     io_uring_prep_sendmsg(sqe, fd, msg, (unsigned)flags | MSG_NOSIGNAL);
@@ -491,8 +454,7 @@ bool ring_ready(const struct ring *ring)
 
 bool ring_wants_enter(const struct ring *ring)
 {
-    return IO_URING_READ_ONCE(*ring->uring.sq.kflags) &
-           (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+    return IO_URING_READ_ONCE(*ring->uring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
 unsigned ring_queued(const struct ring *ring)

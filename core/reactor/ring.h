@@ -34,18 +34,18 @@ struct ring;
 
 struct ring_op {
     void (*done)(struct ring_op *op, int result);
-    uint32_t busy;                   /* private: started, not yet done */
-    uint32_t notes;                  /* private: see ring_op_more_data() */
+    uint32_t busy;  /* private: started, not yet done */
+    uint32_t notes; /* private: see ring_op_more_data() */
 };
 
 /* Counters, written by the ring's thread, readable anywhere with relaxed loads. */
 struct ring_counters {
-    uint64_t enters;                 /* system calls made to submit, wait or collect */
-    uint64_t waits;                  /* ... that were allowed to sleep */
-    uint64_t started;                /* operations started */
-    uint64_t completed;              /* done() calls */
-    uint64_t full;                   /* early submissions because the queue was full */
-    uint64_t fixed;                  /* reads and writes through registered buffers */
+    uint64_t enters;    /* system calls made to submit, wait or collect */
+    uint64_t waits;     /* ... that were allowed to sleep */
+    uint64_t started;   /* operations started */
+    uint64_t completed; /* done() calls */
+    uint64_t full;      /* early submissions because the queue was full */
+    uint64_t fixed;     /* reads and writes through registered buffers */
 };
 
 /* For ring_recv()/ring_recvmsg() flags: do not try at once, the socket is known to be empty. */
@@ -94,7 +94,9 @@ int ring_hold(struct ring *ring, int fd);
 /*
  * Registered files: an fd number good for this ring's calls only, cheaper per operation. When the
  * table is full the fd itself is returned; always use the returned number, and give it back with
- * ring_file_remove() (after its last operation is done) before the fd is closed.
+ * ring_file_remove() (after its last operation is done) before the fd is closed. Old kernels let go
+ * of a removed file only when older operations on other registered files are over: a socket that
+ * must end now wants shutdown(2), not only close(2).
  */
 int ring_file_add(struct ring *ring, int fd);
 void ring_file_remove(struct ring *ring, int ring_fd);
@@ -116,8 +118,10 @@ void ring_memory_unregister(struct ring *ring, unsigned block);
  * received), and a cancelled one answers the short count. */
 void ring_recv(struct ring *ring, struct ring_op *op, int fd, void *buf, size_t len, int flags);
 void ring_recvmsg(struct ring *ring, struct ring_op *op, int fd, struct msghdr *msg, int flags);
-void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t len, int flags);
-void ring_sendmsg(struct ring *ring, struct ring_op *op, int fd, const struct msghdr *msg, int flags);
+void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf, size_t len,
+               int flags);
+void ring_sendmsg(struct ring *ring, struct ring_op *op, int fd, const struct msghdr *msg,
+                  int flags);
 /* poll(2) events of one fd, once; result: the revents. */
 void ring_poll(struct ring *ring, struct ring_op *op, int fd, unsigned events);
 

@@ -22,20 +22,20 @@
 #define TIMER_NEVER      UINT64_MAX
 
 struct timer {
-    struct list link;                /* private */
+    struct list link; /* private */
     void (*fired)(struct timer *timer);
-    uint64_t tick;                   /* private: due when the wheel has reached it */
-    int16_t slot;                    /* private: level * 64 + slot; -1 stopped, -2 about to fire */
+    uint64_t tick; /* private: due when the wheel has reached it */
+    int16_t slot;  /* private: level * 64 + slot; -1 stopped, -2 about to fire */
 };
 
 struct timer_slot {
     struct list timers;
-    uint64_t first;                  /* no timer of this slot is due before this tick */
+    uint64_t first; /* no timer of this slot is due before this tick */
 };
 
 struct timer_wheel {
-    uint64_t now;                    /* ticks processed so far */
-    uint64_t used[TIMER_LEVELS];     /* bit n: slot n is not empty */
+    uint64_t now;                /* ticks processed so far */
+    uint64_t used[TIMER_LEVELS]; /* bit n: slot n is not empty */
     struct timer_slot slots[TIMER_LEVELS * TIMER_SLOTS];
     struct list due;
 };

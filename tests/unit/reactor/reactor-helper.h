@@ -9,8 +9,9 @@
 
 static inline struct reactor *reactor_make(unsigned index, unsigned entries)
 {
-    struct reactor_options o = { .name = "test", .index = index, .cpu = -1, .ring_entries = entries,
-                                 .tombstone_fd = -1 };
+    struct reactor_options o = {
+        .name = "test", .index = index, .cpu = -1, .ring_entries = entries, .tombstone_fd = -1
+    };
     struct reactor *reactor = NULL;
     int r = reactor_create(&o, &reactor);
     if (r < 0)

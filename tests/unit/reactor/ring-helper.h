@@ -10,7 +10,7 @@
 struct test_op {
     struct ring_op op;
     int result;
-    unsigned done;                   /* how often */
+    unsigned done; /* how often */
     bool more_data;
 };
 

@@ -55,9 +55,9 @@ static void test_sizes(struct fixture *f, gconstpointer data)
     static const struct {
         size_t ask;
         uint32_t get;
-    } rows[] = { { 1, 4096 },       { 4096, 4096 },     { 4097, 16384 },   { 16384, 16384 },
-                 { 16385, 65536 },  { 65536, 65536 },   { 65537, 262144 }, { 262145, 1048576 },
-                 { 1048576, 1048576 } };
+    } rows[] = { { 1, 4096 },       { 4096, 4096 },      { 4097, 16384 },
+                 { 16384, 16384 },  { 16385, 65536 },    { 65536, 65536 },
+                 { 65537, 262144 }, { 262145, 1048576 }, { 1048576, 1048576 } };
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct buf *buf = bufpool_take(f->pool, rows[i].ask);
         g_assert_nonnull(buf);
@@ -200,7 +200,7 @@ static void give_back_one(void *data)
             break;
         }
     }
-    g_assert_null(bufpool_take(t->f->pool, 1));   /* others were first */
+    g_assert_null(bufpool_take(t->f->pool, 1)); /* others were first */
 }
 
 static void cancel_second(void *data)
@@ -266,7 +266,7 @@ static void test_leaving_the_queue_lets_the_next_pass(struct fixture *f, gconstp
     g_assert_cmpuint(served, ==, 1);
     on_reactor(f->reactor, cancel_second, &t);
     on_reactor(f->reactor, nothing, NULL);
-    g_assert_cmpuint(served, ==, 2);   /* the 4K behind it, from the superblock of the first */
+    g_assert_cmpuint(served, ==, 2); /* the 4K behind it, from the superblock of the first */
     g_assert_nonnull(t.waiting[2].got);
     on_reactor(f->reactor, give_back_all, &t);
     on_reactor(f->reactor, nothing, NULL);
@@ -282,7 +282,7 @@ static void test_waiting_without_need_is_served_soon(struct fixture *f, gconstpo
     served = 0;
     bufpool_waiter_init(&w->waiter, served_one);
     bufpool_wait(f->pool, &w->waiter, 4096);
-    g_assert_null(w->got);   /* never from inside */
+    g_assert_null(w->got); /* never from inside */
     g_assert_cmpint(reactor_start(f->reactor), ==, 0);
     on_reactor(f->reactor, nothing, NULL);
     on_reactor(f->reactor, nothing, NULL);
@@ -307,7 +307,7 @@ static void test_idle_memory_is_untouched_and_given_back(struct fixture *f, gcon
     for (unsigned i = 1; i < n; i++)
         buf_unref(bufs[i]);
     bufpool_trim(f->pool);
-    g_assert_cmpuint(pages_held(), ==, MIB);   /* the one in use stays whole */
+    g_assert_cmpuint(pages_held(), ==, MIB); /* the one in use stays whole */
     g_assert_cmpuint(bufs[0]->data[65535], ==, 2);
     g_assert_cmpuint(counters_of(f->reactor).buffer_trims, ==, 3);
     buf_unref(bufs[0]);
@@ -392,7 +392,8 @@ static void test_file_io_gets_registered_and_survives_trim(struct fixture *f, gc
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, test) g_test_add("/reactor/bufpool/" name, struct fixture, NULL, setup, test, teardown)
+#define ADD(name, test)                                                                            \
+    g_test_add("/reactor/bufpool/" name, struct fixture, NULL, setup, test, teardown)
     ADD("sizes", test_sizes);
     ADD("references", test_references);
     ADD("exhaustion-of-each-class", test_exhaustion_of_each_class);
@@ -403,6 +404,7 @@ int main(int argc, char **argv)
     ADD("waiting-without-need-is-served-soon", test_waiting_without_need_is_served_soon);
     ADD("idle-memory-is-untouched-and-given-back", test_idle_memory_is_untouched_and_given_back);
     ADD("timer-trims-after-long-idling", test_timer_trims_after_long_idling);
-    ADD("file-io-gets-registered-and-survives-trim", test_file_io_gets_registered_and_survives_trim);
+    ADD("file-io-gets-registered-and-survives-trim",
+        test_file_io_gets_registered_and_survives_trim);
     return g_test_run();
 }

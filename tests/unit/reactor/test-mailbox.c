@@ -16,7 +16,7 @@ static void test_wakes_a_sleeper(void)
     for (unsigned i = 0; i < 300; i++) {
         on_reactor(r, nothing, NULL);
         if (i % 50 == 0)
-            g_usleep(2000);   /* surely asleep */
+            g_usleep(2000); /* surely asleep */
     }
     g_assert_cmpuint(counters_of(r).wakeups, >, 0);
     g_assert_cmpuint(counters_of(r).messages, ==, 300);
@@ -56,7 +56,7 @@ static gpointer post_all(gpointer data)
         p->messages[i] = (struct numbered){ { .run = take_numbered }, p->index, i };
         reactor_post(p->reactor, &p->messages[i].message);
         if (i % 1000 == 0)
-            g_usleep(100);   /* lets the reactor fall asleep now and then */
+            g_usleep(100); /* lets the reactor fall asleep now and then */
     }
     return NULL;
 }
@@ -173,7 +173,7 @@ static void epoch_done(struct epoch_wait *wait)
     struct epoch_test *t = (struct epoch_test *)wait;
     t->ended_on = reactor_current();
     if (t->retired)
-        __atomic_store_n(t->retired, 0xdeadu, __ATOMIC_RELAXED);   /* nobody may see this */
+        __atomic_store_n(t->retired, 0xdeadu, __ATOMIC_RELAXED); /* nobody may see this */
     sem_post(&t->done);
 }
 

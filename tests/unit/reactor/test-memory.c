@@ -60,14 +60,14 @@ static void test_used_inside_a_block_only(struct fixture *f, gconstpointer data)
     uint8_t outside[512];
     g_assert_cmpint(ring_memory_register(f->ring, 1), ==, 0);
     g_assert_cmpint(ring_memory_register(f->ring, 2), ==, 0);
-    round_trip(f, f->memory, f->memory + 8192, 4096, 1);                      /* not registered */
+    round_trip(f, f->memory, f->memory + 8192, 4096, 1); /* not registered */
     g_assert_cmpuint(fixed(f), ==, 0);
-    round_trip(f, f->memory + BLOCK, f->memory + 2 * BLOCK - 4096, 4096, 2);  /* first, last page */
+    round_trip(f, f->memory + BLOCK, f->memory + 2 * BLOCK - 4096, 4096, 2); /* first, last page */
     g_assert_cmpuint(fixed(f), ==, 2);
-    round_trip(f, f->memory + BLOCK, f->memory + 2 * BLOCK, BLOCK, 3);        /* whole blocks */
+    round_trip(f, f->memory + BLOCK, f->memory + 2 * BLOCK, BLOCK, 3); /* whole blocks */
     g_assert_cmpuint(fixed(f), ==, 4);
     round_trip(f, f->memory + 2 * BLOCK - 512, f->memory + 2 * BLOCK - 2048, 1024, 4);
-    g_assert_cmpuint(fixed(f), ==, 5);                   /* the write crosses, the read does not */
+    g_assert_cmpuint(fixed(f), ==, 5); /* the write crosses, the read does not */
     round_trip(f, outside, outside, sizeof(outside), 5);
     g_assert_cmpuint(fixed(f), ==, 5);
     g_assert_cmpint(ring_memory_register(f->ring, BLOCKS), ==, -ERANGE);
@@ -111,7 +111,8 @@ static void test_busy_block_is_registered_by_itself(struct fixture *f, gconstpoi
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, test) g_test_add("/reactor/memory/" name, struct fixture, NULL, setup, test, teardown)
+#define ADD(name, test)                                                                            \
+    g_test_add("/reactor/memory/" name, struct fixture, NULL, setup, test, teardown)
     ADD("used-inside-a-block-only", test_used_inside_a_block_only);
     ADD("short-read-at-end-of-file", test_short_read_at_end_of_file);
     ADD("unregister-then-punch-then-register", test_unregister_then_punch_then_register);

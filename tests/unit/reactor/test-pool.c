@@ -48,7 +48,8 @@ static void test_bounded_and_answered_where_asked(void)
     finished = 0;
     g_assert_cmpint(pool_create("jobs", THREADS, &pool), ==, 0);
     for (unsigned i = 0; i < JOBS; i++) {
-        jobs[i].job = (struct pool_job){ .run = count_run, .done = count_done,
+        jobs[i].job = (struct pool_job){ .run = count_run,
+                                         .done = count_done,
                                          .reactor = i % 3 < 2 ? r[i % 3] : NULL };
         pool_submit(pool, &jobs[i].job);
     }
@@ -85,13 +86,13 @@ static void test_blocked_jobs_get_threads_up_to_the_limit(void)
         pool_submit(pool, &jobs[i]);
     }
     for (unsigned i = 0; i < THREADS; i++)
-        wait_signal(&at_gate);   /* that many stand there at the same time */
+        wait_signal(&at_gate); /* that many stand there at the same time */
     g_usleep(20000);
-    g_assert_cmpint(sem_trywait(&at_gate), !=, 0);   /* and no more */
+    g_assert_cmpint(sem_trywait(&at_gate), !=, 0); /* and no more */
     g_assert_cmpuint(pool_threads(pool), ==, THREADS);
     for (unsigned i = 0; i < G_N_ELEMENTS(jobs); i++)
         sem_post(&gate);
-    pool_destroy(pool);   /* runs what is queued */
+    pool_destroy(pool); /* runs what is queued */
     for (unsigned i = THREADS; i < G_N_ELEMENTS(jobs); i++)
         g_assert_cmpint(sem_trywait(&at_gate), ==, 0);
 }
@@ -133,10 +134,11 @@ static void test_cancelled_job_is_answered_and_not_run(void)
     pool_submit(pool, &blocker.job);
     wait_signal(&at_gate);
     for (unsigned i = 0; i < JOBS - 1; i++) {
-        jobs[i] = (struct test_job){ .job = { .run = count_run, .done = count_done, .reactor = r } };
+        jobs[i] =
+            (struct test_job){ .job = { .run = count_run, .done = count_done, .reactor = r } };
         pool_submit(pool, &jobs[i].job);
     }
-    g_assert_false(pool_cancel(&blocker.job));   /* it runs */
+    g_assert_false(pool_cancel(&blocker.job)); /* it runs */
     for (unsigned i = 0; i < JOBS - 1; i += 2) {
         g_assert_true(pool_cancel(&jobs[i].job));
         g_assert_false(pool_cancel(&jobs[i].job));

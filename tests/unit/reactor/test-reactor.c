@@ -85,7 +85,7 @@ static void test_rounds_are_bounded_and_go_on_without_sleep(void)
     struct counted_task t = { .again = REACTOR_ROUNDS * 4 - 1, .finished = &finished };
     reactor_task_init(&t.task, run_counted);
     on_reactor(r, defer_three_times, &t);
-    wait_signal(&finished);   /* nobody wakes it: were it asleep, this would hang */
+    wait_signal(&finished); /* nobody wakes it: were it asleep, this would hang */
     g_assert_cmpuint(t.runs, ==, REACTOR_ROUNDS * 4);
     g_assert_cmpuint(t.last_turn - t.first_turn, ==, 3);
     on_reactor(r, nothing, NULL);
@@ -346,13 +346,15 @@ int main(int argc, char **argv)
     g_test_add_func("/reactor/defer/rounds-are-bounded-and-go-on-without-sleep",
                     test_rounds_are_bounded_and_go_on_without_sleep);
     g_test_add_func("/reactor/idle/does-not-turn", test_idle_reactor_does_not_turn);
-    g_test_add_func("/reactor/idle/busy-polling-falls-asleep", test_busy_polling_reactor_falls_asleep);
+    g_test_add_func("/reactor/idle/busy-polling-falls-asleep",
+                    test_busy_polling_reactor_falls_asleep);
     g_test_add_func("/reactor/echo/plain", test_echo);
     g_test_add_func("/reactor/echo/busy-polling", test_echo_with_busy_polling);
     g_test_add_func("/reactor/scratch/bounded-and-reused", test_scratch_is_bounded_and_reused);
     g_test_add_func("/reactor/life/stop-with-an-operation-in-flight",
                     test_stop_with_an_operation_in_flight);
-    g_test_add_func("/reactor/life/create-and-free-without-start", test_create_and_free_without_start);
+    g_test_add_func("/reactor/life/create-and-free-without-start",
+                    test_create_and_free_without_start);
     g_test_add_func("/reactor/life/current", test_current);
     return g_test_run();
 }

@@ -104,7 +104,7 @@ static void test_send_to_closed_peer_is_epipe(void)
     int fds[2];
     make_pair(fds);
     close(fds[1]);
-    ring_send(ring, &test_op_init(&send)->op, fds[0], "x", 1, 0);   /* SIGPIPE would end us */
+    ring_send(ring, &test_op_init(&send)->op, fds[0], "x", 1, 0); /* SIGPIPE would end us */
     g_assert_cmpint(finish(ring, &send), ==, -EPIPE);
     ring_destroy(ring);
     close(fds[0]);
@@ -132,7 +132,8 @@ static void test_files(void)
     g_assert_cmpstr(got, ==, "hello World");
     ring_fsync(ring, &test_op_init(&t)->op, fd, /* datasync= */ true);
     g_assert_cmpint(finish(ring, &t), ==, 0);
-    ring_fallocate(ring, &test_op_init(&t)->op, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, 5);
+    ring_fallocate(ring, &test_op_init(&t)->op, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100,
+                   5);
     g_assert_cmpint(finish(ring, &t), ==, 0);
     ring_fallocate(ring, &test_op_init(&t)->op, fd, 0, 0, 8192);
     g_assert_cmpint(finish(ring, &t), ==, 0);
@@ -180,7 +181,7 @@ static void test_cancel_is_answered_once(void)
         if (i % 4 == 0)
             ring_cancel(ring, &ops[i].op);
     }
-    ring_cancel(ring, &test_op_init(&idle)->op);   /* not started: nothing happens */
+    ring_cancel(ring, &test_op_init(&idle)->op); /* not started: nothing happens */
     while (ring_outstanding(ring) > N / 2) {
         g_assert_cmpint(ring_enter(ring, NS_PER_S), ==, 0);
         ring_reap(ring, 7);
@@ -246,7 +247,7 @@ static void test_cancel_against_completion_loses_nothing(void)
 static void test_more_operations_than_entries(void)
 {
     enum { N = 5000 };
-    struct ring *ring = ring_for_test(4);   /* 16 completions: overflows on both sides */
+    struct ring *ring = ring_for_test(4); /* 16 completions: overflows on both sides */
     g_autofree struct test_op *ops = g_new(struct test_op, N);
     for (unsigned i = 0; i < N; i++)
         ring_nop(ring, &test_op_init(&ops[i])->op);
@@ -308,7 +309,7 @@ static void test_registered_file(void)
     g_assert_cmpstr(buf, ==, "abc");
     ring_file_remove(ring, slot);
     ring_recv(ring, &test_op_init(&t)->op, fds[1], buf, 3, 0);
-    g_assert_cmpint(finish(ring, &t), ==, 0);   /* the table held the last reference: end of file */
+    g_assert_cmpint(finish(ring, &t), ==, 0); /* the table held the last reference: end of file */
     ring_destroy(ring);
     close(fds[1]);
 }
@@ -371,14 +372,17 @@ int main(int argc, char **argv)
     g_test_add_func("/reactor/ring/gathered-send-survives-overwritten-scratch",
                     test_gathered_send_survives_overwritten_scratch);
     g_test_add_func("/reactor/ring/scattered-receive-takes-all", test_scattered_receive_takes_all);
-    g_test_add_func("/reactor/ring/send-to-closed-peer-is-epipe", test_send_to_closed_peer_is_epipe);
+    g_test_add_func("/reactor/ring/send-to-closed-peer-is-epipe",
+                    test_send_to_closed_peer_is_epipe);
     g_test_add_func("/reactor/ring/files", test_files);
     g_test_add_func("/reactor/ring/poll", test_poll);
     g_test_add_func("/reactor/ring/cancel-is-answered-once", test_cancel_is_answered_once);
     g_test_add_func("/reactor/ring/cancel-against-completion-loses-nothing",
                     test_cancel_against_completion_loses_nothing);
-    g_test_add_func("/reactor/ring/more-operations-than-entries", test_more_operations_than_entries);
-    g_test_add_func("/reactor/ring/operations-restart-themselves", test_operations_restart_themselves);
+    g_test_add_func("/reactor/ring/more-operations-than-entries",
+                    test_more_operations_than_entries);
+    g_test_add_func("/reactor/ring/operations-restart-themselves",
+                    test_operations_restart_themselves);
     g_test_add_func("/reactor/ring/registered-file", test_registered_file);
     g_test_add_func("/reactor/ring/file-slots-are-reused", test_file_slots_are_reused);
     g_test_add_func("/reactor/ring/tombstone-hangs-up-after-the-ring",

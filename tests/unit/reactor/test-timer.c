@@ -96,7 +96,7 @@ static void test_order_and_wakeups(void)
     for (uint64_t next; (next = timer_wheel_next(&wheel)) != TIMER_NEVER; wakeups++) {
         g_assert_cmpuint(next, >, now);
         unsigned n = run(next);
-        g_assert_cmpuint(n, >, 0);   /* never woken for nothing */
+        g_assert_cmpuint(n, >, 0); /* never woken for nothing */
         fired += n;
     }
     g_assert_cmpuint(fired, ==, N);
@@ -214,17 +214,21 @@ static void test_against_a_plain_model(void)
         unsigned i = (unsigned)g_test_rand_int_range(0, N);
         int what = g_test_rand_int_range(0, 10);
         if (what < 6) {
-            start(&t[i], now + (uint64_t)g_test_rand_int_range(1, 1 << g_test_rand_int_range(1, 20)) * TICK);
+            start(&t[i],
+                  now +
+                      (uint64_t)g_test_rand_int_range(1, 1 << g_test_rand_int_range(1, 20)) * TICK);
             armed[i] = true;
         } else if (what < 8) {
             timer_stop(&wheel, &t[i].timer);
             armed[i] = false;
         } else {
-            uint64_t to = now + (uint64_t)g_test_rand_int_range(0, 1 << g_test_rand_int_range(1, 16)) * TICK;
+            uint64_t to =
+                now + (uint64_t)g_test_rand_int_range(0, 1 << g_test_rand_int_range(1, 16)) * TICK;
             run(to);
             for (unsigned k = 0; k < N; k++) {
                 /* Deadlines are off the tick by the base's fraction: one tick later. */
-                if (armed[k] && ((t[k].deadline + TICK - 1) >> TIMER_TICK_SHIFT) <= to >> TIMER_TICK_SHIFT) {
+                if (armed[k] &&
+                    ((t[k].deadline + TICK - 1) >> TIMER_TICK_SHIFT) <= to >> TIMER_TICK_SHIFT) {
                     armed[k] = false;
                     expect[k]++;
                 }
