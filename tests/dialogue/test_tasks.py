@@ -18,6 +18,16 @@ def held_write(session, lba=0):
     return task
 
 
+def abort_many(session, function, tasks, **more):
+    """A request that ends several tasks. The initiator goes on answering the R2Ts it has (RFC 7143
+    4.2.3.3): the target may wait for that, and must take it."""
+    session.request(wire.TASK_REQUEST, immediate=True, flags=wire.FINAL | function,
+                    lun=session.first_lun, referenced_tag=NO_TAG, **more)
+    for task in tasks:
+        task.answer(task.r2ts[0])
+    return session.connection.expect(wire.TASK_RESPONSE).response
+
+
 def forget(session, task):
     """An aborted task must not answer: whatever comes for it now fails the test."""
     session.connection.expect_quiet()
@@ -73,7 +83,7 @@ def _(target):
     one, two = target.login(), target.login()
     mine = [held_write(one, lba) for lba in (0, 8, 16)]
     theirs = held_write(two)
-    assert one.task_management(ABORT_TASK_SET).response == COMPLETE
+    assert abort_many(one, ABORT_TASK_SET, mine) == COMPLETE
     one.connection.expect_quiet()
     for task in mine:
         del one.connection.tasks[task.request.itt]
@@ -87,7 +97,7 @@ def _(target):
     one, two = target.login(), target.login()
     task = held_write(one)
     theirs = held_write(two)
-    assert one.task_management(CLEAR_TASK_SET).response == COMPLETE
+    assert abort_many(one, CLEAR_TASK_SET, [task]) == COMPLETE
     forget(one, task)
     theirs.answer(theirs.r2ts[0])
     theirs.good()
@@ -98,7 +108,7 @@ def _(target):
     one, two = target.login(), target.login()
     task = held_write(one)
     theirs = held_write(two)
-    assert one.task_management(LUN_RESET).response == COMPLETE
+    assert abort_many(one, LUN_RESET, [task, theirs]) == COMPLETE
     forget(one, task)
     forget(two, theirs)
     for session in (one, two):
@@ -106,6 +116,17 @@ def _(target):
         assert sense and sense.key == 6 and sense.code in (0x2900, 0x2903), repr(sense)
         session.command(scsi.test_unit_ready()).good()
         session.write(0, b'a' * 512).good()
+
+
+@case('aborts are answered although an initiator, like the Linux kernel, sends no more data')
+def _(target):
+    for function in (ABORT_TASK_SET, CLEAR_TASK_SET, LUN_RESET):
+        one, two = target.login(), target.login()
+        task = held_write(one)
+        held_write(two)
+        assert one.task_management(function).response == COMPLETE
+        forget(one, task)
+        one.alive()
 
 
 @case('LUN RESET of one LUN leaves the other alone')
