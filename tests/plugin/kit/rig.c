@@ -134,6 +134,7 @@ struct call {
     void *argument;
     struct backend *backend;
     struct backend_io io;
+    _Atomic unsigned halves; /* of an I/O: that submit has returned, and the answer */
     GMutex lock;
     GCond cond;
     bool over;
@@ -175,23 +176,29 @@ void rig_run(struct rig *rig, unsigned reactor, void (*function)(void *argument)
     post_and_wait(rig, reactor, &call);
 }
 
+static void end_half(struct call *call)
+{
+    if (--call->halves == 0)
+        end_call(call);
+}
+
 static void io_done(struct backend_io *io)
 {
-    end_call(container_of(io, struct call, io));
+    end_half(container_of(io, struct call, io));
 }
 
 static void submit_io(struct reactor_message *message)
 {
     struct call *call = container_of(message, struct call, message);
-    struct backend *backend = call->backend; /* answered at once, the call is gone */
-    backend->ops->submit(backend, &call->io);
-    if (backend->ops->kick)
-        backend->ops->kick(backend);
+    call->backend->ops->submit(call->backend, &call->io);
+    if (call->backend->ops->kick)
+        call->backend->ops->kick(call->backend);
+    end_half(call);
 }
 
 int rig_io(struct rig *rig, unsigned reactor, struct backend *backend, struct backend_io *io)
 {
-    struct call call = { .message.run = submit_io, .backend = backend, .io = *io };
+    struct call call = { .message.run = submit_io, .backend = backend, .io = *io, .halves = 2 };
     call.io.done = io_done;
     post_and_wait(rig, reactor, &call);
     io->result = call.io.result;
