@@ -219,8 +219,8 @@ def _(target):
         assert data[0] == 0x7f, 'peripheral qualifier and type %02x' % data[0]
         data = session.command(scsi.report_luns(), read=512, lun=lun).data
         assert int.from_bytes(data[:4], 'big') >= 8
-        sense = session.command(scsi.request_sense(), read=252, lun=lun).good().data
-        assert sense[0] & 0x7f in (0x70, 0x72)
+        task = session.command(scsi.request_sense(), read=252, lun=lun)
+        assert task.status == scsi.GOOD and scsi.Sense(task.data).what() == scsi.LUN_NOT_SUPPORTED
 
 
 @case('hierarchical and well-known LUN formats are no other LUN')

@@ -81,7 +81,7 @@ def _():
 def _():
     complains(GOOD.replace('size: 1M', 'size: large'), 'large')
     complains(GOOD.replace('size: 1M', 'size: 1Q'), '1Q')
-    complains(GOOD.replace('size: 1M', 'size: -1'), '-1')
+    complains(GOOD.replace('size: 1M', 'size: -77'), '-77')
     complains(GOOD.replace('size: 1M', 'size: 99999999999G'), '99999999999G')
     complains(GOOD + '    session: { max-connections: 99 }\n', '99')
     complains(GOOD + '    session: { max-connections: [1] }\n', '[1]')
@@ -112,7 +112,7 @@ def _():
 def _():
     complains(GOOD.replace('portals: [san]', 'portals: [sun]'), 'sun', 'san')
     complains(GOOD + '    auth: lab\n', 'lab')
-    complains(GOOD.replace('handler: ram', 'handler: rma'), 'rma', 'ram')
+    complains(GOOD.replace('handler: ram', 'handler: rma'), 'rma', "'rma'")
 
 
 @case('names of targets are checked and compared in normal form', alone=True)

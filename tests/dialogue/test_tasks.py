@@ -108,8 +108,9 @@ def _(target):
     one, two = target.login(), target.login()
     task = held_write(one)
     theirs = held_write(two)
-    assert abort_many(one, LUN_RESET, [task, theirs]) == COMPLETE
+    assert abort_many(one, LUN_RESET, [task]) == COMPLETE
     forget(one, task)
+    theirs.answer(theirs.r2ts[0])       # its initiator does not know yet
     forget(two, theirs)
     for session in (one, two):
         sense = session.command(scsi.test_unit_ready()).wait().sense
