@@ -4,6 +4,7 @@
  * the loop that serves the keeper's messages; then the orderly end.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <grp.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,9 +25,15 @@
 
 /* ---- the keeper ---- */
 
+static void watch_link(struct daemon *d);
+
 static void tell(struct daemon *d, const struct link_message *m)
 {
     int r = link_send(&d->link, m);
+    if (r == 0 && d->link_watch && (link_poll_events(&d->link) & POLLOUT)) {
+        g_source_remove(d->link_watch); /* what is queued must not wait for the keeper's next word */
+        watch_link(d);
+    }
     if (r < 0 && r != -EPIPE)
         log_error("daemon", "message to the keeper lost type=%d error=\"%s\"", m->type, g_strerror(-r));
 }
@@ -144,12 +152,14 @@ static void watch_link(struct daemon *d)
 static gboolean link_event(gint fd, GIOCondition condition, gpointer data)
 {
     struct daemon *d = data;
+    d->link_watch = 0;
     if (!serve_link(d)) {
         d->exit_code = 1;
         g_main_loop_quit(d->loop);
         return G_SOURCE_REMOVE;
     }
-    watch_link(d);
+    if (!d->link_watch)
+        watch_link(d);
     return G_SOURCE_REMOVE;
 }
 
@@ -195,6 +205,7 @@ static int drop_privileges(const char *user)
         log_error("daemon", "cannot become another user name=%s error=\"%s\"", user, g_strerror(errno));
         return -1;
     }
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* setuid() has cleared it: not without the keeper */
     return 0;
 }
 
@@ -337,6 +348,8 @@ int daemon_run(const struct daemon_args *args)
     struct daemon d = {.args = args};
     log_set_role("worker");
     ignore_signals();
+    fcntl(args->tombstone_fd, F_SETFD, FD_CLOEXEC);
+    fcntl(args->config_fd, F_SETFD, FD_CLOEXEC);
     link_init(&d.link, args->link_fd);
     d.loop = g_main_loop_new(NULL, FALSE);
     const char *why = start(&d);

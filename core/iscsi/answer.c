@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "iscsi/transmit.h"
+
+#define COPY_PIECE 8192u
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
@@ -36,14 +39,32 @@ static uint32_t data_in_piece(struct task *t, arena_ref *ret_at)
     uint32_t burst = p->max_burst_length - t->sent % p->max_burst_length;
     uint32_t most = min_u32(t->conn->params.initiator_max_recv & ~3u, burst);
     uint32_t piece = min_u32(left, most);
-    if (t->mapped) {
-        *ret_at = t->mapped + t->sent;
-    } else {
+    if (t->capacity) {
         uint32_t contiguous;
         *ret_at = buffers_at(t, t->sent, &contiguous);
         piece = min_u32(piece, contiguous);
+    } else {
+        *ret_at = t->mapped + t->sent;
     }
     return piece;
+}
+
+/*
+ * Data that others may write meanwhile is digested and sent from a copy. Both are made together, in
+ * pieces that stay in the nearest cache.
+ */
+static uint32_t copy_and_digest(struct stream_tx *e, arena_ref to)
+{
+    const uint8_t *from = arena_ptr(e->data);
+    uint8_t *at = arena_ptr(to);
+    uint32_t crc = CRC32C_START;
+    for (uint32_t left = e->data_bytes, n; left; left -= n, from += n, at += n) {
+        n = min_u32(left, COPY_PIECE);
+        memcpy(at, from, n);
+        crc = crc32c(crc, at, n);
+    }
+    e->data = to;
+    return crc;
 }
 
 /* One Data-In; the last carries a good status (the S bit, 11.7.3). */
@@ -54,7 +75,17 @@ static bool data_in_emit(struct task *t)
     struct stream_tx *e = transmit_begin(c);
     if (!e)
         return false;
-    e->data_bytes = data_in_piece(t, &e->data);
+    arena_ref at;
+    e->data_bytes = data_in_piece(t, &at);
+    uint32_t crc = CRC32C_START;
+    if (t->mapped && t->capacity) {
+        e->data = t->mapped + t->sent;
+        crc = copy_and_digest(e, at);
+    } else {
+        e->data = at;
+        if (c->data_digest)
+            crc = crc32c(crc, arena_ptr(at), e->data_bytes);
+    }
     e->header[ISCSI_BHS_OPCODE] = ISCSI_OP_DATA_IN;
     put_be32(e->header + ISCSI_BHS_ITT, t->itt);
     put_be32(e->header + ISCSI_BHS_TTT, ISCSI_TAG_NONE);
@@ -65,7 +96,7 @@ static bool data_in_emit(struct task *t)
     if (last || t->sent % t->session->params.max_burst_length == 0)
         e->header[ISCSI_BHS_FLAGS] = ISCSI_FINAL;
     if (!last || cmd->status) {
-        transmit_end(c, e, TRANSMIT_NO_STATUS);
+        transmit_end_crc(c, e, TRANSMIT_NO_STATUS, crc);
         return true;
     }
     e->header[ISCSI_BHS_FLAGS] |= ISCSI_DATA_WITH_STATUS;
@@ -74,7 +105,7 @@ static bool data_in_emit(struct task *t)
     task_uncount(t);
     t->status_sent = true;
     e->owner = t->index + 1u;
-    transmit_end(c, e, TRANSMIT_STATUS);
+    transmit_end_crc(c, e, TRANSMIT_STATUS, crc);
     return true;
 }
 

@@ -21,6 +21,10 @@ enum auth_result {
     AUTH_PENDING, /* nothing to send yet: after login_resume_auth() step() comes again, without keys */
 };
 
+/* Login statuses (RFC 7143 11.13.5) that an authenticator may refuse with, besides 0x0201. */
+#define AUTH_STATUS_MISSING_KEY 0x0207
+#define AUTH_STATUS_FOREIGN_KEY 0x0200
+
 struct auth_step {
     const struct keys_pair *in; /* values are NUL-terminated text, not decoded further */
     unsigned in_count;

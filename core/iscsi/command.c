@@ -350,16 +350,6 @@ void command_advance(struct task *t)
     command_execute(t, cmd->mapped ? 0 : buffers_iov(t, cmd->buffer_bytes));
 }
 
-static void copy_mapped(struct task *t)
-{
-    const uint8_t *from = arena_ptr(t->cmd.mapped);
-    unsigned n = buffers_iov(t, t->cmd.data_in_bytes);
-    for (unsigned i = 0; i < n; i++) {
-        memcpy(t->iov[i].iov_base, from, t->iov[i].iov_len);
-        from += t->iov[i].iov_len;
-    }
-}
-
 static void command_done(struct scsi_command *cmd)
 {
     struct task *t = container_of(cmd, struct task, cmd);
@@ -371,10 +361,6 @@ static void command_done(struct scsi_command *cmd)
         return;
     }
     t->mapped = cmd->mapped;
-    if (t->mapped && t->capacity && cmd->data_in_bytes) {
-        copy_mapped(t);
-        t->mapped = 0;
-    }
     counter_add(&e->read_bytes, cmd->data_in_bytes);
     counter_add(&e->written_bytes, cmd->data_out_bytes);
     answer(t);

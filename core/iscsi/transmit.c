@@ -29,6 +29,15 @@ static void put_digest(uint8_t *p, uint32_t crc)
 
 void transmit_end(struct connection *c, struct stream_tx *e, enum transmit_stat_sn stat_sn)
 {
+    uint32_t crc = CRC32C_START;
+    if (c->data_digest && e->data_bytes)
+        crc = crc32c(crc, arena_ptr(e->data), e->data_bytes);
+    transmit_end_crc(c, e, stat_sn, crc);
+}
+
+void transmit_end_crc(struct connection *c, struct stream_tx *e, enum transmit_stat_sn stat_sn,
+                      uint32_t data_crc)
+{
     struct session *s = c->session;
     uint32_t *number = c->stream.next.number;
     number[STATE_EXP_CMD_SN] = s->exp_cmd_sn;
@@ -54,8 +63,7 @@ void transmit_end(struct connection *c, struct stream_tx *e, enum transmit_stat_
         memset(e->trailer, 0, pad);
         e->trailer_bytes = (uint8_t)pad;
         if (c->data_digest) {
-            uint32_t crc = crc32c(CRC32C_START, arena_ptr(e->data), e->data_bytes);
-            put_digest(e->trailer + pad, crc32c_finish(crc32c(crc, e->trailer, pad)));
+            put_digest(e->trailer + pad, crc32c_finish(crc32c(data_crc, e->trailer, pad)));
             e->trailer_bytes += ISCSI_DIGEST_BYTES;
         }
     }

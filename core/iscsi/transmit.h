@@ -20,3 +20,6 @@ struct stream_tx *transmit_begin(struct connection *c);
  * set; e->owner is a task index + 1 when this is the task's last PDU, else 0.
  */
 void transmit_end(struct connection *c, struct stream_tx *e, enum transmit_stat_sn stat_sn);
+/* The same when the running crc32c() of the data is known already. */
+void transmit_end_crc(struct connection *c, struct stream_tx *e, enum transmit_stat_sn stat_sn,
+                      uint32_t data_crc);

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/list.h"
-#include "iscsi/wire.h"
 #include "plugin/host.h"
 
 struct authenticator {
@@ -145,10 +144,10 @@ static enum auth_result take_reply(struct hf_auth *attempt, struct auth_step *st
     case HF_AUTH_REJECT:
         return refuse(step, reply->reason[0] ? reply->reason : NULL);
     case HF_AUTH_REJECT_MISSING:
-        step->status = ISCSI_LOGIN_MISSING_PARAMETER;
+        step->status = AUTH_STATUS_MISSING_KEY;
         return refuse(step, reply->reason[0] ? reply->reason : NULL);
     case HF_AUTH_REJECT_FOREIGN:
-        step->status = ISCSI_LOGIN_INITIATOR_ERROR;
+        step->status = AUTH_STATUS_FOREIGN_KEY;
         return refuse(step, reply->reason[0] ? reply->reason : NULL);
     default:
         return refuse(step, "the plugin answered with an unknown result");

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 #include <fcntl.h>
 #include <time.h>
@@ -118,7 +119,7 @@ static void copy_info(struct hf_lun_info *to, const struct hf_lun_info *from)
 /* ---------------------------------------------------------------------------------------- open */
 
 /* Arena numbers are given out on one thread; LUNs may be opened on several. */
-static GMutex store_lock;
+static pthread_mutex_t store_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct hf_error *error)
 {
@@ -128,9 +129,9 @@ static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct 
     if (fd < 0)
         return plugin_fail(error, errno, "handler %s: its store: %s", lun->plugin->info.name,
                            strerror(errno));
-    g_mutex_lock(&store_lock);
+    pthread_mutex_lock(&store_lock);
     int arena = arena_map_any(fd, info->bytes);
-    g_mutex_unlock(&store_lock);
+    pthread_mutex_unlock(&store_lock);
     if (arena < 0) {
         close(fd);
         return plugin_fail(error, -arena, "handler %s: its store cannot be mapped: %s",
@@ -144,9 +145,9 @@ static void unmap_store(struct hf_lun *lun)
 {
     if (!lun->backend.info.store_arena)
         return;
-    g_mutex_lock(&store_lock);
+    pthread_mutex_lock(&store_lock);
     arena_unmap(lun->backend.info.store_arena);
-    g_mutex_unlock(&store_lock);
+    pthread_mutex_unlock(&store_lock);
 }
 
 static struct hf_lun *lun_free(struct hf_lun *lun)
@@ -268,8 +269,8 @@ void storage_close(struct backend *backend, void (*closed)(void *user), void *us
 }
 
 struct close_wait {
-    GMutex lock;
-    GCond cond;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
     bool closed;
     unsigned users; /* the waiter and closed() */
 };
@@ -277,35 +278,39 @@ struct close_wait {
 static void wait_unref(struct close_wait *wait)
 {
     bool last = --wait->users == 0;
-    g_mutex_unlock(&wait->lock);
+    pthread_mutex_unlock(&wait->lock);
     if (!last)
         return;
-    g_mutex_clear(&wait->lock);
-    g_cond_clear(&wait->cond);
+    pthread_mutex_destroy(&wait->lock);
+    pthread_cond_destroy(&wait->cond);
     g_free(wait);
 }
 
 static void wait_closed(void *user)
 {
     struct close_wait *wait = user;
-    g_mutex_lock(&wait->lock);
+    pthread_mutex_lock(&wait->lock);
     wait->closed = true;
-    g_cond_signal(&wait->cond);
+    pthread_cond_signal(&wait->cond);
     wait_unref(wait);
 }
 
 int storage_close_wait(struct backend *backend, unsigned timeout_ms)
 {
     struct close_wait *wait = g_new0(struct close_wait, 1);
-    int64_t end = g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
-    g_mutex_init(&wait->lock);
-    g_cond_init(&wait->cond);
+    struct timespec end;
+    int r = 0;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += timeout_ms / 1000 + (end.tv_nsec + timeout_ms % 1000 * 1000000l) / 1000000000l;
+    end.tv_nsec = (end.tv_nsec + timeout_ms % 1000 * 1000000l) % 1000000000l;
+    pthread_mutex_init(&wait->lock, NULL);
+    pthread_cond_init(&wait->cond, NULL);
     wait->users = 2;
     storage_close(backend, wait_closed, wait);
-    g_mutex_lock(&wait->lock);
-    while (!wait->closed && g_cond_wait_until(&wait->cond, &wait->lock, end))
-        ;
-    int r = wait->closed ? 0 : -ETIMEDOUT;
+    pthread_mutex_lock(&wait->lock);
+    while (!wait->closed && r == 0)
+        r = pthread_cond_clockwait(&wait->cond, &wait->lock, CLOCK_MONOTONIC, &end);
+    r = wait->closed ? 0 : -ETIMEDOUT;
     wait_unref(wait);
     return r;
 }

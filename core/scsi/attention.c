@@ -32,8 +32,7 @@ enum found { FOUND, LOST, UNWRITTEN };
 static enum found read_event(const struct scsi_ua_ring *ring, uint32_t number,
                              struct event *ret_event)
 {
-    uint64_t word =
-        atomic_load_explicit(&ring->slot[number % SCSI_UA_SLOTS], memory_order_acquire);
+    uint64_t word = atomic_load_explicit(&ring->slot[number % SCSI_UA_SLOTS], memory_order_acquire);
     int16_t ahead = (int16_t)((uint16_t)(word >> 48) - (uint16_t)number);
 
     if (ahead == 0) {

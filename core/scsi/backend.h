@@ -16,8 +16,8 @@
 enum backend_op {
     BACKEND_READ,
     BACKEND_WRITE,
-    BACKEND_FLUSH,        /* everything answered before is on stable storage */
-    BACKEND_UNMAP,        /* offset, length; reads return zeroes afterwards if FEATURE_ZEROES_UNMAPPED */
+    BACKEND_FLUSH, /* everything answered before is on stable storage */
+    BACKEND_UNMAP, /* offset, length; reads return zeroes afterwards if FEATURE_ZEROES_UNMAPPED */
     BACKEND_WRITE_ZEROES, /* offset, length; BACKEND_IO_UNMAP allows deallocation */
     BACKEND_BLOCK_STATUS, /* result in `extent` */
 };
@@ -34,11 +34,11 @@ struct backend_io {
     void (*done)(struct backend_io *io); /* in */
     const struct iovec *iov;             /* in; READ and WRITE; valid until done */
     uint32_t iov_count;
-    uint8_t op;                          /* enum backend_op */
+    uint8_t op; /* enum backend_op */
     uint8_t flags;
     uint64_t offset; /* bytes, whole blocks */
     uint64_t length; /* bytes, whole blocks, > 0 but for FLUSH (0) */
-    int result;      /* out: 0 or negative errno (ENOSPC, EIO, EREMOTEIO, ETIMEDOUT, ECANCELED …) */
+    int result; /* out: 0 or negative errno (ENOSPC, EIO, EREMOTEIO, ETIMEDOUT, ECANCELED …) */
     struct backend_extent extent; /* out */
     uint64_t room[24];            /* the implementer's own between submit and done */
 };
@@ -53,13 +53,13 @@ struct backend_io {
 #define BACKEND_FEATURE_IMMEDIATE       0x80u /* done always comes from within submit */
 
 struct backend_info {
-    uint64_t bytes;               /* size; multiple of block_bytes */
-    uint32_t block_bytes;         /* logical block, 512 or 4096 */
+    uint64_t bytes;       /* size; multiple of block_bytes */
+    uint32_t block_bytes; /* logical block, 512 or 4096 */
     uint32_t physical_block_bytes;
-    uint32_t optimal_io_bytes;    /* 0: unknown */
-    uint32_t max_io_bytes;        /* of one READ or WRITE; 0: any */
+    uint32_t optimal_io_bytes;        /* 0: unknown */
+    uint32_t max_io_bytes;            /* of one READ or WRITE; 0: any */
     uint32_t unmap_granularity_bytes; /* 0: one logical block */
-    uint32_t features;            /* BACKEND_FEATURE_* */
+    uint32_t features;                /* BACKEND_FEATURE_* */
     uint32_t store_arena; /* not 0: byte o of the unit is at arena_ref_make(store_arena, o), and may
                              be sent from there (RAM) */
     uint8_t rotational;
@@ -75,6 +75,7 @@ struct backend_ops {
 
 struct backend {
     const struct backend_ops *ops;
-    struct backend_info info; /* changes only on the control thread, followed by scsi_unit_changed() */
-    const char *product;      /* the handler's name, for logs and INQUIRY; never NULL */
+    struct backend_info
+        info;            /* changes only on the control thread, followed by scsi_unit_changed() */
+    const char *product; /* the handler's name, for logs and INQUIRY; never NULL */
 };

@@ -39,8 +39,7 @@ static bool attention(struct scsi_command *cmd, const struct scsi_nexus_unit *st
     struct scsi_unit *unit = cmd->unit;
     uint8_t asc, ascq;
 
-    if (atomic_load_explicit(&unit->attentions.head, memory_order_relaxed) ==
-            state->attention_at &&
+    if (atomic_load_explicit(&unit->attentions.head, memory_order_relaxed) == state->attention_at &&
         !state->flags)
         return false;
     if (!scsi_nexus_attention(cmd->nexus, unit, /* take= */ true, &asc, &ascq))
@@ -73,14 +72,12 @@ static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *op
         scsi_bad_cdb(cmd, 1, 7);
         return false;
     }
-    if ((opcode->flags & OP_MEDIUM) &&
-        atomic_load_explicit(&unit->stopped, memory_order_relaxed)) {
+    if ((opcode->flags & OP_MEDIUM) && atomic_load_explicit(&unit->stopped, memory_order_relaxed)) {
         scsi_check_condition(cmd, SENSE_NOT_READY, ASC_INITIALIZING_COMMAND_REQUIRED);
         return false;
     }
     if (opcode->flags & OP_WRITES) {
-        bool software =
-            atomic_load_explicit(&unit->mode, memory_order_relaxed) & SCSI_MODE_SWP;
+        bool software = atomic_load_explicit(&unit->mode, memory_order_relaxed) & SCSI_MODE_SWP;
         if (unit->read_only || software) {
             scsi_check_condition(cmd, SENSE_DATA_PROTECT,
                                  unit->read_only ? ASC_WRITE_PROTECTED
@@ -283,7 +280,8 @@ uint64_t scsi_unit_oldest_ns(const struct scsi_unit *unit, uint64_t now_ns)
 {
     const struct scsi_lane *lane = &unit->lanes[reactor_current()->index];
 
-    list_for_each(link, &lane->commands) {
+    list_for_each(link, &lane->commands)
+    {
         const struct scsi_command *cmd = list_entry(link, struct scsi_command, lane_link);
         if (cmd->phase == SCSI_EXECUTING)
             return now_ns > cmd->started_ns ? now_ns - cmd->started_ns : 0;

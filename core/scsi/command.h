@@ -37,29 +37,29 @@ struct scsi_lane;
 enum scsi_next { SCSI_ENDED, SCSI_EXECUTE };
 
 enum scsi_attribute { /* SAM-5 8.9; the values are RFC 7143's (11.3.1) */
-    SCSI_UNTAGGED = 0,
-    SCSI_SIMPLE = 1,
-    SCSI_ORDERED = 2,
-    SCSI_HEAD_OF_QUEUE = 3,
-    SCSI_ACA = 4,
+                      SCSI_UNTAGGED = 0,
+                      SCSI_SIMPLE = 1,
+                      SCSI_ORDERED = 2,
+                      SCSI_HEAD_OF_QUEUE = 3,
+                      SCSI_ACA = 4,
 };
 
 struct scsi_command {
     /* Set by the transport before scsi_start(). */
     void (*done)(struct scsi_command *cmd);
     struct scsi_nexus *nexus;
-    uint64_t lun;                /* as on the wire (SAM-5 4.7), big-endian value */
+    uint64_t lun; /* as on the wire (SAM-5 4.7), big-endian value */
     uint8_t cdb[SCSI_CDB_MAX];
     uint8_t cdb_bytes;
-    uint8_t attribute;           /* enum scsi_attribute */
+    uint8_t attribute;            /* enum scsi_attribute */
     bool expects_in, expects_out; /* the R and W bits */
-    uint32_t expected_bytes;     /* Expected Data Transfer Length */
+    uint32_t expected_bytes;      /* Expected Data Transfer Length */
 
     /* Set by scsi_start() when it returns SCSI_EXECUTE. */
-    struct scsi_unit *unit;      /* NULL: the command is answered without a unit */
-    uint32_t data_out_bytes;     /* to collect: never more than expected_bytes */
-    uint32_t buffer_bytes;       /* memory the transport must supply in iov; 0: none */
-    arena_ref mapped;            /* not 0: Data-In is sent from here, data_in_bytes is set already,
+    struct scsi_unit *unit;  /* NULL: the command is answered without a unit */
+    uint32_t data_out_bytes; /* to collect: never more than expected_bytes */
+    uint32_t buffer_bytes;   /* memory the transport must supply in iov; 0: none */
+    arena_ref mapped;        /* not 0: Data-In is sent from here, data_in_bytes is set already,
                                     no buffer is needed */
 
     /* Set by the transport before scsi_execute(); Data-Out is in it, Data-In goes to it. Elements
@@ -68,18 +68,18 @@ struct scsi_command {
     uint32_t iov_count;
 
     /* Set when the command has ended. */
-    uint8_t status;              /* SAM-5 5.3.1 */
+    uint8_t status; /* SAM-5 5.3.1 */
     uint8_t sense_bytes;
     uint8_t sense[SCSI_SENSE_MAX];
-    uint32_t data_in_bytes;      /* to send: never more than expected_bytes or buffer_bytes */
-    uint64_t transfer_length;    /* what the command would have moved without the limit of
+    uint32_t data_in_bytes;   /* to send: never more than expected_bytes or buffer_bytes */
+    uint64_t transfer_length; /* what the command would have moved without the limit of
                                     expected_bytes; the transport computes the residual from it */
 
-    bool aborted;                /* by scsi_abort() or a reset: no answer is to be sent */
+    bool aborted; /* by scsi_abort() or a reset: no answer is to be sent */
 
     /* The layer's own, between start and done. */
     const struct scsi_opcode *opcode;
-    struct scsi_lane *lane;      /* of unit, on this reactor */
+    struct scsi_lane *lane; /* of unit, on this reactor */
     struct list lane_link;
     uint64_t started_ns;
     uint64_t lba;
@@ -90,7 +90,7 @@ struct scsi_command {
     uint64_t cursor, work[6];
     struct buf *scratch;
     struct bufpool_waiter scratch_waiter;
-    uint8_t phase;               /* enum scsi_phase */
+    uint8_t phase; /* enum scsi_phase */
     bool stepping, stepped;
 };
 

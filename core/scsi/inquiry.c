@@ -14,7 +14,7 @@
 #define VERSION_SPC4   6 /* 7 (SPC-5) makes initiators check what we do not have */
 
 /* Version descriptors, SPC-4 table 143. */
-#define VERSION_SAM5 0x00a0
+#define VERSION_SAM5     0x00a0
 #define VERSION_SPC4_ANY 0x0460
 #define VERSION_SBC3_ANY 0x04c0
 

@@ -15,9 +15,9 @@
 
 struct scsi_nexus_config {
     struct scsi_target *target;
-    const char *initiator_name; /* node name, normalised */
-    const char *initiator_port; /* "iqn…,i,0x<ISID, 12 hex digits>" */
-    uint16_t tag;               /* target portal group tag, of the login's portal */
+    const char *initiator_name;  /* node name, normalised */
+    const char *initiator_port;  /* "iqn…,i,0x<ISID, 12 hex digits>" */
+    uint16_t tag;                /* target portal group tag, of the login's portal */
     uint16_t version_descriptor; /* 0960h + iSCSIProtocolLevel (RFC 7144 4.2); 0: 0960h */
     /* A unit attention POWER ON OCCURRED (29/00) on each unit. Only for a nexus that is known to be
        new: a returning initiator must not get one (it fails commands older than 180 s). */
@@ -29,7 +29,7 @@ struct scsi_nexus_unit {
     uint32_t unit_id;      /* 0: not in use */
     uint32_t attention_at; /* next event to read in the unit's ring */
     uint16_t lun;
-    uint8_t flags;         /* SCSI_NEXUS_* */
+    uint8_t flags; /* SCSI_NEXUS_* */
 };
 #define SCSI_NEXUS_POWER_ON     1u /* 29/00 pending */
 #define SCSI_NEXUS_LUNS_CHANGED 2u /* 3F/0E pending */

@@ -25,11 +25,11 @@
 #define OP_THIN    0x20u /* exists only on a thin unit */
 
 enum cdb_layout { /* where LBA and length are */
-    CDB_OTHER,
-    CDB_6,  /* LBA 1-3 (21 bits), length 4 (0: 256) */
-    CDB_10, /* LBA 2-5, length 7-8 */
-    CDB_12, /* LBA 2-5, length 6-9 */
-    CDB_16, /* LBA 2-9, length 10-13 */
+                  CDB_OTHER,
+                  CDB_6,  /* LBA 1-3 (21 bits), length 4 (0: 256) */
+                  CDB_10, /* LBA 2-5, length 7-8 */
+                  CDB_12, /* LBA 2-5, length 6-9 */
+                  CDB_16, /* LBA 2-9, length 10-13 */
 };
 
 struct scsi_opcode {
@@ -42,7 +42,7 @@ struct scsi_opcode {
     uint8_t length_at;    /* reply: first byte of the allocation length; write: of the length */
     uint8_t length_bytes; /* reply: its size; 0: the answer is always whole */
     uint16_t nominal_s, recommended_s; /* command timeouts descriptor; 0: not given */
-    uint8_t usage[16];    /* CDB usage data (SPC-4 6.35.3) */
+    uint8_t usage[16];                 /* CDB usage data (SPC-4 6.35.3) */
     int (*reply)(struct scsi_command *cmd, uint8_t *ret_data); /* bytes; -1: status is set */
     enum scsi_next (*start)(struct scsi_command *cmd);
     void (*execute)(struct scsi_command *cmd);

@@ -28,8 +28,7 @@ enum scsi_next start_read(struct scsi_command *cmd)
         return SCSI_ENDED;
     scsi_sending(cmd, cmd->blocks << cmd->unit->block_shift);
     if (info->store_arena && cmd->data_in_bytes)
-        cmd->mapped =
-            arena_ref_make(info->store_arena, cmd->lba << cmd->unit->block_shift);
+        cmd->mapped = arena_ref_make(info->store_arena, cmd->lba << cmd->unit->block_shift);
     else
         cmd->buffer_bytes = whole_blocks(cmd, cmd->data_in_bytes);
     return SCSI_EXECUTE;
@@ -83,8 +82,7 @@ static int read_step(struct scsi_command *cmd)
     }
     if (*state == 0) {
         *state = 1;
-        if (scsi_fua(cmd) &&
-            (cmd->unit->backend->info.features & BACKEND_FEATURE_VOLATILE_CACHE)) {
+        if (scsi_fua(cmd) && (cmd->unit->backend->info.features & BACKEND_FEATURE_VOLATILE_CACHE)) {
             scsi_step_io(cmd, BACKEND_FLUSH, 0, 0, NULL, 0, 0);
             return STEP_WAIT;
         }
@@ -178,9 +176,8 @@ void execute_read_write(struct scsi_command *cmd)
         scsi_steps(cmd, writing ? write_step : read_step);
         return;
     }
-    if (__builtin_expect(!writing && (info->features & BACKEND_FEATURE_VOLATILE_CACHE) &&
-                             scsi_fua(cmd),
-                         0)) {
+    if (__builtin_expect(
+            !writing && (info->features & BACKEND_FEATURE_VOLATILE_CACHE) && scsi_fua(cmd), 0)) {
         scsi_steps(cmd, read_step);
         return;
     }

@@ -79,8 +79,8 @@ static int all_opcodes(struct scsi_command *cmd, uint8_t *data, bool timeouts)
     return (int)at;
 }
 
-static int one_opcode(const struct scsi_command *cmd, uint8_t *data,
-                      const struct scsi_opcode *row, bool timeouts)
+static int one_opcode(const struct scsi_command *cmd, uint8_t *data, const struct scsi_opcode *row,
+                      bool timeouts)
 {
     unsigned at = 4;
 

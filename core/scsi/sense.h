@@ -65,11 +65,11 @@ enum scsi_asc {
 };
 
 struct scsi_cause {
-    uint8_t key;             /* enum scsi_sense_key */
-    uint16_t asc;            /* enum scsi_asc */
+    uint8_t key;  /* enum scsi_sense_key */
+    uint16_t asc; /* enum scsi_asc */
     bool has_information;
     uint64_t information;
-    uint8_t specific[3];     /* sense-key specific; byte 0 bit 7 (SKSV) says that it is there */
+    uint8_t specific[3]; /* sense-key specific; byte 0 bit 7 (SKSV) says that it is there */
 };
 
 /* Bytes written, at most SCSI_SENSE_MAX (18 fixed; 8 to 28 descriptor). */

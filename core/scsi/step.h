@@ -50,7 +50,8 @@ static inline void scsi_submit(struct scsi_command *cmd)
    cmd->io_iov, shortened in *length to whole blocks when it does not fit. Returns the count. */
 uint32_t scsi_clip(struct scsi_command *cmd, uint64_t from, uint64_t *length, uint32_t block_bytes);
 /* Bytes to and from cmd->iov at an offset; what lies beyond it is left out. */
-void scsi_iov_put(const struct scsi_command *cmd, uint64_t offset, const void *from, uint64_t bytes);
+void scsi_iov_put(const struct scsi_command *cmd, uint64_t offset, const void *from,
+                  uint64_t bytes);
 void scsi_iov_get(const struct scsi_command *cmd, uint64_t offset, void *to, uint64_t bytes);
 /* Offset of the first difference between cmd->iov at `offset` and `with`, or `bytes`. */
 uint64_t scsi_iov_compare(const struct scsi_command *cmd, uint64_t offset, const void *with,

@@ -25,7 +25,8 @@ static int check_geometry(const struct backend_info *info)
 static uint8_t physical_exponent(const struct backend_info *info)
 {
     uint8_t exponent = 0;
-    while (exponent < 15 && ((uint64_t)info->block_bytes << (exponent + 1)) <= info->physical_block_bytes)
+    while (exponent < 15 &&
+           ((uint64_t)info->block_bytes << (exponent + 1)) <= info->physical_block_bytes)
         exponent++;
     return exponent;
 }

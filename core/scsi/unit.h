@@ -31,10 +31,10 @@ struct scsi_unit_config {
     const char *target_name; /* normalised; needed */
     uint16_t lun;            /* < SCSI_LUN_LIMIT */
     const char *vendor, *product, *revision, *serial;
-    const uint8_t *naa;      /* copied */
-    unsigned naa_bytes;      /* 8 or 16; 0: derived */
-    const uint8_t *eui;      /* copied */
-    unsigned eui_bytes;      /* 8, 12 or 16; 0: no EUI-64 designator */
+    const uint8_t *naa; /* copied */
+    unsigned naa_bytes; /* 8 or 16; 0: derived */
+    const uint8_t *eui; /* copied */
+    unsigned eui_bytes; /* 8, 12 or 16; 0: no EUI-64 designator */
     bool read_only;
     const char *const *initiators; /* NULL-ended glob patterns; NULL: anyone */
     unsigned lanes;                /* data reactors; commands come with reactor->index below this */
@@ -43,8 +43,8 @@ struct scsi_unit_config {
 /* Unit attentions. One writer or many, on any thread; each nexus reads on its own reactor. */
 #define SCSI_UA_SLOTS 64
 struct scsi_ua_ring {
-    _Atomic uint32_t head;                     /* events ever raised (wraps) */
-    _Atomic uint64_t slot[SCSI_UA_SLOTS];      /* seq:16 asc:8 ascq:8 origin:32 */
+    _Atomic uint32_t head;                /* events ever raised (wraps) */
+    _Atomic uint64_t slot[SCSI_UA_SLOTS]; /* seq:16 asc:8 ascq:8 origin:32 */
 };
 
 /* What a waiting LUN RESET hangs on; see scsi_unit_drain(). */
@@ -71,14 +71,14 @@ struct scsi_lane {
 struct scsi_unit {
     /* Constant from creation on. */
     struct backend *backend;
-    uint32_t id;       /* unique in this process, not 0 */
+    uint32_t id; /* unique in this process, not 0 */
     uint16_t lun;
-    uint8_t block_shift; /* 9 or 12 */
+    uint8_t block_shift;       /* 9 or 12 */
     uint8_t physical_exponent; /* LBPPBE */
-    bool read_only;      /* by configuration or because the backend is */
-    bool thin;           /* LBPME: the backend can unmap */
-    uint32_t mode_default;    /* SCSI_MODE_* */
-    uint32_t mode_changeable; /* SCSI_MODE_* */
+    bool read_only;            /* by configuration or because the backend is */
+    bool thin;                 /* LBPME: the backend can unmap */
+    uint32_t mode_default;     /* SCSI_MODE_* */
+    uint32_t mode_changeable;  /* SCSI_MODE_* */
     uint8_t naa[16], eui[16], naa_bytes, eui_bytes;
     char vendor[SCSI_VENDOR_MAX + 1], product[SCSI_PRODUCT_MAX + 1],
         revision[SCSI_REVISION_MAX + 1], serial[SCSI_SERIAL_MAX + 1];

@@ -40,8 +40,7 @@ enum scsi_next start_verify(struct scsi_command *cmd)
     case 0: /* Data-Out that comes all the same is not wanted */
         return SCSI_EXECUTE;
     case 1:
-        if (!scsi_check_length(cmd) ||
-            !scsi_collecting(cmd, cmd->blocks << cmd->unit->block_shift))
+        if (!scsi_check_length(cmd) || !scsi_collecting(cmd, cmd->blocks << cmd->unit->block_shift))
             return SCSI_ENDED;
         break;
     case 3:
@@ -49,8 +48,7 @@ enum scsi_next start_verify(struct scsi_command *cmd)
             return SCSI_ENDED;
         if (cmd->blocks && cmd->data_out_bytes != scsi_block_bytes(cmd)) {
             cmd->data_out_bytes = 0;
-            scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST,
-                                 ASC_INVALID_FIELD_IN_INFORMATION_UNIT);
+            scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_INFORMATION_UNIT);
             return SCSI_ENDED;
         }
         break;

@@ -101,8 +101,7 @@ static int pattern_step(struct scsi_command *cmd)
     if (cmd->work[2])
         return finish_step(cmd);
     if (cmd->io.result < 0) {
-        scsi_io_error(cmd, cmd->io.result, /* writing= */ true,
-                      cmd->lba + (cmd->cursor >> shift));
+        scsi_io_error(cmd, cmd->io.result, /* writing= */ true, cmd->lba + (cmd->cursor >> shift));
         return STEP_DONE;
     }
     if (!scsi_scratch(cmd))

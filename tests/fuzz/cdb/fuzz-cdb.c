@@ -26,7 +26,8 @@ static uint8_t data_out[DATA_MAX];
 static void setup(void)
 {
     rig_setup(&rig,
-              &(struct disk_options){ .granule = 4096, .max_io = 16384,
+              &(struct disk_options){ .granule = 4096,
+                                      .max_io = 16384,
                                       .features = THIN_FEATURES | BACKEND_FEATURE_VOLATILE_CACHE },
               NULL);
     second_disk = disk_new(&(struct disk_options){ .blocks = 300, .block = 4096, .store = true });
@@ -51,8 +52,8 @@ static void check_answer(const struct task *task)
     g_assert_cmpuint(cmd->data_in_bytes, <=, cmd->transfer_length);
     if (is_plain_read(cmd)) {
         const struct disk *disk = cmd->unit == second ? second_disk : rig.disk;
-        g_assert_cmpmem(task->in, task->in_bytes,
-                        disk->data + (cmd->lba << cmd->unit->block_shift), task->in_bytes);
+        g_assert_cmpmem(task->in, task->in_bytes, disk->data + (cmd->lba << cmd->unit->block_shift),
+                        task->in_bytes);
     }
 }
 
@@ -62,8 +63,11 @@ static void run_command(const uint8_t *header, const uint8_t *data, size_t bytes
                                       0x0002000000000000ull };
     uint8_t control = header[0];
     uint32_t expected = get_be16(header + 1);
-    struct ask ask = { .nexus = control & 0x10 ? rig.b : rig.a, .lun = luns[control >> 2 & 3],
-                       .cdb = header + 3, .in = control & 1, .out = control & 2,
+    struct ask ask = { .nexus = control & 0x10 ? rig.b : rig.a,
+                       .lun = luns[control >> 2 & 3],
+                       .cdb = header + 3,
+                       .in = control & 1,
+                       .out = control & 2,
                        .data = data_out };
 
     ask.expected = control & 0x80 ? expected * 64 : expected;
@@ -111,8 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 /* control, length, CDB of 16, data length, data */
 #define COMMAND(control, length, cdb) FUZZ_SEED(control length cdb "\0\0")
-#define Z6 "\0\0\0\0\0\0"
-#define Z4 "\0\0\0\0"
+#define Z6                            "\0\0\0\0\0\0"
+#define Z4                            "\0\0\0\0"
 
 const struct fuzz_seed fuzz_seeds[] = {
     COMMAND("\x01", "\x02\x00", "\x28\0\0\0\0\5\0\0\1\0" Z6),
@@ -131,9 +135,10 @@ const struct fuzz_seed fuzz_seeds[] = {
     COMMAND("\x00", "\x00\x00", "\x34\0\0\0\0\0\0\0\1\0" Z6),
     COMMAND("\x02", "\x02\x00", "\x41\0\0\0\0\3\0\0\x20\0" Z6),
     COMMAND("\x00", "\x00\x00", "\x93\x09\0\0\0\0\0\0\0\3\0\0\0\x20\0\0"),
-    FUZZ_SEED("\x02\x00\x28\x42\0\0\0\0\0\0\0\x28\0" Z6 "\0\x28"
-              "\0\x26\0\x20\0\0\0\0\0\0\0\0\0\0\0\3\0\0\0\x15\0\0\0\0\0\0\0\0\0\0\7\xff\0\0\0\1\0\0\0\0"
-              "\x01\x00\x48\x9e\x12\0\0\0\0\0\0\0\0\0\0\0\x48\0\0\0\0"),
+    FUZZ_SEED(
+        "\x02\x00\x28\x42\0\0\0\0\0\0\0\x28\0" Z6 "\0\x28"
+        "\0\x26\0\x20\0\0\0\0\0\0\0\0\0\0\0\3\0\0\0\x15\0\0\0\0\0\0\0\0\0\0\7\xff\0\0\0\1\0\0\0\0"
+        "\x01\x00\x48\x9e\x12\0\0\0\0\0\0\0\0\0\0\0\x48\0\0\0\0"),
     COMMAND("\x01", "\x01\x00", "\x9e\x12\0\0\0\0\0\0\0\4\0\0\1\0\0\0"),
     COMMAND("\x01", "\x00\x20", "\x9e\x10\0\0\0\0\0\0\0\0\0\0\0\x20\0\0"),
     COMMAND("\x01", "\x00\x08", "\x25\0\0\0\0\0\0\0\0\0" Z6),
@@ -157,9 +162,13 @@ const struct fuzz_seed fuzz_seeds[] = {
 };
 
 const struct fuzz_seed fuzz_words[] = {
-    FUZZ_SEED("\xff\xff\xff\xff"), FUZZ_SEED("\xff\xff\xff\xff\xff\xff\xff\xff"),
-    FUZZ_SEED("\0\0\7\xff"),       FUZZ_SEED("\0\0\x08\0"),
-    FUZZ_SEED("\x80\0\0\0"),       FUZZ_SEED("\0\0\0\0\0\0\0\0"),
-    FUZZ_SEED("\x02\0"),           FUZZ_SEED("\x10\0"),
+    FUZZ_SEED("\xff\xff\xff\xff"),
+    FUZZ_SEED("\xff\xff\xff\xff\xff\xff\xff\xff"),
+    FUZZ_SEED("\0\0\7\xff"),
+    FUZZ_SEED("\0\0\x08\0"),
+    FUZZ_SEED("\x80\0\0\0"),
+    FUZZ_SEED("\0\0\0\0\0\0\0\0"),
+    FUZZ_SEED("\x02\0"),
+    FUZZ_SEED("\x10\0"),
     { NULL, 0 },
 };

@@ -13,8 +13,9 @@ void rig_publish(struct rig *rig, struct scsi_unit *const *units, unsigned count
 
 struct scsi_unit *rig_unit(struct disk *disk, uint16_t lun, const char *const *initiators)
 {
-    struct scsi_unit_config config = { .target_name = TARGET_NAME, .lun = lun, .lanes = 1,
-                                       .initiators = initiators };
+    struct scsi_unit_config config = {
+        .target_name = TARGET_NAME, .lun = lun, .lanes = 1, .initiators = initiators
+    };
     struct scsi_unit *unit = NULL;
     g_assert_cmpint(scsi_unit_create(&config, &disk->backend, &unit), ==, 0);
     return unit;
@@ -22,8 +23,10 @@ struct scsi_unit *rig_unit(struct disk *disk, uint16_t lun, const char *const *i
 
 struct scsi_nexus *rig_nexus(struct rig *rig, const char *initiator, bool announce_reset)
 {
-    struct scsi_nexus_config config = { .target = rig->target, .initiator_name = initiator,
-                                        .initiator_port = "iqn.x,i,0x400001370000", .tag = 1,
+    struct scsi_nexus_config config = { .target = rig->target,
+                                        .initiator_name = initiator,
+                                        .initiator_port = "iqn.x,i,0x400001370000",
+                                        .tag = 1,
                                         .version_descriptor = 0x0961,
                                         .announce_reset = announce_reset };
     struct scsi_nexus *nexus = NULL;

@@ -37,11 +37,11 @@ struct disk {
 };
 
 struct disk_options {
-    uint64_t blocks;    /* 0: 2048 */
-    uint32_t block;     /* 0: 512 */
-    uint32_t physical;  /* 0: block */
+    uint64_t blocks;   /* 0: 2048 */
+    uint32_t block;    /* 0: 512 */
+    uint32_t physical; /* 0: block */
     uint32_t max_io, granule, features;
-    bool store;         /* in an arena, READ is sent from there */
+    bool store; /* in an arena, READ is sent from there */
     bool kick;
 };
 

@@ -8,8 +8,11 @@ static uint8_t block[512];
 
 static struct task *held_write(struct rig *rig, struct scsi_nexus *nexus)
 {
-    struct ask ask = { .nexus = nexus, .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true,
-                       .expected = 512, .data = block };
+    struct ask ask = { .nexus = nexus,
+                       .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1),
+                       .out = true,
+                       .expected = 512,
+                       .data = block };
     struct task *t = task_run(rig, &ask);
     g_assert_false(t->ended);
     return t;
@@ -37,8 +40,9 @@ static void an_executing_command_ends_when_the_backend_answers(void)
 static void a_collecting_command_ends_at_once(void)
 {
     struct rig rig = { 0 };
-    struct ask ask = { .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512,
-                       .data = block };
+    struct ask ask = {
+        .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512, .data = block
+    };
 
     rig_setup(&rig, NULL, NULL);
     struct task *t = task_start(&rig, &ask);
@@ -60,8 +64,11 @@ static void a_reset_waits_for_what_it_aborted(void)
 {
     struct rig rig = { 0 };
     struct scsi_drain first = { .done = count_drain }, second = { .done = count_drain };
-    struct ask collecting = { .nexus = rig.b, .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1),
-                              .out = true, .expected = 512, .data = block };
+    struct ask collecting = { .nexus = rig.b,
+                              .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1),
+                              .out = true,
+                              .expected = 512,
+                              .data = block };
 
     rig_setup(&rig, NULL, NULL);
     collecting.nexus = rig.b;
@@ -188,8 +195,9 @@ static void backends_are_kicked_once_a_turn(void)
 static void the_age_of_the_oldest_command_is_known(void)
 {
     struct rig rig = { 0 };
-    struct ask collecting = { .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true,
-                              .expected = 512, .data = block };
+    struct ask collecting = {
+        .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512, .data = block
+    };
 
     rig_setup(&rig, NULL, NULL);
     rig.disk->hold = true;

@@ -6,9 +6,13 @@
 
 static const uint8_t naa[8] = { 0x60, 1, 2, 3, 4, 5, 6, 7 };
 static const uint8_t eui[8] = { 0x00, 0x1b, 0x21, 0xff, 0xfe, 1, 2, 3 };
-static const struct scsi_unit_config named = { .vendor = "ACME", .product = "Disk \x01?",
-                                               .revision = "7.12x", .serial = "a1b2c3d4",
-                                               .naa = naa, .naa_bytes = 8, .eui = eui,
+static const struct scsi_unit_config named = { .vendor = "ACME",
+                                               .product = "Disk \x01?",
+                                               .revision = "7.12x",
+                                               .serial = "a1b2c3d4",
+                                               .naa = naa,
+                                               .naa_bytes = 8,
+                                               .eui = eui,
                                                .eui_bytes = 8 };
 
 static struct task *vpd(struct rig *rig, uint8_t page)
@@ -56,8 +60,9 @@ static void a_missing_unit_answers_inquiry(void)
     struct rig rig = { 0 };
 
     rig_setup(&rig, NULL, NULL);
-    struct ask ask = { .cdb = CDB(0x12, 0, 0, 0, 96), .lun = scsi_lun_encode(3), .in = true,
-                       .expected = 96 };
+    struct ask ask = {
+        .cdb = CDB(0x12, 0, 0, 0, 96), .lun = scsi_lun_encode(3), .in = true, .expected = 96
+    };
     struct task *t = task_run(&rig, &ask);
     expect_good(t);
     g_assert_cmphex(t->in[0], ==, 0x7f);
@@ -82,18 +87,16 @@ static void every_listed_page_is_there(void)
     rig_setup(&rig, &(struct disk_options){ .features = THIN_FEATURES }, NULL);
     struct task *t = vpd(&rig, 0x00);
     expect_good(t);
-    g_assert_cmpmem(t->in, t->in_bytes,
-                    ((uint8_t[]){ 0, 0, 0, 9, 0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0xb0, 0xb1,
-                                  0xb2 }),
-                    13);
+    g_assert_cmpmem(
+        t->in, t->in_bytes,
+        ((uint8_t[]){ 0, 0, 0, 9, 0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0xb0, 0xb1, 0xb2 }), 13);
     memcpy(pages, t->in + 4, 9);
     for (unsigned i = 0; i < 9; i++) {
         t = ask_in(&rig, CDB(0x12, 1, pages[i], 0, 255), 255);
         expect_good(t);
         g_assert_cmphex(t->in[0], ==, 0);
         g_assert_cmphex(t->in[1], ==, pages[i]);
-        g_assert_cmpuint(t->in_bytes, ==,
-                         MIN(255u, get_be16(t->in + 2) + 4u));
+        g_assert_cmpuint(t->in_bytes, ==, MIN(255u, get_be16(t->in + 2) + 4u));
     }
     rig_teardown(&rig);
 }
@@ -101,20 +104,26 @@ static void every_listed_page_is_there(void)
 static void serial_and_device_identification(void)
 {
     struct rig rig = { 0 };
-    static const char want[] =
-        "\x00\x83\x00\xbc"
-        "\x01\x03\x00\x08\x60\x01\x02\x03\x04\x05\x06\x07"
-        "\x01\x02\x00\x08\x00\x1b\x21\xff\xfe\x01\x02\x03"
-        "\x02\x01\x00\x10" "ACME    a1b2c3d4"
-        "\x03\x08\x00\x34" "iqn.2026-11.org.example:disk1,L,0x0000000000000000\0\0"
-        "\x51\x94\x00\x04\x00\x00\x00\x01"
-        "\x53\x98\x00\x28" "iqn.2026-11.org.example:disk1,t,0x0001\0\0"
-        "\x53\xa8\x00\x20" "iqn.2026-11.org.example:disk1\0\0";
+    static const char want[] = "\x00\x83\x00\xbc"
+                               "\x01\x03\x00\x08\x60\x01\x02\x03\x04\x05\x06\x07"
+                               "\x01\x02\x00\x08\x00\x1b\x21\xff\xfe\x01\x02\x03"
+                               "\x02\x01\x00\x10"
+                               "ACME    a1b2c3d4"
+                               "\x03\x08\x00\x34"
+                               "iqn.2026-11.org.example:disk1,L,0x0000000000000000\0\0"
+                               "\x51\x94\x00\x04\x00\x00\x00\x01"
+                               "\x53\x98\x00\x28"
+                               "iqn.2026-11.org.example:disk1,t,0x0001\0\0"
+                               "\x53\xa8\x00\x20"
+                               "iqn.2026-11.org.example:disk1\0\0";
 
     rig_setup(&rig, NULL, &named);
     struct task *t = vpd(&rig, 0x80);
     expect_good(t);
-    g_assert_cmpmem(t->in, t->in_bytes, "\x00\x80\x00\x08" "a1b2c3d4", 12);
+    g_assert_cmpmem(t->in, t->in_bytes,
+                    "\x00\x80\x00\x08"
+                    "a1b2c3d4",
+                    12);
     expect_good(t = vpd(&rig, 0x83));
     g_assert_cmpmem(t->in, t->in_bytes, want, sizeof(want)); /* its NUL is the last pad byte */
     rig_teardown(&rig);
@@ -150,10 +159,11 @@ static void extended_policy_and_ports(void)
 {
     struct rig rig = { 0 };
     uint8_t want[64] = { 0, 0x86, 0, 60, 0, 0x07, 0x01, 0x01 };
-    static const char ports[] =
-        "\x00\x88\x00\x70"
-        "\0\0\0\x01\0\0\0\0\0\0\0\x2c\x53\x98\0\x28" "iqn.2026-11.org.example:disk1,t,0x0001\0\0"
-        "\0\0\0\x02\0\0\0\0\0\0\0\x2c\x53\x98\0\x28" "iqn.2026-11.org.example:disk1,t,0x0007\0";
+    static const char ports[] = "\x00\x88\x00\x70"
+                                "\0\0\0\x01\0\0\0\0\0\0\0\x2c\x53\x98\0\x28"
+                                "iqn.2026-11.org.example:disk1,t,0x0001\0\0"
+                                "\0\0\0\x02\0\0\0\0\0\0\0\x2c\x53\x98\0\x28"
+                                "iqn.2026-11.org.example:disk1,t,0x0007\0";
 
     rig_setup(&rig, &(struct disk_options){ .features = BACKEND_FEATURE_VOLATILE_CACHE }, NULL);
     struct task *t = vpd(&rig, 0x86);
@@ -179,9 +189,10 @@ static void block_limits_and_provisioning(void)
     put_be32(limits + 28, 16);
     put_be32(limits + 32, 0x80000000);
     put_be64(limits + 36, 65535);
-    rig_setup(&rig, &(struct disk_options){ .physical = 4096, .granule = 8192,
-                                            .features = THIN_FEATURES },
-              NULL);
+    rig_setup(
+        &rig,
+        &(struct disk_options){ .physical = 4096, .granule = 8192, .features = THIN_FEATURES },
+        NULL);
     struct task *t = vpd(&rig, 0xb0);
     expect_good(t);
     g_assert_cmpmem(t->in, t->in_bytes, limits, sizeof(limits));

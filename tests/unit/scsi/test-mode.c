@@ -97,8 +97,7 @@ static void unknown_and_saved_pages_are_refused(void)
     expect_check(sense_6(&rig, 0, 0x05, 0), SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
     expect_check(sense_6(&rig, 0, 0x0a, 2), SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
     expect_check(sense_6(&rig, 0, 0x3f, 1), SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
-    expect_check(sense_6(&rig, 0, 0xc0 | 0x3f, 0), SENSE_ILLEGAL_REQUEST,
-                 ASC_SAVING_NOT_SUPPORTED);
+    expect_check(sense_6(&rig, 0, 0xc0 | 0x3f, 0), SENSE_ILLEGAL_REQUEST, ASC_SAVING_NOT_SUPPORTED);
     rig_teardown(&rig);
 }
 
@@ -127,8 +126,9 @@ static void software_write_protect_is_for_everybody(void)
                  ASC_SOFTWARE_WRITE_PROTECTED);
     g_assert_cmphex(sense_6(&rig, 0, 0x3f, 0)->in[2], ==, 0x90);
     /* The other nexus is told, once, and then protected too; the one that did it is not told. */
-    struct ask other = { .nexus = rig.b, .cdb = write, .out = true, .expected = 512,
-                         .data = block };
+    struct ask other = {
+        .nexus = rig.b, .cdb = write, .out = true, .expected = 512, .data = block
+    };
     struct task *t = task_run(&rig, &other);
     expect_unit_attention(t, ASC_MODE_PARAMETERS_CHANGED);
     task_free(t);
@@ -217,8 +217,8 @@ static void nothing_else_may_be_changed(void)
 static void lists_are_checked(void)
 {
     struct rig rig = { 0 };
-    const uint8_t good[12 + 12] = { 0, 0, 0, 8, 0, 0, 0x08, 0, 0, 0, 2, 0,
-                                    0x0a, 0x0a, 0x22, 0x10, 0, 0, 0, 0, 0xff, 0xff };
+    const uint8_t good[12 + 12] = { 0, 0,    0,    8,    0,    0, 0x08, 0, 0, 0,    2,
+                                    0, 0x0a, 0x0a, 0x22, 0x10, 0, 0,    0, 0, 0xff, 0xff };
     uint8_t list[sizeof(good)];
 
     rig_setup(&rig, NULL, NULL);
@@ -261,9 +261,8 @@ static void lists_are_checked(void)
 static void all_or_nothing(void)
 {
     struct rig rig = { 0 };
-    const uint8_t list[8 + 12 + 12] = { 0, 0, 0, 0, 0, 0, 0, 0,
-                                        0x0a, 0x0a, 0x22, 0x10, 0x08, 0, 0, 0, 0xff, 0xff, 0, 0,
-                                        0x1c, 0x0a, 0x00 };
+    const uint8_t list[8 + 12 + 12] = { 0,    0, 0, 0, 0,    0,    0, 0, 0x0a, 0x0a, 0x22, 0x10,
+                                        0x08, 0, 0, 0, 0xff, 0xff, 0, 0, 0x1c, 0x0a, 0x00 };
 
     rig_setup(&rig, NULL, NULL);
     struct task *t = ask_out(&rig, CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0, 32), list, 32);

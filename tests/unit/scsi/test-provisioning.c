@@ -48,9 +48,9 @@ static void expect_hole(const struct rig *rig, uint64_t from, uint64_t to)
 
 static void unmap_zeroes_what_is_no_whole_granule(void)
 {
-    static const uint64_t cases[][2] = { { 0, 8 },  { 0, 1 },   { 7, 1 },    { 5, 20 }, { 8, 16 },
-                                         { 3, 13 }, { 15, 2 },  { 0, 2048 }, { 1, 7 },  { 9, 3 },
-                                         { 9, 7 },  { 2047, 1 } };
+    static const uint64_t cases[][2] = { { 0, 8 },  { 0, 1 },  { 7, 1 },  { 5, 20 },
+                                         { 8, 16 }, { 3, 13 }, { 15, 2 }, { 0, 2048 },
+                                         { 1, 7 },  { 9, 3 },  { 9, 7 },  { 2047, 1 } };
     static const uint32_t features[] = { THIN_FEATURES,
                                          BACKEND_FEATURE_UNMAP | BACKEND_FEATURE_ZEROES_UNMAPPED };
     struct rig rig = { 0 };
@@ -86,8 +86,7 @@ static void unmap_lists_are_checked_as_a_whole(void)
     expect_check(unmap(&rig, UINT64_MAX, 2), SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE);
     /* One bad descriptor: none is done. */
     const uint64_t pair[2][2] = { { 0, 4 }, { (1u << 16) - 1, 2 } };
-    expect_check(unmap_list(&rig, make_list(pair, 2)), SENSE_ILLEGAL_REQUEST,
-                 ASC_LBA_OUT_OF_RANGE);
+    expect_check(unmap_list(&rig, make_list(pair, 2)), SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE);
     g_assert_cmpuint(rig.disk->log_count, ==, 0);
     /* 256 descriptors, overlapping; one more is too many. */
     for (unsigned i = 0; i < 257; i++) {
@@ -114,8 +113,8 @@ static void unmap_lists_are_checked_as_a_whole(void)
                  SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
     expect_check(unmap_list(&rig, 7), SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
     expect_check(unmap_list(&rig, bytes - 1), SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
-    expect_check(ask_out(&rig, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), list, 24),
-                 SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+    expect_check(ask_out(&rig, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), list, 24), SENSE_ILLEGAL_REQUEST,
+                 ASC_PARAMETER_LIST_LENGTH);
     rig_teardown(&rig);
 }
 
@@ -147,9 +146,10 @@ static void write_same_writes_the_block_everywhere(void)
 
     for (unsigned i = 0; i < sizeof(block); i++)
         block[i] = (uint8_t)(i * 3 + 1);
-    rig_setup(&rig, &(struct disk_options){ .blocks = 1u << 16, .max_io = 24576,
-                                            .features = THIN_FEATURES },
-              NULL);
+    rig_setup(
+        &rig,
+        &(struct disk_options){ .blocks = 1u << 16, .max_io = 24576, .features = THIN_FEATURES },
+        NULL);
     expect_good(write_same(&rig, 0, 3, 1000, block, BLOCK));
     for (unsigned i = 0; i < 1000; i++)
         g_assert_cmpmem(rig.disk->data + (3 + i) * BLOCK, BLOCK, block, BLOCK);
@@ -188,8 +188,8 @@ static void write_same_of_zeroes_uses_what_the_backend_has(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         rig_setup(&rig, &(struct disk_options){ .features = cases[i].features }, NULL);
         disk_fill(rig.disk, 1);
-        expect_good(write_same(&rig, cases[i].flags, 100, 50, zeroes,
-                               cases[i].with_data ? BLOCK : 0));
+        expect_good(
+            write_same(&rig, cases[i].flags, 100, 50, zeroes, cases[i].with_data ? BLOCK : 0));
         expect_hole(&rig, 100, 150);
         g_assert_cmpuint(rig.disk->log_count, ==, 1);
         g_assert_cmphex(rig.disk->log[0].op, ==, cases[i].op);
@@ -325,7 +325,8 @@ static void lba_status_without_help_or_provisioning(void)
                  SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE);
     rig_teardown(&rig);
 
-    rig_setup(&rig, &(struct disk_options){ .features = THIN_FEATURES & ~BACKEND_FEATURE_BLOCK_STATUS },
+    rig_setup(&rig,
+              &(struct disk_options){ .features = THIN_FEATURES & ~BACKEND_FEATURE_BLOCK_STATUS },
               NULL);
     disk_fill(rig.disk, 1);
     expect_good(unmap(&rig, 4, 4));

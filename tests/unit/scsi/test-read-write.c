@@ -132,8 +132,7 @@ static void ranges_are_checked_at_the_end_of_the_unit(void)
         uint32_t bytes = cases[i].good ? cases[i].blocks * BLOCK : BLOCK;
         for (unsigned write = 0; write < 2; write++) {
             cdb_16(cdb, write ? 0x8a : 0x88, 0, cases[i].lba, cases[i].blocks);
-            struct task *t =
-                write ? ask_out(&rig, cdb, pattern, bytes) : ask_in(&rig, cdb, bytes);
+            struct task *t = write ? ask_out(&rig, cdb, pattern, bytes) : ask_in(&rig, cdb, bytes);
             if (cases[i].good)
                 expect_good(t);
             else
@@ -193,8 +192,9 @@ static void large_transfers_go_in_the_backends_pieces(void)
     rig_setup(&rig, &(struct disk_options){ .blocks = 4096, .block = 4096, .max_io = 65536 }, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(elements); i++) {
         cdb_16(cdb, 0x8a, 0, 5, 100);
-        struct ask write = { .cdb = cdb, .out = true, .expected = 409600, .data = pattern,
-                             .element = elements[i] };
+        struct ask write = {
+            .cdb = cdb, .out = true, .expected = 409600, .data = pattern, .element = elements[i]
+        };
         struct task *t = task_run(&rig, &write);
         expect_good(t);
         task_free(t);
@@ -221,8 +221,9 @@ static void small_elements_make_whole_blocks(void)
 
     rig_setup(&rig, &(struct disk_options){ .block = 4096, .max_io = 8192 }, NULL);
     cdb_10(cdb, 0x2a, 0, 1, 7);
-    struct ask write = { .cdb = cdb, .out = true, .expected = 28672, .data = pattern,
-                         .element = 512 };
+    struct ask write = {
+        .cdb = cdb, .out = true, .expected = 28672, .data = pattern, .element = 512
+    };
     struct task *t = task_run(&rig, &write);
     expect_good(t);
     task_free(t);
@@ -253,9 +254,10 @@ static void fua_reaches_stable_storage(void)
     uint8_t cdb[16];
 
     /* The backend can: a flag, in one request. */
-    rig_setup(&rig, &(struct disk_options){ .features = BACKEND_FEATURE_VOLATILE_CACHE |
-                                                        BACKEND_FEATURE_FUA },
-              NULL);
+    rig_setup(
+        &rig,
+        &(struct disk_options){ .features = BACKEND_FEATURE_VOLATILE_CACHE | BACKEND_FEATURE_FUA },
+        NULL);
     cdb_10(cdb, 0x2a, 0x18, 0, 1);
     expect_good(ask_out(&rig, cdb, pattern, BLOCK));
     g_assert_cmpuint(rig.disk->log_count, ==, 1);

@@ -37,8 +37,8 @@ static void reads_send_the_smaller_length(void)
         rig_setup(&rig, &(struct disk_options){ .store = store }, NULL);
         disk_fill(rig.disk, 1);
         for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
-            struct task *t = ask_in(
-                &rig, CDB(0x28, 0, 0, 0, 0, 5, 0, 0, (uint8_t)cases[i].blocks), cases[i].expected);
+            struct task *t = ask_in(&rig, CDB(0x28, 0, 0, 0, 0, 5, 0, 0, (uint8_t)cases[i].blocks),
+                                    cases[i].expected);
             expect_good(t);
             g_assert_cmpint(residual(t), ==, cases[i].residual);
             g_assert_cmpmem(t->in, t->in_bytes, rig.disk->data + 5 * BLOCK, cases[i].moved);

@@ -37,8 +37,8 @@ static void descriptor_format(void)
     sense_field(&cause, true, 0x0102, 5);
     cause.has_information = true;
     cause.information = 0x0102030405060708;
-    const uint8_t full[28] = { 0x72, 0x05, 0x24, 0x00, 0, 0, 0,    20,   0x00, 0x0a,
-                               0x80, 0,    1,    2,    3, 4, 5,    6,    7,    8,
+    const uint8_t full[28] = { 0x72, 0x05, 0x24, 0x00, 0,    0,    0,    20, 0x00, 0x0a,
+                               0x80, 0,    1,    2,    3,    4,    5,    6,  7,    8,
                                0x02, 0x06, 0,    0,    0xcd, 0x01, 0x02, 0 };
     n = sense_format(&cause, true, sense);
     g_assert_cmpmem(sense, n, full, sizeof(full));
@@ -95,8 +95,9 @@ static void request_sense_tells_what_is_pending(void)
     g_assert_cmphex(get_be16(t->in + 12), ==, 0x0402);
 
     /* No unit: GOOD all the same. */
-    struct ask ask = { .cdb = CDB(0x03, 0, 0, 0, 18), .lun = scsi_lun_encode(9), .in = true,
-                       .expected = 18 };
+    struct ask ask = {
+        .cdb = CDB(0x03, 0, 0, 0, 18), .lun = scsi_lun_encode(9), .in = true, .expected = 18
+    };
     t = task_run(&rig, &ask);
     expect_good(t);
     g_assert_cmphex(t->in[2], ==, SENSE_ILLEGAL_REQUEST);
@@ -110,7 +111,9 @@ static void a_transport_may_fail_a_command(void)
     struct rig rig = { 0 };
 
     rig_setup(&rig, NULL, NULL);
-    struct ask ask = { .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512,
+    struct ask ask = { .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1),
+                       .out = true,
+                       .expected = 512,
                        .data = (uint8_t[512]){ 1 } };
     struct task *t = task_start(&rig, &ask);
     g_assert_cmpuint(scsi_unit_active(rig.unit), ==, 1);

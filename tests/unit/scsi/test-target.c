@@ -72,11 +72,14 @@ static void report_luns_lists_what_a_nexus_sees(void)
     struct task *report = ask_in(&rig, CDB(0xa0, 0, 1, 0, 0, 0, 0, 0, 2, 0), 512);
     expect_good(report);
     g_assert_cmpuint(get_be32(report->in), ==, 0);
-    expect_check(ask_in(&rig, CDB(0xa0, 0, 0x10, 0, 0, 0, 0, 0, 2, 0), 512),
-                 SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_CDB);
+    expect_check(ask_in(&rig, CDB(0xa0, 0, 0x10, 0, 0, 0, 0, 0, 2, 0), 512), SENSE_ILLEGAL_REQUEST,
+                 ASC_INVALID_FIELD_IN_CDB);
     /* It answers at LUNs that do not exist; truncated, the length stays whole. */
-    ask = (struct ask){ .nexus = b, .cdb = CDB(0xa0, 0, 2, 0, 0, 0, 0, 0, 0, 16),
-                        .lun = 0xc101000000000000ull, .in = true, .expected = 16 };
+    ask = (struct ask){ .nexus = b,
+                        .cdb = CDB(0xa0, 0, 2, 0, 0, 0, 0, 0, 0, 16),
+                        .lun = 0xc101000000000000ull,
+                        .in = true,
+                        .expected = 16 };
     t = task_run(&rig, &ask);
     expect_good(t);
     g_assert_cmpuint(t->in_bytes, ==, 16);
