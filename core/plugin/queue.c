@@ -38,7 +38,7 @@ static void count(_Atomic uint32_t *counter, int32_t by)
 static void stray(struct hf_queue *queue, uint64_t id)
 {
     struct hf_lun *lun = queue->lun;
-    uint64_t before = atomic_fetch_add_explicit(&lun->strays, 1, memory_order_relaxed);
+    uint64_t before = atomic_fetch_add_explicit(&lun->strays, 1, memory_order_release);
     if (before >= 16 && (before & (before - 1)) != 0)
         return; /* then at 16, 32, 64 … only */
     log_error("storage",

@@ -59,7 +59,7 @@ void storage_depth(struct backend *backend, unsigned *ret_at_handler, unsigned *
 
 uint64_t storage_stray_answers(struct backend *backend)
 {
-    return atomic_load_explicit(&lun_of(backend)->strays, memory_order_relaxed);
+    return atomic_load_explicit(&lun_of(backend)->strays, memory_order_acquire);
 }
 
 bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns)
