@@ -135,10 +135,11 @@ static void test_idle_reactor_does_not_turn(void)
     wait_signal(&t.fired);
     /* One to finish the start, one for the message's wake-up, one for the timer; not 200 ticks. */
     g_assert_cmpuint(counters_of(r).turns - turns, <=, 4);
+    on_reactor(r, nothing, NULL); /* the counter is written after the timer's call */
     g_assert_cmpuint(counters_of(r).timers, ==, 1);
     turns = counters_of(r).turns;
     g_usleep(300000);
-    g_assert_cmpuint(counters_of(r).turns - turns, <=, 1);
+    g_assert_cmpuint(counters_of(r).turns - turns, <=, 2);
     reactor_end(r);
     g_free(t.timers);
 }
