@@ -83,7 +83,7 @@ def _():
     complains(GOOD.replace('size: 1M', 'size: 1Q'), '1Q')
     complains(GOOD.replace('size: 1M', 'size: -77'), '-77')
     complains(GOOD.replace('size: 1M', 'size: 99999999999G'), '99999999999G')
-    complains(GOOD + '    session: { max-connections: 99 }\n', '99')
+    complains(GOOD + '    session: { max-connections: 88 }\n', '88')
     complains(GOOD + '    session: { max-connections: [1] }\n', '[1]')
     complains(GOOD + '    session: { initial-r2t: maybe }\n', 'maybe')
     complains(GOOD + '    session: { header-digest: [crc16] }\n', 'crc16', 'crc32c')
