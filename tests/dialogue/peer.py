@@ -13,6 +13,7 @@ main(..., targets=) says). A case declared with own=dict(...) gets a daemon of i
 one declared alone=True gets none and starts what it wants with serve().
 """
 import argparse
+import os
 import pathlib
 import sys
 
@@ -115,8 +116,8 @@ def main(path, targets=None, **config):
     parser.add_argument('--first-lun', type=int, default=0, help='of that target')
     options = parser.parse_args()
     Session.first_lun = options.first_lun
-    Settings.daemon = options.daemon
-    Settings.plugins = [p for p in options.plugins.split(':') if p]
+    Settings.daemon = options.daemon and os.path.abspath(options.daemon)
+    Settings.plugins = [os.path.abspath(p) for p in options.plugins.split(':') if p]
     chosen = [entry for entry in _cases
               if not options.words or any(word in entry[0] for word in options.words)]
     output = tap.Tap()

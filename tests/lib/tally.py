@@ -54,6 +54,17 @@ def tail(text):
     return '\n'.join('    ' + line for line in lines)
 
 
+def failed_cases(text):
+    """The lines of a TAP stream that tell what failed: each bad case with the comments after it."""
+    kept, keep = [], False
+    for line in text.splitlines():
+        if CASE.match(line):
+            keep = bool(CASE.match(line).group(1))
+        if keep or line.startswith(('Bail out', 'tests/run:')):
+            kept.append(line)
+    return '\n'.join(kept)
+
+
 def show(title, *texts):
     print('--- FAILED: ' + title, file=sys.stderr)
     for text in texts:
@@ -88,7 +99,7 @@ def of_tap(path):
         counts[1] += 1
         failed.append('the stream of results is not complete')
     if failed:
-        show('; '.join(failed[:5]), text)
+        show('%d cases' % len(failed), failed_cases(text) or text)
     return counts
 
 
