@@ -54,15 +54,15 @@ int config_file_load(const char *path, struct config_file *ret_file,
     if (r < 0) {
         config_problem_add(problems, CONFIG_ERROR, path, 0, 0, "cannot be read: %s",
                            g_strerror(-r));
+        *ret_file = file;
         return -EINVAL;
     }
-    r = config_parse(file.text != NULL ? file.text : "", file.bytes, path, &file.config, problems);
-    if (r < 0) {
-        g_free(file.text);
-        return r;
-    }
+    r = config_parse_loose(file.text != NULL ? file.text : "", file.bytes, path, &file.config,
+                           problems);
+    if (file.config == NULL)
+        g_clear_pointer(&file.text, g_free);
     *ret_file = file;
-    return 0;
+    return r;
 }
 
 void config_file_free(struct config_file *file)
@@ -80,6 +80,8 @@ static void check_plugin(const struct config *config, uint32_t kind, const char 
     const struct plugin *plugin = NULL;
     struct plugin_config *judged = NULL;
 
+    if (name == NULL) /* missing, and said so already */
+        return;
     if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) < 0)
         config_problem_error(problems, at, "%s", error.text);
     else if (plugin_config_new(plugin, options, at, &judged, problems) == 0)

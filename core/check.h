@@ -17,7 +17,8 @@ struct config_file {
 
 /*
  * Reads and parses `path`. 0; or -EINVAL with at least one problem added (a file that cannot be read
- * is one, too).
+ * is one, too): then ret_file->config is what could be read, for check_plugins() alone, or NULL.
+ * config_file_free() in any case.
  */
 int config_file_load(const char *path, struct config_file *ret_file,
                      struct config_problems *problems);

@@ -12,6 +12,7 @@
 #include "keeper/link.h"
 #include "plugin/describe.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <glib.h>
 #include <stdio.h>
@@ -77,8 +78,8 @@ static bool load(const struct arguments *a, bool plugins, struct config_file *re
     struct config_file file = { 0 };
     int r = config_file_load(a->file, &file, problems);
 
-    if (r == 0 && plugins)
-        r = check_plugins(file.config, problems);
+    if (plugins && file.config != NULL && check_plugins(file.config, problems) < 0)
+        r = -EINVAL;
     config_problems_print(problems, stderr);
     config_problems_free(problems);
     if (r < 0) {

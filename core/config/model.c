@@ -256,11 +256,12 @@ const struct config_schema *const config_schemas[] = {
     &config_target_schema, &config_session_schema, &config_lun_schema, NULL,
 };
 
-int config_parse(const char *text, size_t length, const char *file, struct config **ret_config,
-                 struct config_problems *problems)
+int config_parse_loose(const char *text, size_t length, const char *file,
+                       struct config **ret_config, struct config_problems *problems)
 {
     unsigned errors = config_problems_errors(problems);
     struct config_tree *tree;
+    *ret_config = NULL;
     if (config_tree_parse(text, length, file, &tree, problems) < 0)
         return -EINVAL;
 
@@ -272,12 +273,20 @@ int config_parse(const char *text, size_t length, const char *file, struct confi
     o->config.file = o->config.root->file;
     config_schema_read(&file_schema, o->config.root, "the file", &o->config, &reader);
     config_check(&o->config, problems);
-    if (config_problems_errors(problems) > errors) {
-        config_free(&o->config);
-        return -EINVAL;
-    }
     *ret_config = &o->config;
-    return 0;
+    return config_problems_errors(problems) > errors ? -EINVAL : 0;
+}
+
+int config_parse(const char *text, size_t length, const char *file, struct config **ret_config,
+                 struct config_problems *problems)
+{
+    struct config *config;
+    int r = config_parse_loose(text, length, file, &config, problems);
+    if (r < 0)
+        config_free(config);
+    else
+        *ret_config = config;
+    return r;
 }
 
 struct config *config_free(struct config *config)

@@ -146,6 +146,13 @@ int config_parse(const char *text, size_t length, const char *file, struct confi
                  struct config_problems *problems);
 struct config *config_free(struct config *config);
 
+/*
+ * The same for a look at what else is wrong: with -EINVAL, too, *ret_config is what could be read
+ * (NULL: not even the form). Wrong values have their defaults, references may be NULL.
+ */
+int config_parse_loose(const char *text, size_t length, const char *file,
+                       struct config **ret_config, struct config_problems *problems);
+
 /* By normalised name; NULL when there is none. */
 const struct config_target *config_find_target(const struct config *config, const char *name);
 const struct config_lun *config_find_lun(const struct config_target *target, unsigned number);

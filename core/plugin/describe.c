@@ -114,6 +114,19 @@ static GPtrArray *find_all(const char *const *paths)
     return all;
 }
 
+char *plugin_nearest(const char *const *paths, uint32_t kind, const char *name)
+{
+    g_autoptr(GPtrArray) all = find_all(paths);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (guint i = 0; i < all->len; i++) {
+        const struct found *found = g_ptr_array_index(all, i);
+        if (found->kind == kind)
+            g_ptr_array_add(names, found->name);
+    }
+    g_ptr_array_add(names, NULL);
+    return g_strdup(config_nearest(name, (const char *const *)names->pdata));
+}
+
 int plugin_list(const char *const *paths, FILE *to)
 {
     g_autoptr(GPtrArray) all = find_all(paths);

@@ -2,6 +2,7 @@
 /* What --list-plugins and --describe print, made from the plugins' own tables. */
 #pragma once
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "plugin/error.h"
@@ -17,3 +18,5 @@ int plugin_list(const char *const *paths, FILE *to);
  * several kinds are all described. 0, or negative errno with the reason printed to `errors`.
  */
 int plugin_describe(const char *const *paths, const char *name, FILE *to, FILE *errors);
+/* The known name of that kind most like `name` (g_free()), or NULL. For messages. */
+char *plugin_nearest(const char *const *paths, uint32_t kind, const char *name);

@@ -6,6 +6,8 @@
  */
 #include "plugin/loader.h"
 
+#include "plugin/describe.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <glib.h>
@@ -242,9 +244,12 @@ int plugin_load(const char *const *paths, uint32_t kind, const char *name,
     g_autofree char *stem = file_stem(kind, name);
     g_autoptr(GString) tried = g_string_new(NULL);
     g_autofree char *path = search(paths, stem, tried);
-    if (!path)
-        return plugin_fail(error, ENOENT, "no %s plugin '%s': looked for %s",
-                           plugin_kind_name(kind), name, tried->str);
+    if (!path) {
+        g_autofree char *near = plugin_nearest(paths, kind, name);
+        return plugin_fail(error, ENOENT, "no %s plugin '%s'%s%s%s: looked for %s",
+                           plugin_kind_name(kind), name, near ? " (did you mean '" : "",
+                           near ? near : "", near ? "'?)" : "", tried->str);
+    }
     int r = plugin_load_file(path, &plugin, error);
     if (r == 0)
         r = check_wanted(plugin, kind, name, error);

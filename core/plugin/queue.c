@@ -35,16 +35,17 @@ static void count(_Atomic uint32_t *counter, int32_t by)
 
 /* ------------------------------------------------------------------------------------- answers */
 
+/* The LUN is not touched after the counting: who waits for the count may close it. */
 static void stray(struct hf_queue *queue, uint64_t id)
 {
     struct hf_lun *lun = queue->lun;
-    uint64_t before = atomic_fetch_add_explicit(&lun->strays, 1, memory_order_release);
-    if (before >= 16 && (before & (before - 1)) != 0)
-        return; /* then at 16, 32, 64 … only */
-    log_error("storage",
-              "a handler answered an I/O twice or one that it does not have; ignored "
-              "handler=%s target=%s lun=%u id=%#" PRIx64 " times=%" PRIu64,
-              lun->plugin->info.name, lun->target, lun->number, id, before + 1);
+    uint64_t before = atomic_load_explicit(&lun->strays, memory_order_relaxed);
+    if (before < 16 || (before & (before - 1)) == 0) /* then at 16, 32, 64 ... only */
+        log_error("storage",
+                  "a handler answered an I/O twice or one that it does not have; ignored "
+                  "handler=%s target=%s lun=%u id=%#" PRIx64 " times=%" PRIu64,
+                  lun->plugin->info.name, lun->target, lun->number, id, before + 1);
+    atomic_fetch_add_explicit(&lun->strays, 1, memory_order_release);
 }
 
 struct slot *queue_claim(struct hf_queue *queue, uint64_t id)
