@@ -170,8 +170,11 @@ class Daemon:
             self.process.wait()
 
     def check_log(self):
-        reports = [line for line in self.log().splitlines() if REPORT.search(line)]
-        assert not reports, 'the daemon complains:\n' + self.log()[-8000:]
+        lines = self.log().splitlines()
+        for number, line in enumerate(lines):
+            if REPORT.search(line):
+                raise AssertionError('the daemon complains:\n' +
+                                     '\n'.join(lines[max(0, number - 3):number + 60]))
 
 
 @contextlib.contextmanager
