@@ -159,15 +159,17 @@ static void serial_done(struct pool_job *job)
         pool_submit(lun->services->pool, job);
 }
 
+/* Counted before it is pushed, so that the job never takes more from the stack than is counted. */
 static void serial_submit(struct slot *slot)
 {
     struct hf_lun *lun = slot->queue->lun;
+    uint32_t before = atomic_fetch_add_explicit(&lun->serial_pending, 1, memory_order_acq_rel);
     struct slot *top = atomic_load_explicit(&lun->serial_stack, memory_order_relaxed);
     do
         slot->next = top;
     while (!atomic_compare_exchange_weak_explicit(&lun->serial_stack, &top, slot,
                                                   memory_order_release, memory_order_relaxed));
-    if (atomic_fetch_add_explicit(&lun->serial_pending, 1, memory_order_acq_rel) == 0) {
+    if (before == 0) {
         lun->serial_job = (struct pool_job){ .run = serial_run, .done = serial_done };
         pool_submit(lun->services->pool, &lun->serial_job);
     }

@@ -185,7 +185,8 @@ static void many_at_a_time(void)
 
 struct cancels {
     struct backend_io io[CANCELS];
-    struct iovec iov;
+    struct iovec iov[CANCELS];
+    char *memory;
     unsigned answers[CANCELS];
     _Atomic unsigned left;
 };
@@ -203,7 +204,7 @@ static void submit_and_cancel(void *unused)
     const struct backend_ops *ops = kit.backend->ops;
     for (unsigned i = 0; i < CANCELS; i++) {
         cancels->io[i] = (struct backend_io){ .op = BACKEND_READ,
-                                              .iov = &cancels->iov,
+                                              .iov = &cancels->iov[i],
                                               .iov_count = 1,
                                               .offset = i * kit.block,
                                               .length = kit.block,
@@ -221,7 +222,9 @@ static void cancelled_ones_are_answered_once(void)
 {
     kit_open();
     cancels = g_new0(struct cancels, 1);
-    cancels->iov = (struct iovec){ kit_buffer(kit.block), kit.block };
+    cancels->memory = kit_buffer(CANCELS * kit.block);
+    for (unsigned i = 0; i < CANCELS; i++)
+        cancels->iov[i] = (struct iovec){ cancels->memory + i * kit.block, kit.block };
     cancels->left = CANCELS;
     rig_run(&kit.rig, 0, submit_and_cancel, NULL);
     gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
@@ -233,7 +236,7 @@ static void cancelled_ones_are_answered_once(void)
         g_assert_cmpuint(cancels->answers[i], ==, 1);
         g_assert_true(cancels->io[i].result == 0 || cancels->io[i].result == -ECANCELED);
     }
-    free(cancels->iov.iov_base);
+    free(cancels->memory);
     g_free(cancels);
 }
 
