@@ -11,8 +11,15 @@
  *   - only the pairs (address, port) of the list are touched, and no rule of anybody else's; nothing
  *     is written that outlives a boot.
  *
+ * Dropped are TCP packets that come in for a pair (destination) and that go out from it (source). A
+ * portal on all addresses (all zero) means its port on every address of this machine, for packets
+ * that this machine receives or sends itself, never those it forwards: no other program can listen
+ * there while the portal does.
+ *
  * Thread: every function runs in a short-lived helper process of its own, in order open, one of
- * raise or lower, close. It may block; the daemon kills it after ten seconds and goes on.
+ * raise, lower or clean (and raise after a clean that found a fence up), close. The process has the
+ * privilege CAP_NET_ADMIN and no other, but see `flags`. It may block; the daemon kills it, and
+ * what it started, after five seconds and goes on.
  */
 #ifndef HOLDFAST_FENCE_H
 #define HOLDFAST_FENCE_H
@@ -26,6 +33,9 @@ extern "C" {
 #define HF_FENCE_IPV4 4u
 #define HF_FENCE_IPV6 6u
 
+/* hf_fence_ops.flags: CAP_NET_RAW is needed as well (the older iptables opens a raw socket). */
+#define HF_FENCE_NEEDS_NET_RAW 1u
+
 /* One listening address; rows are `size` bytes apart. */
 struct hf_fence_portal {
     uint32_t size;
@@ -37,8 +47,8 @@ struct hf_fence_portal {
 };
 
 struct hf_fence_ops {
-    uint32_t size; /* sizeof(struct hf_fence_ops) */
-    uint32_t reserved;
+    uint32_t size;  /* sizeof(struct hf_fence_ops) */
+    uint32_t flags; /* HF_FENCE_NEEDS_* */
 
     /* Checks a configuration beyond the option table, without side effects; also for --check.
        NULL: nothing to check. 0 or negative errno with host->fail(). */
@@ -55,6 +65,14 @@ struct hf_fence_ops {
     /* Takes away every rule of this instance. */
     int32_t (*lower)(void *handle, struct hf_error *error);
     void (*close)(void *handle);
+
+    /*
+     * When the daemon starts: takes away what is left of this instance from an earlier boot, and
+     * what is not in force any more. A fence that is still in force (a stop or a crash left it)
+     * stays, and *ret_up is 1: the daemon renews it and lowers it when initiators can log in.
+     * NULL: the daemon calls lower() instead.
+     */
+    int32_t (*clean)(void *handle, uint32_t *ret_up, struct hf_error *error);
 };
 
 #ifdef __cplusplus
