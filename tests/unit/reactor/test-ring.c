@@ -352,19 +352,6 @@ static void test_tombstone_hangs_up_after_the_ring(void)
     close(other[1]);
 }
 
-static void test_refusals_have_words(void)
-{
-    static const int errors[] = { -EPERM, -ENOSYS, -EINVAL, -ENOMEM, -EMFILE, -EIO };
-    for (unsigned i = 0; i < G_N_ELEMENTS(errors); i++) {
-        const char *text = ring_refusal_text(errors[i]);
-        g_assert_nonnull(strstr(text, "io_uring"));
-        g_assert_null(strchr(text, '\n'));
-        g_assert_true(text == ring_refusal_text(-errors[i]));
-    }
-    g_assert_nonnull(strstr(ring_refusal_text(-ENOMEM), "LimitMEMLOCK"));
-    g_assert_nonnull(strstr(ring_refusal_text(-EINVAL), "6.1"));
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -387,6 +374,5 @@ int main(int argc, char **argv)
     g_test_add_func("/reactor/ring/file-slots-are-reused", test_file_slots_are_reused);
     g_test_add_func("/reactor/ring/tombstone-hangs-up-after-the-ring",
                     test_tombstone_hangs_up_after_the_ring);
-    g_test_add_func("/reactor/ring/refusals-have-words", test_refusals_have_words);
     return g_test_run();
 }
