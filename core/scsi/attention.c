@@ -93,7 +93,7 @@ bool scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_unit *unit, bool
 {
     struct scsi_nexus_unit *state = state_of(nexus, unit);
     uint32_t head = atomic_load_explicit(&unit->attentions.head, memory_order_acquire);
-    uint32_t next;
+    uint32_t next = 0;
     uint16_t asc = 0;
     uint8_t flag = 0;
 
