@@ -250,6 +250,10 @@ void acceptor_login_done(struct connection *c)
 void acceptor_connection_gone(struct connection *c)
 {
     struct acceptor *a = c->acceptor;
+    if (c->close_asked) {
+        c->gone_waits = true;
+        return;
+    }
     if (c->login) {
         login_io_fini(c);
         g_free(c->login);

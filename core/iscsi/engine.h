@@ -180,7 +180,8 @@ struct connection {
     void (*gone)(struct connection *c); /* on `home`: the stream is closed */
     struct reactor_message message;  /* attach, then gone */
     struct reactor_message close_message; /* connection reinstatement */
-    bool close_asked;
+    bool close_asked;                /* close_message is under way */
+    bool gone_waits;                 /* ... and the connection is gone meanwhile */
 };
 
 /* ---- session ---- */

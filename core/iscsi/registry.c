@@ -143,7 +143,7 @@ static void entry_free(struct registry *r, struct registry_entry *e)
 
 static void entry_check(struct registry *r, struct registry_entry *e)
 {
-    if (list_empty(&e->connections) && (e->gone || !e->started))
+    if (list_empty(&e->connections) && !e->requests && (e->gone || !e->started))
         entry_free(r, e);
 }
 
@@ -157,15 +157,49 @@ static void session_gone(struct session *s)
     entry_check(s->registry, e);
 }
 
+/*
+ * A request travels to the session's reactor and back: until it is back the session is not freed,
+ * whatever became of it meanwhile.
+ */
+static void request_back(struct session *s)
+{
+    struct registry_entry *e = s->entry;
+    e->requests--;
+    entry_check(s->registry, e);
+}
+
+static void close_back(struct reactor_message *m)
+{
+    request_back(container_of(m, struct session, command));
+}
+
 static void close_run(struct reactor_message *m)
 {
     struct session *s = container_of(m, struct session, command);
     session_close(s, s->end_reason);
+    m->run = close_back;
+    reactor_post(s->home, m);
+}
+
+static void stop_back(struct reactor_message *m)
+{
+    request_back(container_of(m, struct session, stop_command));
 }
 
 static void stop_run(struct reactor_message *m)
 {
-    session_stop(container_of(m, struct session, stop_command));
+    struct session *s = container_of(m, struct session, stop_command);
+    session_stop(s);
+    m->run = stop_back;
+    reactor_post(s->home, m);
+}
+
+static void request(struct registry_entry *e, struct reactor_message *m,
+                    void (*run)(struct reactor_message *))
+{
+    e->requests++;
+    m->run = run;
+    reactor_post(e->session->engine->reactor, m);
 }
 
 static void entry_close(struct registry_entry *e, const char *reason)
@@ -175,9 +209,8 @@ static void entry_close(struct registry_entry *e, const char *reason)
         return;
     e->closing = true;
     s->end_reason = reason;
-    s->command.run = close_run;
     if (e->started)
-        reactor_post(s->engine->reactor, &s->command);
+        request(e, &s->command, close_run);
     else /* its connection has not left the login reactor: it will find the door shut */
         s->closing = true;
 }
@@ -244,13 +277,24 @@ static void take_seat(struct registry_entry *e, struct registry_seat *seat)
     list_append(&e->connections, &seat->link);
 }
 
+static void conn_close_back(struct reactor_message *m)
+{
+    struct connection *c = container_of(m, struct connection, close_message);
+    c->close_asked = false;
+    if (c->gone_waits)
+        c->gone(c);
+}
+
+/* There and back, as a request to a session: the connection is not freed before. */
 static void conn_close_run(struct reactor_message *m)
 {
     struct connection *c = container_of(m, struct connection, close_message);
-    if (c->state >= CONNECTION_CLOSED)
-        return;
-    c->leaves_session = true;
-    connection_close(c, "reinstated by a new login");
+    if (c->state < CONNECTION_CLOSED) {
+        c->leaves_session = true;
+        connection_close(c, "reinstated by a new login");
+    }
+    m->run = conn_close_back;
+    reactor_post(c->home, m);
 }
 
 static uint16_t join(struct registry *r, const struct login *login, struct registry_seat *seat,
@@ -359,9 +403,8 @@ void registry_stop_all(struct registry *r)
         struct session *s = e->session;
         if (e->closing || e->gone)
             continue;
-        s->stop_command.run = stop_run;
         if (e->started)
-            reactor_post(s->engine->reactor, &s->stop_command);
+            request(e, &s->stop_command, stop_run);
         else
             s->closing = true;
     }

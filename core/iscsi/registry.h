@@ -30,6 +30,7 @@ struct registry_entry {
     bool started;                      /* a connection has been sent to its reactor */
     bool closing;                      /* asked to close */
     bool gone;
+    unsigned requests;                 /* messages that are with the session's reactor */
 };
 
 /* A login that waits for a session or a connection to end. */
