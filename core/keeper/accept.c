@@ -110,10 +110,16 @@ void accept_deinit(struct keeper *k)
     k->reserve_fd = -1;
 }
 
+static void count_refused(struct keeper *k)
+{
+    k->refused++;
+    k->status.refused++;
+}
+
 static void refuse(struct keeper *k, int fd)
 {
     close(fd);
-    k->refused++;
+    count_refused(k);
 }
 
 static int tell_worker(struct keeper *k, uint32_t slot, int fd, uint32_t listener,
@@ -144,7 +150,7 @@ static void hand_over(struct keeper *k, uint32_t listener, int fd, const struct 
     /* A link that is gone: its worker is, too, and the next one gets this connection. */
     if (r < 0 && r != -EPIPE) {
         connections_close(&k->connections, slot, k->worker.generation);
-        k->refused++;
+        count_refused(k);
     }
 }
 

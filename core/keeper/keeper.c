@@ -154,11 +154,12 @@ static int descriptors_init(struct keeper *k)
 static bool keeper_init(struct keeper *k, const struct keeper_args *args)
 {
     *k = (struct keeper){
-        .args = args, .epoll = -1, .config_fd = -1, .reserve_fd = -1, .signals.fd = -1
+        .args = args, .epoll = -1, .config_fd = -1, .reserve_fd = -1, .signals.fd = -1,
+        .control.fd = -1
     };
     k->start_ns = clock_now_ns();
     supervise_init(k);
-    if (!bind_portals(k))
+    if (!bind_portals(k) || !control_socket_open(&k->control, args->config))
         return false;
     int r = descriptors_init(k);
     if (r < 0) {
@@ -176,6 +177,7 @@ static void keeper_deinit(struct keeper *k)
     accept_deinit(k);
     supervise_deinit(k);
     connections_deinit(&k->connections);
+    control_socket_close(&k->control);
     int fds[] = { k->signals.fd, k->config_fd, k->epoll };
     for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++) {
         if (fds[i] >= 0)

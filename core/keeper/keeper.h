@@ -8,7 +8,7 @@
  *   keeper.c       the event loop, signals, start and stop
  *   supervise.c    the life of workers: start, messages, death, restart, tombstones
  *   accept.c       new connections
- *   portals.c  connections.c  memory.c  worker.c  link.c  notify.c    what it owns and speaks with
+ *   portals.c  connections.c  control_socket.c  memory.c  worker.c  link.c  notify.c    what it owns and speaks with
  */
 #pragma once
 

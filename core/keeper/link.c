@@ -30,6 +30,7 @@ struct link_datagram {
         struct link_connection connection;
         struct link_memfd_get memfd_get;
         struct link_memfd memfd;
+        struct link_status status;
         uint32_t slot;
         uint32_t deadline_ms;
         char text[LINK_TEXT_MAX];
@@ -61,11 +62,13 @@ static const struct message_rule message_rules[] = {
     [LINK_STOP] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_MEMFD] = RULE(sizeof(struct link_memfd), FD_UNLESS_ERROR),
     [LINK_RELOAD] = RULE(0, FD_ALWAYS),
+    [LINK_STATUS] = RULE(sizeof(struct link_status), FD_NEVER),
     [LINK_READY] = RULE(0, FD_NEVER),
     [LINK_FAILED] = RULE(LINK_TEXT_MAX, FD_NEVER),
     [LINK_CLOSED] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_MEMFD_GET] = RULE(sizeof(struct link_memfd_get), FD_NEVER),
     [LINK_STOPPED] = RULE(0, FD_NEVER),
+    [LINK_STATUS_GET] = RULE(0, FD_NEVER),
 };
 
 static const struct message_rule *rule_of(unsigned type)
@@ -272,6 +275,8 @@ static bool strings_end(const struct link_message *m)
         return string_ends(m->memfd_get.name, LINK_NAME_MAX);
     case LINK_FAILED:
         return string_ends(m->failed.text, LINK_TEXT_MAX);
+    case LINK_STATUS:
+        return string_ends(m->status.how, LINK_HOW_MAX);
     default:
         return true;
     }

@@ -31,10 +31,11 @@
 #define LINK_TEXT_MAX  512
 #define LINK_QUEUE_MAX 16384
 
-/* A worker finds its three descriptors here after exec. */
+/* A worker finds its descriptors here after exec. */
 #define LINK_WORKER_FD_LINK      3
 #define LINK_WORKER_FD_TOMBSTONE 4 /* write end; registered in every ring, then closed */
 #define LINK_WORKER_FD_CONFIG    5 /* sealed memfd: the text of the configuration file */
+#define LINK_WORKER_FD_CONTROL   6 /* listening UNIX socket of holdfastctl; closed when there is none */
 
 enum link_type {
     /* keeper to worker */
@@ -43,12 +44,14 @@ enum link_type {
     LINK_STOP = 3,       /* finish, flush, close in order; then STOPPED and exit 0 */
     LINK_MEMFD = 4,      /* + fd when error == 0: the answer to MEMFD_GET, in order */
     LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration */
+    LINK_STATUS = 14,    /* the answer to STATUS_GET */
     /* worker to keeper */
     LINK_READY = 16,  /* the whole configuration is applied: accept */
     LINK_FAILED = 17, /* cannot start; reasons are on stderr, the first one in text */
     LINK_CLOSED = 18, /* the worker is done with a slot and has shut the socket down */
     LINK_MEMFD_GET = 19,
     LINK_STOPPED = 20, /* everything is flushed and closed; exit follows */
+    LINK_STATUS_GET = 30,
 };
 
 struct link_connection {
@@ -71,6 +74,18 @@ struct link_memfd {
     uint32_t existed; /* 1: holds what an earlier generation left in it */
 };
 
+#define LINK_HOW_MAX 64
+
+/* What only the keeper knows, for people and for metrics. */
+struct link_status {
+    uint64_t uptime_ns;       /* of the keeper */
+    uint64_t refused;         /* connections turned away: too many, or no descriptors */
+    uint32_t generation;      /* of the newest worker */
+    uint32_t deaths;          /* workers that ended without having been told to */
+    uint32_t held, held_max;  /* duplicates of connections, now and at most */
+    char how[LINK_HOW_MAX];   /* the last of them ended, "signal 9 (Killed)"; "": none has */
+};
+
 struct link_message {
     enum link_type type;
     int fd; /* -1: none. Received: owned by the receiver */
@@ -78,6 +93,7 @@ struct link_message {
         struct link_connection connection;
         struct link_memfd_get memfd_get;
         struct link_memfd memfd;
+        struct link_status status;
         struct {
             uint32_t slot;
         } closed;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "keeper/connections.h"
+#include "keeper/control_socket.h"
 #include "keeper/keeper.h"
 #include "keeper/memory.h"
 #include "keeper/portals.h"
@@ -34,6 +35,8 @@ struct keeper {
     struct source signals;
     uint64_t start_ns;
 
+    struct control_socket control;
+    struct link_status status; /* its counters; the rest is filled in when a worker asks */
     struct portals portals;
     struct source *acceptors; /* one a listener, by its number */
     struct connections connections;

@@ -200,6 +200,16 @@ static void on_memfd_get(struct keeper *k, const struct link_memfd_get *get)
     tell(k, &m);
 }
 
+static void on_status_get(struct keeper *k)
+{
+    struct link_message m = { .type = LINK_STATUS, .fd = -1, .status = k->status };
+    m.status.uptime_ns = clock_now_ns() - k->start_ns;
+    m.status.generation = k->worker.generation;
+    m.status.held = k->connections.used;
+    m.status.held_max = k->connections.max;
+    tell(k, &m);
+}
+
 static void on_failed(struct keeper *k, const char *text)
 {
     k->worker.failed = true;
@@ -228,6 +238,9 @@ static bool handle(struct keeper *k, const struct link_message *m)
         return true;
     case LINK_STOPPED:
         return k->worker.state == WORKER_STOPPING;
+    case LINK_STATUS_GET:
+        on_status_get(k);
+        return true;
     default:
         return false;
     }
@@ -271,7 +284,8 @@ static void restart_later(struct keeper *k)
 void supervise_start(struct keeper *k)
 {
     k->restart_ns = 0;
-    int r = worker_start(&k->worker, ++k->generation, k->config_fd, k->args->file);
+    int r = worker_start(&k->worker, ++k->generation, k->config_fd, k->control.fd,
+                         k->args->file);
     if (r == 0)
         r = source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
     if (r == 0)
@@ -322,6 +336,8 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     }
     if (w->ready_ns != 0 && now - w->ready_ns >= RAN_WELL)
         k->failures = 0;
+    k->status.deaths += !k->stopping;
+    g_strlcpy(k->status.how, k->stopping ? k->status.how : how, sizeof(k->status.how));
     k->failures++;
     if (k->stopping)
         finish_if_stopped(k);

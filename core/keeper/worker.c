@@ -25,6 +25,7 @@ struct worker_fds {
     int link[2];      /* [0] keeper, [1] worker */
     int tombstone[2]; /* [0] keeper reads, [1] worker */
     int config;
+    int control; /* the caller's; -1: none */
 };
 
 static void fds_close(struct worker_fds *f)
@@ -51,22 +52,24 @@ static int fds_open(struct worker_fds *f, int config_fd)
     return f->config < 0 ? -errno : 0;
 }
 
-/* Puts the three descriptors where the worker looks for them; everything else closes at exec. */
+/* Puts the descriptors where the worker looks for them; everything else closes at exec. */
 static bool child_place_fds(const struct worker_fds *f)
 {
-    int from[] = { f->link[1], f->tombstone[1], f->config };
-    const int to[] = { LINK_WORKER_FD_LINK, LINK_WORKER_FD_TOMBSTONE, LINK_WORKER_FD_CONFIG };
+    int from[] = { f->link[1], f->tombstone[1], f->config, f->control };
+    const int to[] = { LINK_WORKER_FD_LINK, LINK_WORKER_FD_TOMBSTONE, LINK_WORKER_FD_CONFIG,
+                       LINK_WORKER_FD_CONTROL };
+    unsigned count = G_N_ELEMENTS(from) - (f->control < 0);
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(from); i++) {
+    for (unsigned i = 0; i < count; i++) {
         from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
         if (from[i] < 0)
             return false;
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(from); i++) {
+    for (unsigned i = 0; i < count; i++) {
         if (dup2(from[i], to[i]) < 0)
             return false;
     }
-    return syscall(SYS_close_range, LINK_WORKER_FD_CONFIG + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
+    return syscall(SYS_close_range, to[count - 1] + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
 static void child_signals(void)
@@ -128,9 +131,10 @@ static int worker_fork(struct worker *w, struct worker_fds *f, const char *file)
     return r;
 }
 
-int worker_start(struct worker *w, unsigned generation, int config_fd, const char *file)
+int worker_start(struct worker *w, unsigned generation, int config_fd, int control_fd,
+                 const char *file)
 {
-    struct worker_fds f = { { -1, -1 }, { -1, -1 }, -1 };
+    struct worker_fds f = { { -1, -1 }, { -1, -1 }, -1, control_fd };
 
     *w = (struct worker){ .generation = generation, .pidfd = -1, .tombstone = -1 };
     int r = fds_open(&f, config_fd);

@@ -4,7 +4,7 @@
  * end. What to do about that is supervise.c's.
  *
  * The worker is this same executable (also when another one lies on disk by now) run as
- * `holdfastd --worker GENERATION FILE`. It inherits standard input, output and error and the three
+ * `holdfastd --worker GENERATION FILE`. It inherits standard input, output and error and the
  * descriptors of link.h, nothing else; runs in its own process group (Ctrl-C is for the keeper);
  * SIGHUP, SIGINT, SIGTERM, SIGUSR2 and SIGPIPE are ignored in it, it is stopped over the link; it is
  * killed when the keeper dies.
@@ -36,10 +36,11 @@ struct worker {
 };
 
 /*
- * Starts a worker; `config_fd` is the sealed memfd, `file` the name the configuration has in messages.
- * 0, or negative errno with nothing left behind.
+ * Starts a worker; `config_fd` is the sealed memfd, `control_fd` the listening control socket (-1: none),
+ * `file` the name the configuration has in messages. 0, or negative errno with nothing left behind.
  */
-int worker_start(struct worker *w, unsigned generation, int config_fd, const char *file);
+int worker_start(struct worker *w, unsigned generation, int config_fd, int control_fd,
+                 const char *file);
 void worker_kill(struct worker *w);
 /* Kills it, waits for its end and closes all there is of it; may be called without a process. */
 void worker_discard(struct worker *w);

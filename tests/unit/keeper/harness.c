@@ -68,6 +68,7 @@ static void be_keeper(struct host *h, const char *yaml)
         config_problems_print(problems, stderr);
         _exit(90);
     }
+    config->daemon.control_socket = NULL; /* another test's subject */
     struct keeper_args args = { .config = config,
                                 .text = h->name,
                                 .text_bytes = strlen(h->name),
