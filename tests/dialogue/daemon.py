@@ -169,12 +169,20 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
-    def check_log(self):
+    def report(self):
+        """The lines of a sanitizer's report in the log, or none."""
         lines = self.log().splitlines()
         for number, line in enumerate(lines):
             if REPORT.search(line):
-                raise AssertionError('the daemon complains:\n' +
-                                     '\n'.join(lines[max(0, number - 3):number + 60]))
+                return lines[max(0, number - 3):number + 60]
+        return []
+
+    def last_words(self):
+        return self.report() or self.log().splitlines()[-15:]
+
+    def check_log(self):
+        report = self.report()
+        assert not report, 'the daemon complains:\n' + '\n'.join(report)
 
 
 @contextlib.contextmanager

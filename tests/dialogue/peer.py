@@ -94,7 +94,7 @@ def _run_case(function, own, alone, shared):
     except Exception:
         if shared.daemon:
             print('# the daemon said last:')
-            for line in shared.daemon.log().splitlines()[-15:]:
+            for line in shared.daemon.last_words():
                 print('#   ' + line)
         raise
     finally:
