@@ -134,6 +134,32 @@ static void count_used(struct bufpool *pool, int64_t bytes)
     __atomic_store_n(&pool->reactor->counters.buffer_bytes, pool->used, __ATOMIC_RELAXED);
 }
 
+/* Out of the spare ones, cut for `class`. */
+static void cut(struct bufpool *pool, struct superblock *s, unsigned class)
+{
+    unsigned pieces = class_pieces(class);
+    list_remove(&s->link);
+    s->class = (uint8_t) class;
+    s->free_pieces = (uint16_t)pieces;
+    for (unsigned i = 0; i < PAGES / 64; i++) {
+        unsigned here = pieces > i * 64 ? pieces - i * 64 : 0;
+        s->free[i] = here >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << here) - 1;
+    }
+    list_prepend(&pool->partial[class], &s->link);
+}
+
+static struct buf *handle(struct bufpool *pool, unsigned index, unsigned page, unsigned class)
+{
+    struct buf *buf = &pool->handles[index * PAGES + page];
+    buf->data =
+        pool->base + ((uint64_t)index << BUFPOOL_SUPERBLOCK_SHIFT) + (uint64_t)page * BUFPOOL_PAGE;
+    buf->pool = pool;
+    buf->bytes = class_bytes(class);
+    buf->refs = 1;
+    count_used(pool, buf->bytes);
+    return buf;
+}
+
 static struct superblock *carve(struct bufpool *pool, unsigned class)
 {
     struct list *spare = list_take(&pool->dirty);
@@ -142,14 +168,7 @@ static struct superblock *carve(struct bufpool *pool, unsigned class)
     if (!spare)
         return NULL;
     struct superblock *s = list_entry(spare, struct superblock, link);
-    unsigned pieces = class_pieces(class);
-    s->class = (uint8_t) class;
-    s->free_pieces = (uint16_t)pieces;
-    for (unsigned i = 0; i < PAGES / 64; i++) {
-        unsigned here = pieces > i * 64 ? pieces - i * 64 : 0;
-        s->free[i] = here >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << here) - 1;
-    }
-    list_prepend(&pool->partial[class], &s->link);
+    cut(pool, s, class);
     return s;
 }
 
@@ -187,14 +206,29 @@ static struct buf *take(struct bufpool *pool, size_t bytes)
         return NULL;
     unsigned index = (unsigned)(s - pool->superblocks), class = s->class;
     unsigned page = take_piece(s) << (2 * class);
-    struct buf *buf = &pool->handles[index * PAGES + page];
-    buf->data =
-        pool->base + ((uint64_t)index << BUFPOOL_SUPERBLOCK_SHIFT) + (uint64_t)page * BUFPOOL_PAGE;
-    buf->pool = pool;
-    buf->bytes = class_bytes(class);
-    buf->refs = 1;
-    count_used(pool, buf->bytes);
-    return buf;
+    return handle(pool, index, page, class);
+}
+
+struct buf *bufpool_adopt(struct bufpool *pool, arena_ref ref, uint32_t bytes)
+{
+    uint64_t offset = ref & ARENA_OFFSET_MASK, index = offset >> BUFPOOL_SUPERBLOCK_SHIFT;
+    if (ref >> ARENA_OFFSET_BITS != pool->arena || index >= pool->count || !bytes ||
+        bytes > BUFPOOL_MAX_BYTES || offset % BUFPOOL_PAGE)
+        return NULL;
+    unsigned class = class_for(bytes);
+    unsigned page = (offset & (BUFPOOL_SUPERBLOCK - 1)) / BUFPOOL_PAGE, piece = page >> (2 * class);
+    struct superblock *s = &pool->superblocks[index];
+    if (class_bytes(class) != bytes || piece << (2 * class) != page)
+        return NULL;
+    if (s->class == NO_CLASS)
+        cut(pool, s, class);
+    uint64_t bit = UINT64_C(1) << (piece % 64);
+    if (s->class != class || !(s->free[piece / 64] & bit))
+        return NULL;
+    s->free[piece / 64] &= ~bit;
+    if (--s->free_pieces == 0)
+        list_remove(&s->link);
+    return handle(pool, (unsigned)index, page, class);
 }
 
 struct buf *bufpool_take(struct bufpool *pool, size_t bytes)

@@ -74,6 +74,12 @@ arena_ref buf_arena_ref(const struct buf *buf);
 /* The buffer that holds this address, or NULL when it is in none in use. */
 struct buf *bufpool_find(struct bufpool *pool, const void *address);
 
+/*
+ * Takes one particular buffer, as its record says it was handed out by an earlier process: before the
+ * reactor starts, for all live ones before the first bufpool_take(). NULL: that cannot have been one
+ * (outside the arena, not a class, overlaps another).
+ */
+struct buf *bufpool_adopt(struct bufpool *pool, arena_ref ref, uint32_t bytes);
 /* Bytes of the classes handed out now, and the limit. */
 uint64_t bufpool_used(const struct bufpool *pool);
 uint64_t bufpool_capacity(const struct bufpool *pool);
