@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/serial.h"
 #include "iscsi/engine.h"
+#include "scsi/sense.h"
 #include "scsi/unit.h"
 
 #define IMMEDIATE_RESERVE 16u /* free tasks that immediate commands may not take */
@@ -185,7 +186,8 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
         command_fault(t, KEY_ILLEGAL, 0x0e, 0x03); /* INVALID FIELD IN COMMAND INFORMATION UNIT */
     check_unsolicited(t, pdu);
     t->segment_open = pdu->data_bytes > 0;
-    s->engine->commands++;
+    counter_add(&s->engine->commands, 1);
+    counter_add(&s->counters.commands, 1);
     if (order == CMD_SN_HOLD) {
         t->state = TASK_HELD;
         s->held[t->cmd_sn % s->held_size] = (uint16_t)(t->index + 1);
@@ -310,6 +312,9 @@ void command_execute(struct task *t, unsigned iov_count)
 static void answer(struct task *t)
 {
     task_stop_running(t);
+    counter_add(&t->session->counters.answered, 1);
+    if (__builtin_expect(t->cmd.status != SCSI_GOOD, 0))
+        counter_add(&t->session->counters.errors, 1);
     t->state = TASK_ANSWER;
     if (!t->conn || t->conn->state != CONNECTION_FULL) {
         task_release(t);
@@ -363,5 +368,10 @@ static void command_done(struct scsi_command *cmd)
     t->mapped = cmd->mapped;
     counter_add(&e->read_bytes, cmd->data_in_bytes);
     counter_add(&e->written_bytes, cmd->data_out_bytes);
+    struct session_counters *n = &t->session->counters;
+    counter_add(&n->read_bytes, cmd->data_in_bytes);
+    counter_add(&n->written_bytes, cmd->data_out_bytes);
+    counter_add(&n->executed, 1);
+    counter_add(&n->latency_ns, e->reactor->now_ns - cmd->started_ns);
     answer(t);
 }

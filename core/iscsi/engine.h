@@ -40,6 +40,7 @@ struct engine {
     /* Counters, one writer; read anywhere. */
     uint64_t commands, read_bytes, written_bytes;
     uint64_t rejects, digest_errors, aborted_tasks, buffer_waits, nop_timeouts;
+    struct list *observed;           /* observe.c: the next of `sessions` it will look at, or NULL */
 };
 
 /* ---- task ---- */
@@ -186,6 +187,14 @@ struct connection {
 
 /* ---- session ---- */
 
+/* One writer, the session's reactor. */
+struct session_counters {
+    uint64_t commands;               /* SCSI commands taken */
+    uint64_t answered, errors;       /* of them; those with a status other than GOOD */
+    uint64_t executed, latency_ns;   /* by units; the sum of their times, as of turns */
+    uint64_t read_bytes, written_bytes;
+};
+
 struct session {
     struct list link;                /* engine->sessions */
     struct engine *engine;           /* where it lives */
@@ -207,6 +216,7 @@ struct session {
     uint32_t outstanding;            /* delivered, not yet answered */
     uint32_t running;                /* of TASK_SCSI: for ORDERED */
     uint32_t ordered_running;
+    struct session_counters counters;
     struct list blocked;
     uint32_t held_count;
     uint16_t *held;                  /* by CmdSN % held_size: task index + 1 */

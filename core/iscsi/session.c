@@ -182,6 +182,8 @@ static void over_run(struct reactor_task *task)
     if (!is_over(s) || s->told)
         return;
     s->told = true;
+    if (s->engine->observed == &s->link)
+        s->engine->observed = s->link.next;
     list_remove(&s->link);
     s->message.run = gone_run;
     reactor_post(s->home, &s->message);

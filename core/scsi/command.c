@@ -194,6 +194,21 @@ static void unlink_command(struct scsi_command *cmd)
     }
 }
 
+/* Times are those of the turns in which it began and ended: exact enough, and free. */
+static void count(const struct scsi_command *cmd, struct scsi_counters *c)
+{
+    uint64_t took = reactor_current()->now_ns - cmd->started_ns;
+
+    if (cmd->opcode->flags & OP_WRITES)
+        scsi_counters_add(&c->way[SCSI_COUNT_WRITE], cmd->data_out_bytes, took);
+    else if ((cmd->opcode->flags & OP_MEDIUM) && cmd->data_in_bytes)
+        scsi_counters_add(&c->way[SCSI_COUNT_READ], cmd->data_in_bytes, took);
+    else
+        counter_add(&c->others, 1);
+    if (__builtin_expect(cmd->status != SCSI_GOOD, 0))
+        counter_add(&c->errors, 1);
+}
+
 /* LUN RESET waits in the lane for the last aborted command. */
 static void check_drains(struct scsi_lane *lane)
 {
@@ -214,6 +229,8 @@ void scsi_finish(struct scsi_command *cmd)
     struct scsi_lane *lane = cmd->lane;
     bool aborted = cmd->aborted;
 
+    if (lane && !aborted)
+        count(cmd, lane->counters);
     if (__builtin_expect(cmd->scratch != NULL, 0))
         cmd->scratch = buf_unref(cmd->scratch);
     unlink_command(cmd);

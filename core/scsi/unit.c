@@ -86,6 +86,11 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
         list_init(&unit->lanes[i].drains);
         unit->lanes[i].backend = backend;
     }
+    r = scsi_counters_create(unit);
+    if (r < 0) {
+        scsi_unit_free(unit);
+        return r;
+    }
     *ret_unit = unit;
     return 0;
 }
@@ -95,6 +100,7 @@ struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
     if (!unit)
         return NULL;
     free(unit->lanes);
+    free(unit->counters_memory);
     g_strfreev(unit->initiators);
     g_free(unit->target_name);
     g_free(unit);

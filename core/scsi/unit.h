@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "scsi/backend.h"
+#include "scsi/counters.h"
 
 struct scsi_command;
 struct scsi_nexus;
@@ -59,6 +60,7 @@ struct scsi_lane {
     struct list drains;
     uint32_t active, aborted;
     struct backend *backend;
+    struct scsi_counters *counters;
     struct scsi_lane *kick_next; /* in the list of scsi_kick() */
     bool kick_wanted;
 } __attribute__((aligned(64)));
@@ -94,6 +96,7 @@ struct scsi_unit {
     void *user; /* the composition root's */
     unsigned lane_count;
     struct scsi_lane *lanes;
+    void *counters_memory;
 };
 
 /* Control thread. `backend` stays the caller's, longer than the unit. 0 or negative errno (-EINVAL:
