@@ -220,6 +220,22 @@ int storage_open(const struct storage_options *options, struct backend **ret_bac
     return 0;
 }
 
+int storage_update(struct backend *backend, struct plugin_config *config, struct hf_error *error)
+{
+    struct hf_lun *lun = lun_of(backend);
+    struct hf_error why = PLUGIN_ERROR_INIT;
+    if (!lun->ops->update)
+        return plugin_fail(error, ENOTSUP, "handler %s takes no changes while it is open",
+                           lun->plugin->info.name);
+    int r = lun->ops->update(lun->handle, plugin_config_data(config), &why);
+    if (r != 0)
+        return plugin_fail(error, r < 0 ? -r : EIO, "%s",
+                           why.text[0] ? why.text : strerror(r < 0 ? -r : EIO));
+    plugin_config_free(lun->config);
+    lun->config = config;
+    return 0;
+}
+
 /* --------------------------------------------------------------------------------------- close */
 
 static void close_run(struct pool_job *job)

@@ -62,7 +62,13 @@ int storage_open(const struct storage_options *options, struct backend **ret_bac
  */
 int storage_prepare(struct backend *backend);
 /*
- * No submit comes any more (on any reactor). Waits for the I/Os under way, closes the queues on their
+ * New options of which only HF_CHANGE_LIVE ones differ (plugin_config_compare()), under running I/O; may
+ * wait (control thread). 0: `config` is taken over and the old one freed; negative errno and
+ * `error`: nothing has changed and `config` is still the caller's. -ENOTSUP: close and open instead.
+ */
+int storage_update(struct backend *backend, struct plugin_config *config, struct hf_error *error);
+/*
+ * No submit comes any more (on any reactor, all of which still run). Waits for the I/Os under way, closes the queues on their
  * reactors, then the LUN on the pool, then calls closed(user) there: storage is gone. Control
  * thread; does not wait. A handler that never answers keeps this from ever ending.
  */

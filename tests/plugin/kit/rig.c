@@ -123,6 +123,19 @@ int rig_open(struct rig *rig, const struct rig_lun *lun, struct backend **ret_ba
     return storage_open(&options, ret_backend, error);
 }
 
+int rig_update(struct rig *rig, struct backend *backend, const struct rig_lun *lun,
+               struct hf_error *error)
+{
+    struct plugin_config *config;
+    int r = make_config(lun, &config, error);
+    if (r < 0)
+        return r;
+    r = storage_update(backend, config, error);
+    if (r < 0)
+        plugin_config_free(config);
+    return r;
+}
+
 void rig_close(struct rig *rig, struct backend *backend)
 {
     g_assert_cmpint(storage_close_wait(backend, PATIENCE_MS), ==, 0);

@@ -35,6 +35,9 @@ struct rig_lun {
 /* 0, or negative errno and a line in `error`; problems of options are its text. */
 int rig_open(struct rig *rig, const struct rig_lun *lun, struct backend **ret_backend,
              struct hf_error *error);
+/* New options for an open LUN. */
+int rig_update(struct rig *rig, struct backend *backend, const struct rig_lun *lun,
+               struct hf_error *error);
 /* Fails the test when it takes longer than ten seconds. */
 void rig_close(struct rig *rig, struct backend *backend);
 
