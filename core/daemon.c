@@ -53,38 +53,39 @@ static void fail(struct daemon *d, const char *text)
 }
 
 struct closed_note {
-    struct daemon *daemon;
+    struct daemon_note note;
     uint32_t slot;
 };
 
-static gboolean closed_on_control(gpointer data)
+static void closed_run(struct daemon *d, struct daemon_note *n)
 {
-    struct closed_note *note = data;
+    struct closed_note *note = container_of(n, struct closed_note, note);
     struct link_message m = {.type = LINK_CLOSED, .fd = -1, .closed.slot = note->slot};
-    tell(note->daemon, &m);
+    tell(d, &m);
     g_free(note);
-    return G_SOURCE_REMOVE;
 }
 
 /* Login reactor. */
 static void connection_closed(void *user, uint32_t slot)
 {
-    struct closed_note *note = g_new(struct closed_note, 1);
-    *note = (struct closed_note){user, slot};
-    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, closed_on_control, note, NULL);
+    struct closed_note *note = g_new0(struct closed_note, 1);
+    note->note.run = closed_run;
+    note->slot = slot;
+    daemon_note(user, &note->note);
 }
 
-static gboolean quit_on_control(gpointer data)
+static void stopped_run(struct daemon *d, struct daemon_note *note)
 {
-    struct daemon *d = data;
+    g_free(note);
     g_main_loop_quit(d->loop);
-    return G_SOURCE_REMOVE;
 }
 
 /* Login reactor. */
 static void all_stopped(void *user)
 {
-    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, quit_on_control, user, NULL);
+    struct daemon_note *note = g_new0(struct daemon_note, 1);
+    note->run = stopped_run;
+    daemon_note(user, note);
 }
 
 static int portal_index(const struct daemon *d, const char *name)
@@ -228,15 +229,14 @@ static int memfd_get(void *user, const char *name, uint64_t bytes, int *ret_fd, 
 }
 
 struct change_note {
-    struct daemon *daemon;
+    struct daemon_note note;
     struct backend *backend;
     struct backend_info info;
 };
 
-static gboolean changed_on_control(gpointer data)
+static void changed_run(struct daemon *d, struct daemon_note *n)
 {
-    struct change_note *note = data;
-    struct daemon *d = note->daemon;
+    struct change_note *note = container_of(n, struct change_note, note);
     for (unsigned i = 0; i < d->config->target_count; i++)
         for (unsigned j = 0; j < d->targets[i].config->lun_count; j++) {
             struct daemon_lun *l = &d->targets[i].luns[j];
@@ -248,14 +248,16 @@ static gboolean changed_on_control(gpointer data)
                        l->config->number, (unsigned long long)note->info.bytes);
         }
     g_free(note);
-    return G_SOURCE_REMOVE;
 }
 
+/* Any thread. */
 static void storage_changed(void *user, struct backend *backend, const struct backend_info *info)
 {
-    struct change_note *note = g_new(struct change_note, 1);
-    *note = (struct change_note){user, backend, *info};
-    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, changed_on_control, note, NULL);
+    struct change_note *note = g_new0(struct change_note, 1);
+    note->note.run = changed_run;
+    note->backend = backend;
+    note->info = *info;
+    daemon_note(user, &note->note);
 }
 
 static int create_logins(struct daemon *d)
@@ -339,6 +341,7 @@ static void release(struct daemon *d)
     d->registry = registry_free(d->registry);
     daemon_engine_free(d);
     d->config = config_free(d->config);
+    daemon_notes_deinit(d);
     g_main_loop_unref(d->loop);
     link_deinit(&d->link);
 }
@@ -352,7 +355,7 @@ int daemon_run(const struct daemon_args *args)
     fcntl(args->config_fd, F_SETFD, FD_CLOEXEC);
     link_init(&d.link, args->link_fd);
     d.loop = g_main_loop_new(NULL, FALSE);
-    const char *why = start(&d);
+    const char *why = daemon_notes_init(&d) < 0 ? "no eventfd" : start(&d);
     close(args->config_fd);
     if (why) {
         if (*why)
@@ -373,8 +376,7 @@ int daemon_run(const struct daemon_args *args)
     link_flush(&d.link);
     if (!closed)
         _exit(d.exit_code);
-    while (g_main_context_iteration(NULL, FALSE))
-        ; /* CLOSED notes of the last connections */
+    daemon_notes_run(&d); /* CLOSED of the last connections */
     daemon_engine_stop(&d);
     release(&d);
     return 0;

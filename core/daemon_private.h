@@ -3,6 +3,7 @@
 #pragma once
 
 #include <glib.h>
+#include <pthread.h>
 
 #include "config/model.h"
 #include "daemon.h"
@@ -16,6 +17,12 @@
 #include "scsi/target.h"
 
 struct daemon;
+
+/* A message to the control thread; run() owns it. */
+struct daemon_note {
+    struct list link;
+    void (*run)(struct daemon *d, struct daemon_note *note);
+};
 
 struct daemon_lun {
     struct daemon *daemon;
@@ -37,6 +44,9 @@ struct daemon {
     struct config *config;
     GMainLoop *loop;
     guint link_watch;
+    struct list notes;                 /* for this thread, from others */
+    pthread_mutex_t notes_lock;
+    int notes_fd;
     int exit_code;
     bool go;                           /* storage may be opened */
 
@@ -55,6 +65,14 @@ struct daemon {
     struct registry *registry;
     struct acceptor *acceptor;
 };
+
+/* daemon_notes.c */
+int daemon_notes_init(struct daemon *d);
+void daemon_notes_deinit(struct daemon *d);
+/* Any thread. */
+void daemon_note(struct daemon *d, struct daemon_note *note);
+/* Runs what is there now. */
+void daemon_notes_run(struct daemon *d);
 
 /* daemon_engine.c: arenas, reactors, engines. 0 or -1 after a line in the log. */
 int daemon_engine_create(struct daemon *d);

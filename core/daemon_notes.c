@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Notes to the control thread from any other: a locked list and an eventfd in the GLib loop. For
+ * what is rare (connections that end, LUNs that change); a data reactor writes none per command.
+ */
+#include <errno.h>
+#include <glib-unix.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "daemon_private.h"
+
+void daemon_note(struct daemon *d, struct daemon_note *note)
+{
+    uint64_t one = 1;
+    pthread_mutex_lock(&d->notes_lock);
+    bool first = list_empty(&d->notes);
+    list_append(&d->notes, &note->link);
+    pthread_mutex_unlock(&d->notes_lock);
+    if (first && write(d->notes_fd, &one, sizeof(one)) < 0)
+        return; /* full: it will wake */
+}
+
+void daemon_notes_run(struct daemon *d)
+{
+    struct list now, *n;
+    list_init(&now);
+    pthread_mutex_lock(&d->notes_lock);
+    list_splice(&now, &d->notes);
+    pthread_mutex_unlock(&d->notes_lock);
+    while ((n = list_take(&now))) {
+        struct daemon_note *note = list_entry(n, struct daemon_note, link);
+        note->run(d, note);
+    }
+}
+
+static gboolean notes_event(gint fd, GIOCondition condition, gpointer data)
+{
+    uint64_t count;
+    if (read(fd, &count, sizeof(count)) > 0)
+        daemon_notes_run(data);
+    return G_SOURCE_CONTINUE;
+}
+
+int daemon_notes_init(struct daemon *d)
+{
+    list_init(&d->notes);
+    pthread_mutex_init(&d->notes_lock, NULL);
+    d->notes_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->notes_fd < 0)
+        return -errno;
+    g_unix_fd_add(d->notes_fd, G_IO_IN, notes_event, d);
+    return 0;
+}
+
+void daemon_notes_deinit(struct daemon *d)
+{
+    close(d->notes_fd);
+    pthread_mutex_destroy(&d->notes_lock);
+}
