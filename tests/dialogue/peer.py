@@ -77,6 +77,19 @@ def case(name, own=None, alone=False):
     return register
 
 
+def _run_with(function, target):
+    try:
+        return function(target)
+    except Exception as error:
+        if target.daemon and not isinstance(error, Skip):
+            print('# the daemon said last:')
+            for line in target.daemon.last_words():
+                print('#   ' + line)
+        raise
+    finally:
+        target.close_all()
+
+
 def _run_case(function, own, alone, shared):
     if alone or own is not None:
         if Settings.target:
@@ -85,20 +98,8 @@ def _run_case(function, own, alone, shared):
             return function()
         with serve(**own) as daemon:
             target = Target(daemon.address, IQN, daemon)
-            try:
-                return function(target)
-            finally:
-                target.close_all()
-    try:
-        return function(shared)
-    except Exception:
-        if shared.daemon:
-            print('# the daemon said last:')
-            for line in shared.daemon.last_words():
-                print('#   ' + line)
-        raise
-    finally:
-        shared.close_all()
+            return _run_with(function, target)
+    return _run_with(function, shared)
 
 
 def _run_all(output, chosen, shared):
