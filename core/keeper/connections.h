@@ -15,6 +15,7 @@ struct connections {
     uint32_t used;
     uint32_t touched; /* slots below this have been used at least once */
     uint32_t first_free;
+    bool silent; /* closing says nothing on the wire: a fence is up and we stop */
 };
 
 void connections_init(struct connections *c, uint32_t max);

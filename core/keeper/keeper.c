@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "keeper/fence.h"
 #include "keeper/notify.h"
 #include "keeper/state.h"
 
@@ -41,6 +42,9 @@ void keeper_finish(struct keeper *k, int exit_code)
 
 void keeper_stop(struct keeper *k)
 {
+    if (!k->stopping && fence_delays_stop(k))
+        return;
+    k->connections.silent = fence_is_up(k);
     if (!k->stopping) {
         log_notice("keeper", "stopping connections=%u", k->connections.used);
         notify_send("STOPPING=1\nSTATUS=Stopping.");
@@ -174,6 +178,7 @@ static bool keeper_init(struct keeper *k, const struct keeper_args *args)
 
 static void keeper_deinit(struct keeper *k)
 {
+    fence_close(k);
     accept_deinit(k);
     supervise_deinit(k);
     connections_deinit(&k->connections);
@@ -203,6 +208,7 @@ static void loop(struct keeper *k)
         uint64_t now = clock_now_ns();
         uint64_t next = supervise_tick(k, now);
         next = MIN(next, accept_tick(k, now));
+        next = MIN(next, fence_tick(k, now));
         if (k->done)
             break;
         struct epoll_event e;
@@ -228,6 +234,7 @@ int keeper_run(const struct keeper_args *args)
         log_notice("keeper",
                    "holdfastd " HOLDFAST_VERSION " starts config=%s targets=%u listen: %s",
                    args->file, args->config->target_count, listens);
+        fence_start(&k);
         supervise_start(&k);
         loop(&k);
         exit_code = k.exit_code;

@@ -53,6 +53,7 @@ struct keeper {
     unsigned failures;   /* deaths since a worker last ran well */
     uint64_t restart_ns;
     bool ever_ready;
+    struct fence *fence; /* NULL: none is configured */
 
     bool stopping;
     uint64_t give_up_ns; /* while stopping: do not wait for tombstones after this */

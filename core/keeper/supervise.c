@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "keeper/fence.h"
 #include "keeper/notify.h"
 
 #include <errno.h>
@@ -187,6 +188,7 @@ static void on_ready(struct keeper *k)
                w->generation, w->pid,
                seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), held, closed);
     k->ever_ready = true;
+    fence_worker_ready(k);
     notify_send("READY=1\nSTATUS=Serving.");
 }
 
@@ -276,6 +278,7 @@ static void link_ready(struct keeper *k, struct source *s, uint32_t events)
 static void restart_later(struct keeper *k)
 {
     unsigned delay = supervise_delay_ms(k->failures);
+    fence_worker_gone(k);
     k->restart_ns = clock_now_ns() + delay * NS_PER_MS;
     if (delay > 0)
         log_notice("worker", "next start in %u ms", delay);
@@ -384,6 +387,8 @@ void supervise_stop(struct keeper *k)
         k->stopping = true;
         w->state = WORKER_STOPPING;
         w->kill_ns = clock_now_ns() + ms * NS_PER_MS;
+        if (fence_is_up(k)) /* its initiators hear and say nothing */
+            ms = MIN(ms, FENCE_STOP_MS);
         tell(k, &(struct link_message){ .type = LINK_STOP, .fd = -1, .stop.deadline_ms = ms });
     }
 }
