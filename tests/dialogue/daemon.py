@@ -105,10 +105,13 @@ class Daemon:
         self.config_file.write_text(text, encoding='utf-8')
 
     def start(self):
+        environment = dict(os.environ)
+        if 'HOLDFAST_TEST_PRELOAD' in environment:      # see glib-order.c
+            environment['LD_PRELOAD'] = environment['HOLDFAST_TEST_PRELOAD']
         with open(self.log_file, 'ab') as log:
             self.process = subprocess.Popen([Settings.daemon, '-c', str(self.config_file)],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+                                            start_new_session=True, env=environment)
         self.wait_listening()
 
     def wait_listening(self):
