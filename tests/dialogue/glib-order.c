@@ -16,6 +16,8 @@ struct handed {
     int order; /* stored when handed over, loaded when run: that is all the sanitizer needs */
 };
 
+typedef void (*invoke_fn)(GMainContext *, gint, GSourceFunc, gpointer, GDestroyNotify);
+
 static gboolean run(gpointer data)
 {
     struct handed *handed = data;
@@ -34,13 +36,9 @@ static void drop(gpointer data)
 void g_main_context_invoke_full(GMainContext *context, gint priority, GSourceFunc function,
                                 gpointer data, GDestroyNotify notify)
 {
-    static void (*real)(GMainContext *, gint, GSourceFunc, gpointer, GDestroyNotify);
-    if (!__atomic_load_n(&real, __ATOMIC_ACQUIRE)) {
-        void *symbol = dlsym(RTLD_NEXT, "g_main_context_invoke_full");
-        __atomic_store(&real, (void *)&symbol, __ATOMIC_RELEASE);
-    }
+    invoke_fn real = (invoke_fn)dlsym(RTLD_NEXT, "g_main_context_invoke_full");
     struct handed *handed = malloc(sizeof(*handed));
-    if (!handed)
+    if (!handed || !real)
         abort();
     *handed = (struct handed){function, data, notify, 0};
     __atomic_store_n(&handed->order, 1, __ATOMIC_RELEASE);
