@@ -96,6 +96,7 @@ static bool data_in_emit(struct task *t)
     if (last || t->sent % t->session->params.max_burst_length == 0)
         e->header[ISCSI_BHS_FLAGS] = ISCSI_FINAL;
     if (!last || cmd->status) {
+        task_record_transfer(t, 0, c->stream.next.tx_tail + 1);
         transmit_end_crc(c, e, TRANSMIT_NO_STATUS, crc);
         return true;
     }
@@ -145,9 +146,20 @@ bool answer_emit(struct task *t)
     return t->status_sent || response_emit(t);
 }
 
+/* What answer_simple() needs, for a successor that finds the request consumed and no answer. */
+static void record_answer(struct task *t)
+{
+    struct task_record *rec = t->record;
+    memcpy(rec->answer, t->bhs, ISCSI_BHS_BYTES);
+    rec->answer_data = t->answer_data;
+    rec->answer_bytes = t->answer_bytes;
+    rec->answer_next_status = t->answer_next_status;
+}
+
 void answer_simple(struct task *t)
 {
     t->state = TASK_ANSWER;
+    record_answer(t);
     if (!t->conn || t->conn->state > CONNECTION_DRAIN) {
         task_release(t);
         return;

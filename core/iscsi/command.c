@@ -76,8 +76,10 @@ static bool fill(struct task *t, const struct pdu *pdu)
     rec->opcode = h[ISCSI_BHS_OPCODE];
     rec->flags = flags;
     rec->expected_bytes = cmd->expected_bytes;
-    memcpy(rec->cdb, cmd->cdb, ISCSI_CDB_BYTES);
-    return !pdu->ahs_bytes || take_ahs(cmd, pdu);
+    bool good = !pdu->ahs_bytes || take_ahs(cmd, pdu);
+    rec->cdb_bytes = cmd->cdb_bytes;
+    memcpy(rec->cdb, cmd->cdb, cmd->cdb_bytes);
+    return good;
 }
 
 /* Immediate and unsolicited data have to be allowed and within FirstBurstLength (RFC 7143 11.3.4). */
@@ -221,6 +223,8 @@ void command_segment_done(struct connection *c, struct task *t, const uint8_t *b
         command_fault(t, KEY_ABORTED, 0x47, 0x05); /* PROTOCOL SERVICE CRC ERROR */
     if ((bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_MASK) == ISCSI_OP_DATA_OUT)
         transfer_data_out_done(t, bhs);
+    else
+        task_record_transfer(t, c->stream.next.rx_parsed, 0);
     command_advance(t);
 }
 
@@ -268,15 +272,20 @@ void command_deliver(struct task *t)
     start(t);
 }
 
+/* A command that ends as soon as it starts calls this again: the loop that runs already goes on. */
 void command_run_blocked(struct session *s)
 {
+    if (s->starting || s->closing)
+        return;
+    s->starting = true;
     while (!list_empty(&s->blocked)) {
         struct task *t = list_entry(s->blocked.next, struct task, link);
         if (must_wait(s, t))
-            return;
+            break;
         list_remove(&t->link);
         start(t);
     }
+    s->starting = false;
 }
 
 void command_run_held(struct session *s)
@@ -334,6 +343,7 @@ void command_advance(struct task *t)
     if (t->kind != TASK_SCSI || t->state != TASK_COLLECT || t->segment_open || t->unsolicited || t->gather)
         return;
     if (t->fault && !t->ended) {
+        list_remove(&t->link); /* it may stand in the output for an R2T */
         scsi_fail(cmd, t->fault_key, t->fault_asc, t->fault_ascq);
         t->ended = true;
     }

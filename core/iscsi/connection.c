@@ -52,6 +52,7 @@ void connection_close(struct connection *c, const char *reason)
         c->end_reason = reason;
     }
     c->state = CONNECTION_CLOSING;
+    c->record->full = 0;
     reactor_timer_stop(c->engine->reactor, &c->timer);
     reactor_defer(c->engine->reactor, &c->late);
     end_tasks(c);
@@ -69,6 +70,7 @@ void connection_drain(struct connection *c, const char *reason)
     log_end(c, reason);
     c->end_reason = reason;
     c->state = CONNECTION_DRAIN;
+    c->record->full = 0;
     c->leaves_session = true;
     end_tasks(c);
     reactor_timer_start(c->engine->reactor, &c->timer, DRAIN_NS);
@@ -278,11 +280,18 @@ void connection_attach(struct connection *c, struct session *s)
     s->connection_count++;
     c->record->session = s->index;
     c->record->cid = c->cid;
+    c->record->number = c->number;
+    c->record->nop_interval_ns = c->nop_interval_ns;
+    c->record->nop_timeout_ns = c->nop_timeout_ns;
+    memcpy(c->record->peer, c->peer, sizeof(c->peer));
+    memcpy(c->record->portal, c->portal, sizeof(c->portal));
     connection_apply_params(c);
     c->state = CONNECTION_FULL;
     c->receive = RECEIVE_HEADER;
     stream_attach(&c->stream, s->engine->reactor);
+    c->stream.next.number[STATE_RECEIVE] = RECEIVE_HEADER;
     stream_commit(&c->stream);
+    c->record->full = 1; /* from here on a successor goes on with it */
     c->received_ns = s->engine->reactor->now_ns;
     if (s->closing) {
         connection_close(c, "the session is ending");

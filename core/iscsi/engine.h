@@ -159,7 +159,6 @@ struct connection {
     /* receive.c */
     uint8_t receive;                 /* enum receive_state */
     bool segment_bad;                /* its data must not be used */
-    uint8_t bhs[ISCSI_BHS_BYTES];    /* of the long PDU being received */
     uint32_t segment_bytes;          /* its data segment */
     uint32_t segment_placed;         /* of them, into buffers */
     uint32_t segment_offset;         /* task offset of the first */
@@ -218,6 +217,8 @@ struct session {
     uint32_t ordered_running;
     struct session_counters counters;
     struct list blocked;
+    bool starting;                   /* command_run_blocked() is at work */
+    bool delivering;                 /* command_run_held() is */
     uint32_t held_count;
     uint16_t *held;                  /* by CmdSN % held_size: task index + 1 */
     uint32_t held_size;
@@ -263,6 +264,10 @@ void task_stop_running(struct task *t);
 void task_abort(struct task *t, struct task *aborter);
 /* Gives back a task that the unit does not have (any more), as soon as the socket allows. */
 void task_drop(struct task *t);
+
+/* Writes how far its data has come into the record, to hold from the next commit on that has these
+   positions. */
+void task_record_transfer(struct task *t, uint64_t rx_pos, uint64_t tx_pos);
 
 /* ---- buffers.c ---- */
 

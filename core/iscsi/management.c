@@ -68,7 +68,8 @@ enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu)
     }
     struct task *t = task_take(s, c, TASK_MANAGEMENT, itt);
     t->immediate = h[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE;
-    t->cmd_sn = get_be32(h + ISCSI_BHS_CMD_SN);
+    t->cmd_sn = t->record->cmd_sn = get_be32(h + ISCSI_BHS_CMD_SN);
+    t->record->opcode = h[ISCSI_BHS_OPCODE];
     memcpy(t->record->small, h, ISCSI_BHS_BYTES);
     if (order == CMD_SN_HOLD) {
         t->state = TASK_HELD;
@@ -134,7 +135,7 @@ static bool abort_unseen(struct task *t, uint32_t ref_cmd_sn)
         return false;
     struct task *number = task_take(s, t->conn, TASK_NUMBER, ISCSI_TAG_NONE);
     number->state = TASK_HELD;
-    number->cmd_sn = ref_cmd_sn;
+    number->cmd_sn = number->record->cmd_sn = ref_cmd_sn;
     s->held[ref_cmd_sn % s->held_size] = (uint16_t)(number->index + 1);
     s->held_count++;
     command_run_held(s);

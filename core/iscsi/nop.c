@@ -68,6 +68,7 @@ void nop_ping(struct connection *c)
     if (!t)
         return; /* as busy as can be; next time */
     c->nop_tag = ++c->nop_last_tag;
+    c->stream.next.number[STATE_NOP_TAG] = c->nop_last_tag;
     t->bhs[ISCSI_BHS_OPCODE] = ISCSI_OP_NOP_IN;
     t->bhs[ISCSI_BHS_FLAGS] = ISCSI_FINAL;
     put_be32(t->bhs + ISCSI_BHS_ITT, ISCSI_TAG_NONE);

@@ -73,6 +73,14 @@ static void number(struct connection *c)
     uint32_t *n = c->stream.next.number;
     n[STATE_EXP_CMD_SN] = c->session->exp_cmd_sn;
     n[STATE_MAX_CMD_SN] = session_max_cmd_sn(c->session);
+    n[STATE_RECEIVE] = c->receive;
+    if (c->receive == RECEIVE_HEADER)
+        return;
+    n[STATE_SEGMENT_TASK] = c->segment_task ? c->segment_task->index + 1u : 0;
+    n[STATE_SEGMENT_BYTES] = c->segment_bytes;
+    n[STATE_SEGMENT_PLACED] = c->segment_placed;
+    n[STATE_SEGMENT_OFFSET] = c->segment_offset;
+    n[STATE_DISCARD_LEFT] = c->discard_left;
 }
 
 static void commit(struct connection *c)
@@ -83,14 +91,10 @@ static void commit(struct connection *c)
 
 /* ---- long data segments ---- */
 
-/* Starts the data segment of the header in c->bhs; true: go on parsing. */
+/* Starts the data segment of the header in c->record->segment_bhs; true: go on parsing. */
 static bool segment_begin(struct connection *c)
 {
     c->segment_bad = false;
-    uint32_t *n = c->stream.next.number;
-    n[STATE_DIRECT_TASK] = c->segment_task ? c->segment_task->index + 1u : 0;
-    n[STATE_DIRECT_OFFSET] = c->segment_offset;
-    n[STATE_DIRECT_FLAGS] = c->bhs[ISCSI_BHS_FLAGS];
     if (!c->segment_placed) {
         c->receive = RECEIVE_DISCARD;
         c->discard_left = c->segment_bytes + trailer_bytes(c, c->segment_bytes);
@@ -111,19 +115,18 @@ static void segment_end(struct connection *c)
     bool bad = c->segment_bad;
     c->receive = RECEIVE_HEADER;
     c->segment_task = NULL;
-    c->stream.next.number[STATE_DIRECT_TASK] = 0;
     if (bad) {
         c->engine->digest_errors++;
         log_warning("iscsi", "data digest error initiator=%s address=%s", c->session->initiator,
                     c->peer);
-        reject_send(c, c->bhs, ISCSI_REJECT_DATA_DIGEST);
+        reject_send(c, c->record->segment_bhs, ISCSI_REJECT_DATA_DIGEST);
     }
     if (!t)
         return;
     if (t->state == TASK_ORPHAN)
         task_drop(t);
     else
-        command_segment_done(c, t, c->bhs, bad);
+        command_segment_done(c, t, c->record->segment_bhs, bad);
 }
 
 /* The digest over what lies in the task's buffers, and the padding. */
@@ -234,7 +237,7 @@ static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
         c->segment_task = NULL;
     c->segment_bytes = pdu.data_bytes;
     if (verdict == PDU_WAIT || (!pdu.data && pdu.data_bytes)) {
-        memcpy(c->bhs, pdu.bhs, ISCSI_BHS_BYTES);
+        memcpy(c->record->segment_bhs, pdu.bhs, ISCSI_BHS_BYTES);
         c->stream.long_data = !pdu.data;
         if (verdict != PDU_WAIT)
             return segment_begin(c);
@@ -275,8 +278,9 @@ void receive_run(struct connection *c)
         case RECEIVE_HEADER:
             more = step_header(c, p, have);
             break;
-        case RECEIVE_WAIT:
-            more = segment_begin(c);
+        case RECEIVE_WAIT: /* perhaps woken for a task, and the buffers are still to come */
+            c->stalled = c->segment_task && c->segment_task->gather;
+            more = !c->stalled && segment_begin(c);
             break;
         case RECEIVE_DATA:
             c->receive = RECEIVE_TRAILER;

@@ -69,6 +69,7 @@ void session_record_fill(struct session *s)
     memcpy(r->isid, s->isid, sizeof(r->isid));
     r->discovery = s->discovery;
     r->window = s->window;
+    r->engine = s->engine->reactor->index;
     r->params = s->params;
     g_strlcpy(r->initiator, s->initiator, sizeof(r->initiator));
     g_strlcpy(r->target, s->target, sizeof(r->target));
@@ -109,7 +110,7 @@ bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs)
         if (!t)
             return false;
         t->state = TASK_HELD;
-        t->cmd_sn = get_be32(bhs + ISCSI_BHS_CMD_SN);
+        t->cmd_sn = t->record->cmd_sn = get_be32(bhs + ISCSI_BHS_CMD_SN);
         s->held[t->cmd_sn % s->held_size] = (uint16_t)(t->index + 1);
         s->held_count++;
         return true;

@@ -5,7 +5,7 @@
  * net/stream_state.h), so that one store, the stream's commit, makes a PDU count.
  *
  *   A task record is valid when born_pos <= rx_parsed of its connection, and over when its last
- *   PDU's position done_pos < tx_tail. What changes in between (Data-Out received, R2Ts sent) is
+ *   PDU's position done_pos < tx_tail (then only its buffers are needed until that is sent). What changes in between (Data-Out received, R2Ts sent) is
  *   in two copies, each with the position from which it holds.
  *   ExpCmdSN of a session is the latest of its connections' (RFC 1982).
  *
@@ -20,7 +20,7 @@
 #include "net/stream_state.h"
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 1u
+#define STATE_VERSION 2u
 
 #define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
 #define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
@@ -34,17 +34,27 @@ enum {
     STATE_STAT_SN,
     STATE_EXP_CMD_SN,
     STATE_MAX_CMD_SN,
-    STATE_EXP_STAT_SN,
-    STATE_DIRECT_TASK,   /* the data segment being received: task index + 1, 0: none */
-    STATE_DIRECT_OFFSET, /* its first byte's offset in the task's buffers */
-    STATE_DIRECT_FLAGS,  /* byte 1 of its header */
+    STATE_RECEIVE,        /* enum receive_state: what the bytes from rx_parsed on are */
+    STATE_SEGMENT_TASK,   /* the data segment being received: task index + 1, 0: none */
+    STATE_SEGMENT_BYTES,  /* its length, ... */
+    STATE_SEGMENT_PLACED, /* ... of them, into the task's buffers, ... */
+    STATE_SEGMENT_OFFSET, /* ... from this offset on */
+    STATE_DISCARD_LEFT,
+    STATE_NOP_TAG,        /* the last TTT of a ping */
 };
 
+/* How far a task's data has come. Of the two copies the newer one (by seq) counts whose positions
+   the connection's commit has reached. */
 struct state_transfer {
-    uint64_t pos;        /* holds from this receive position on */
-    uint32_t received;   /* Data-Out bytes accounted for */
-    uint32_t data_sn;    /* expected next in the current sequence */
+    uint64_t rx_pos, tx_pos; /* holds when rx_parsed and tx_tail are there */
+    uint32_t seq;            /* 0: never written */
+    uint32_t received;       /* Data-Out bytes accounted for */
+    uint32_t data_sn;        /* expected next in the current sequence */
+    uint32_t sequence_end, r2t_offset;
     uint32_t r2t_sent, r2t_done;
+    uint32_t sent;           /* Data-In bytes in PDUs */
+    uint32_t data_in_sn;
+    uint8_t unsolicited, segment_open, fault, fault_key, fault_asc, fault_ascq, unused[2];
 };
 
 struct task_record {
@@ -52,13 +62,18 @@ struct task_record {
     uint64_t lun;
     uint32_t itt, cmd_sn;
     uint32_t expected_bytes;
-    uint8_t opcode, flags, connection, buffers;
-    uint8_t cdb[ISCSI_CDB_BYTES];
+    uint8_t opcode, flags, connection, buffers; /* connection: its number in the session */
+    uint8_t kind;                     /* enum task_kind */
+    uint8_t answer_next_status, cdb_bytes, unused;
+    uint8_t cdb[32];
     struct state_transfer transfer[2];
     arena_ref buffer[STATE_TASK_BUFFERS];
     uint32_t buffer_bytes[STATE_TASK_BUFFERS];
-    uint32_t unused;
-    uint8_t small[STATE_SMALL_BYTES]; /* sense data, a rejected header: sent from here */
+    uint32_t answer_bytes;            /* answers of one PDU: its data ... */
+    arena_ref answer_data;
+    uint8_t answer[ISCSI_BHS_BYTES];  /* ... and header */
+    uint8_t small[STATE_SMALL_BYTES]; /* sense data, a rejected header: sent from here; or the
+                                         request of a task management function */
 };
 
 struct session_record {
@@ -67,6 +82,7 @@ struct session_record {
     uint8_t isid[ISCSI_ISID_BYTES];
     uint8_t discovery, unused;
     uint32_t window;
+    uint32_t engine;     /* the reactor it lives on */
     struct iscsi_params params;
     char initiator[ISCSI_NAME_MAX + 1];
     char target[ISCSI_NAME_MAX + 1];
@@ -78,8 +94,14 @@ struct connection_record {
     uint32_t in_use;
     uint32_t slot;       /* the keeper's */
     uint32_t session;    /* index */
-    uint16_t cid, unused;
+    uint32_t full;       /* in full feature phase, and neither logged out nor being closed */
+    uint16_t cid;
+    uint8_t number;      /* in the session: task_record.connection */
+    uint8_t unused;
+    uint64_t nop_interval_ns, nop_timeout_ns;
     struct iscsi_params params;
+    uint8_t segment_bhs[ISCSI_BHS_BYTES]; /* header of the segment that STATE_RECEIVE speaks of */
+    char peer[64], portal[64];
     _Alignas(4096) uint8_t window[STREAM_WINDOW_BYTES];
 };
 
@@ -87,6 +109,7 @@ struct state_head {
     uint64_t magic;
     uint32_t version;
     uint32_t sessions, connections;
+    uint32_t reactors;
     uint32_t session_bytes, connection_bytes, task_bytes; /* of this layout */
 };
 

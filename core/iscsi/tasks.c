@@ -30,6 +30,8 @@ struct task *task_take(struct session *s, struct connection *c, enum task_kind k
     t->state = TASK_ANSWER;
     t->itt = itt;
     rec->itt = itt;
+    rec->kind = (uint8_t)kind;
+    rec->transfer[0].seq = rec->transfer[1].seq = 0;
     rec->born_pos = c->stream.next.rx_parsed;
     rec->done_pos = UINT64_MAX;
     rec->connection = c->number;
@@ -61,6 +63,43 @@ struct task *task_find(struct session *s, uint32_t itt)
         if (s->tasks[i - 1].itt == itt)
             return &s->tasks[i - 1];
     return NULL;
+}
+
+/*
+ * Two copies, so that one is always what the last commit stands for: a copy that the commit has not
+ * reached yet may be written again, one that it has reached may not.
+ */
+void task_record_transfer(struct task *t, uint64_t rx_pos, uint64_t tx_pos)
+{
+    const struct stream_state *st = t->conn->stream.state;
+    const struct stream_hot *hot = &st->hot[atomic_load_explicit(&st->cur, memory_order_relaxed)];
+    struct state_transfer *x = t->record->transfer;
+    struct state_transfer *newer = x[0].seq > x[1].seq ? &x[0] : &x[1];
+    struct state_transfer *to = newer == x ? x + 1 : x;
+    uint32_t seq = newer->seq + 1;
+    if (newer->seq && (newer->rx_pos > hot->rx_parsed || newer->tx_pos > hot->tx_tail)) {
+        rx_pos = rx_pos > newer->rx_pos ? rx_pos : newer->rx_pos;
+        tx_pos = tx_pos > newer->tx_pos ? tx_pos : newer->tx_pos;
+        to = newer;
+        seq = newer->seq;
+    }
+    to->received = t->received;
+    to->data_sn = t->data_sn;
+    to->sequence_end = t->sequence_end;
+    to->r2t_offset = t->r2t_offset;
+    to->r2t_sent = t->r2t_sent;
+    to->r2t_done = t->r2t_done;
+    to->sent = t->sent;
+    to->data_in_sn = t->data_in_sn;
+    to->unsolicited = t->unsolicited;
+    to->segment_open = t->segment_open;
+    to->fault = t->fault;
+    to->fault_key = t->fault_key;
+    to->fault_asc = t->fault_asc;
+    to->fault_ascq = t->fault_ascq;
+    to->rx_pos = rx_pos;
+    to->tx_pos = tx_pos;
+    to->seq = seq;
 }
 
 void task_uncount(struct task *t)
@@ -137,6 +176,7 @@ static void hold_number_only(struct task *t)
     }
     unhash(t);
     t->kind = TASK_NUMBER;
+    t->record->kind = TASK_NUMBER;
     if (c && c->segment_task == t && c->receive == RECEIVE_DATA)
         return; /* its buffers are in use: they go with it */
     if (c && c->segment_task == t) {

@@ -21,18 +21,6 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* The transfer as it stands, for a successor: the copy that is not in force, then its position. */
-static void record(struct task *t)
-{
-    struct state_transfer *x = t->record->transfer;
-    struct state_transfer *older = x[0].pos <= x[1].pos ? &x[0] : &x[1];
-    older->received = t->received;
-    older->data_sn = t->data_sn;
-    older->r2t_sent = t->r2t_sent;
-    older->r2t_done = t->r2t_done;
-    older->pos = t->conn->stream.next.rx_parsed;
-}
-
 static enum pdu_verdict broken(struct task *t, uint8_t ascq)
 {
     command_fault(t, KEY_ABORTED, 0x0c, ascq);
@@ -92,7 +80,7 @@ void transfer_data_out_done(struct task *t, const uint8_t *bhs)
             }
         }
     }
-    record(t);
+    task_record_transfer(t, t->conn->stream.next.rx_parsed, 0);
 }
 
 void transfer_advance(struct task *t)
@@ -113,11 +101,15 @@ bool transfer_r2t(struct task *t)
 {
     struct connection *c = t->conn;
     const struct iscsi_params *p = &t->session->params;
+    bool inside = c->receiving, room = true, any = false;
+    c->receiving = true; /* all of them are one commit */
     while (t->r2t_offset < t->cmd.data_out_bytes &&
            t->r2t_sent - t->r2t_done < p->max_outstanding_r2t) {
         struct stream_tx *e = transmit_begin(c);
-        if (!e)
-            return false;
+        if (!e) {
+            room = false;
+            break;
+        }
         uint32_t length =
             min_u32(p->max_burst_length, t->cmd.data_out_bytes - t->r2t_offset);
         e->header[ISCSI_BHS_OPCODE] = ISCSI_OP_R2T;
@@ -130,8 +122,14 @@ bool transfer_r2t(struct task *t)
         put_be32(e->header + ISCSI_R2T_LENGTH, length);
         t->r2t_offset += length;
         t->r2t_sent++;
-        record(t);
         transmit_end(c, e, TRANSMIT_NEXT_STATUS);
+        any = true;
     }
-    return true;
+    c->receiving = inside;
+    if (any) {
+        task_record_transfer(t, 0, c->stream.next.tx_tail);
+        if (!inside)
+            stream_commit(&c->stream);
+    }
+    return room;
 }
