@@ -147,12 +147,32 @@ static const uint8_t ops_of_backend[] = {
 };
 _Static_assert(BACKEND_IO_FUA == HF_IO_FUA && BACKEND_IO_UNMAP == HF_IO_UNMAP, "flags are equal");
 
-static struct slot *fill_slot(struct hf_queue *queue, struct backend_io *io)
+static bool has_slot(const struct hf_queue *queue)
+{
+    return queue->free || queue->fresh < queue->lun->depth;
+}
+
+/* One that was in use before, or else the next that never was. */
+static struct slot *take_slot(struct hf_queue *queue)
 {
     struct slot *slot = queue->free;
+    if (slot) {
+        queue->free = slot->next;
+        return slot;
+    }
+    slot = queue_slot(queue, queue->fresh);
+    slot->queue = queue;
+    slot->hf.size = sizeof(slot->hf);
+    slot->hf.id = queue->fresh++;
+    slot->hf.room = slot->room;
+    return slot;
+}
+
+static struct slot *fill_slot(struct hf_queue *queue, struct backend_io *io)
+{
+    struct slot *slot = take_slot(queue);
     struct hf_io *hf = &slot->hf;
     uint64_t id = ++slot->generation << SLOT_INDEX_BITS | (hf->id & SLOT_INDEX_MASK);
-    queue->free = slot->next;
     slot->io = io;
     waiter_of(io)->place = id;
     hf->op = ops_of_backend[io->op];
@@ -187,7 +207,7 @@ static void queue_pump(struct hf_queue *queue)
     if (queue->pumping)
         return;
     queue->pumping = true;
-    while (queue->free && !list_empty(&queue->waiting)) {
+    while (has_slot(queue) && !list_empty(&queue->waiting)) {
         struct backend_io *io = io_of(list_take(&queue->waiting));
         count(&queue->waiting_count, -1);
         launch(queue, io);
@@ -216,7 +236,7 @@ static void backend_submit(struct backend *backend, struct backend_io *io)
         io->done(io);
         return;
     }
-    if (G_UNLIKELY(!queue->free || !list_empty(&queue->waiting) ||
+    if (G_UNLIKELY(!has_slot(queue) || !list_empty(&queue->waiting) ||
                    queue->nesting >= QUEUE_NESTING_MAX)) {
         waiter_of(io)->place = WAITER_WAITING;
         list_append(&queue->waiting, &waiter_of(io)->link);
@@ -313,20 +333,6 @@ void queue_close(struct hf_queue *queue)
     reactor_post(queue->reactor, &queue->close_message);
 }
 
-static void init_slots(struct hf_queue *queue)
-{
-    struct hf_lun *lun = queue->lun;
-    for (unsigned i = lun->depth; i-- > 0;) {
-        struct slot *slot = queue_slot(queue, i);
-        slot->queue = queue;
-        slot->hf.size = sizeof(slot->hf);
-        slot->hf.id = i;
-        slot->hf.room = slot->room;
-        slot->next = queue->free;
-        queue->free = slot;
-    }
-}
-
 static struct hf_queue *queue_new(struct hf_lun *lun, struct reactor *reactor)
 {
     struct hf_queue *queue = g_try_new0(struct hf_queue, 1);
@@ -337,12 +343,11 @@ static struct hf_queue *queue_new(struct hf_lun *lun, struct reactor *reactor)
     list_init(&queue->waiting);
     list_init(&queue->dropped);
     reactor_task_init(&queue->task, queue_task);
-    if (posix_memalign((void **)&queue->slots, 64, lun->depth * lun->slot_bytes) != 0) {
+    queue->slots = calloc(lun->depth, lun->slot_bytes); /* pages are touched as slots are used */
+    if (!queue->slots) {
         g_free(queue);
         return NULL;
     }
-    memset(queue->slots, 0, lun->depth * lun->slot_bytes);
-    init_slots(queue);
     return queue;
 }
 

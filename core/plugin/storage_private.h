@@ -43,7 +43,8 @@ struct hf_queue {
     struct reactor *reactor;
     void *handle;                /* of the handler's queue_open() */
     char *slots;                 /* lun->depth of lun->slot_bytes each */
-    struct slot *free;
+    struct slot *free;           /* used before, last one first */
+    unsigned fresh;              /* slots from here on were never used */
     struct list waiting;         /* of struct waiter */
     struct list dropped;         /* cancelled while waiting; answered by `task` */
     _Atomic uint32_t at_handler, waiting_count;
