@@ -6,8 +6,10 @@
     tally.py tap   LOG             a TAP stream
     tally.py line  LOG             the last line "N passed, N failed, N skipped"
 
-Prints "PASSED FAILED SKIPPED" on stdout and, for people, what failed on stderr.
+Prints "PASSED FAILED SKIPPED" on stdout and, for people, what failed and why cases were skipped on
+stderr.
 """
+import collections
 import json
 import re
 import sys
@@ -15,7 +17,11 @@ import sys
 CASE = re.compile(r'^\s*(not )?ok\b[^#\n]*(#\s*(skip|todo)\b.*)?', re.I)
 PLAN = re.compile(r'^1\.\.(\d+)(\s*#\s*skip\b.*)?\s*$', re.I)
 LINE = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped\s*$')
+WHY = re.compile(r'#\s*skip\S*\s*(.*)', re.I)
 SHOWN_LINES = 120
+SHOWN_REASONS = 12
+
+skip_reasons = collections.Counter()
 
 
 def tap_counts(text):
@@ -27,6 +33,7 @@ def tap_counts(text):
             planned = int(plan.group(1))
             if planned == 0 and plan.group(2):
                 counts[2] += 1
+                skip_reasons[WHY.search(line).group(1)] += 1
             continue
         case = CASE.match(line)
         if not case:
@@ -34,6 +41,7 @@ def tap_counts(text):
         directive = (case.group(3) or '').lower()
         if directive == 'skip':
             counts[2] += 1
+            skip_reasons[WHY.search(line).group(1)] += 1
         elif case.group(1) and directive != 'todo':
             counts[1] += 1
             failed.append(line.strip())
@@ -83,6 +91,8 @@ def of_meson(path):
         if planned is None and sum(counts) == 0:
             counts = [0, 0, 0]
             counts[2 if result == 'SKIP' else 0 if good else 1] = 1
+            if result == 'SKIP':
+                skip_reasons[test['name']] += 1
         elif not good and counts[1] == 0:
             counts[1] = 1  # every case passed, then the program crashed, ran too long or stopped early
         if counts[1]:
@@ -110,6 +120,10 @@ def of_line(path):
         show('no final line "N passed, N failed, N skipped"', text)
         return [0, 1, 0]
     counts = [int(number) for number in last[0].groups()]
+    if counts[2]:
+        # "skip NAME: why" or "skipped: why"
+        skip_reasons.update(line.split(': ', 1)[-1] for line in text.splitlines()
+                            if line.startswith('skip'))
     if counts[1]:
         show('%d cases' % counts[1], text)
     return counts
@@ -120,3 +134,5 @@ if __name__ == '__main__':
     if len(sys.argv) != 3 or sys.argv[1] not in kinds:
         sys.exit(__doc__)
     print(*kinds[sys.argv[1]](sys.argv[2]))
+    for reason, number in skip_reasons.most_common(SHOWN_REASONS):
+        print('   skipped %d: %s' % (number, reason or 'no reason given'), file=sys.stderr)
