@@ -125,9 +125,12 @@ void acceptor_count_timeout(struct acceptor *a)
     counter_add(&a->counters.timeouts, 1);
 }
 
-void acceptor_count_refused(struct acceptor *a)
+void acceptor_count_refused(struct acceptor *a, uint16_t status)
 {
+    unsigned class = status >> 8, detail = status & 0xff;
     counter_add(&a->counters.refused, 1);
+    if ((class == 2 || class == 3) && detail < ACCEPTOR_DETAILS_MAX)
+        counter_add(&a->counters.refused_class[class - 2][detail], 1);
 }
 
 /* ---- connections ---- */
@@ -224,6 +227,7 @@ void acceptor_login_done(struct connection *c)
     if (c->state != CONNECTION_LOGIN)
         return;
     counter_add(&a->counters.logins, 1);
+    histogram_add(&a->counters.duration, c->home->now_ns - run->begun_ns);
     log_info("login", "logged in initiator=%s target=%s address=%s portal=%s tsih=%u cid=%u isid=%02x%02x%02x%02x%02x%02x auth=%s header-digest=%s data-digest=%s",
              login->initiator_name, login->discovery ? "(discovery)" : login->target_name, c->peer,
              c->portal, login->tsih, login->cid, login->isid[0], login->isid[1], login->isid[2],

@@ -13,6 +13,7 @@
 #include "iscsi/catalog.h"
 #include "iscsi/discovery.h"
 #include "iscsi/registry.h"
+#include "reactor/histogram.h"
 
 struct acceptor;
 
@@ -30,8 +31,12 @@ struct acceptor_options {
 };
 
 /* Counters, written on the login reactor. */
+#define ACCEPTOR_DETAILS_MAX 16
+
 struct acceptor_counters {
     uint64_t accepted, logins, refused, timeouts, full;
+    uint64_t refused_class[2][ACCEPTOR_DETAILS_MAX]; /* of refused: status 02xx and 03xx, by detail */
+    struct histogram duration;                       /* of those that came to their end */
 };
 
 int acceptor_create(const struct acceptor_options *options, struct acceptor **ret_acceptor);

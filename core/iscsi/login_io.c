@@ -80,7 +80,7 @@ static void act(struct connection *c, enum login_action action)
             login_io_end(c, "no memory for the reply");
         return;
     case LOGIN_REPLY_THEN_CLOSE:
-        acceptor_count_refused(c->acceptor);
+        acceptor_count_refused(c->acceptor, run->login.status);
         log_notice("login", "login refused reason=\"%s\" status=%04x initiator=%s target=%s address=%s",
                    run->login.reason, run->login.status,
                    run->login.initiator_name[0] ? run->login.initiator_name : "-",
@@ -91,7 +91,7 @@ static void act(struct connection *c, enum login_action action)
             login_io_end(c, NULL);
         return;
     default:
-        acceptor_count_refused(c->acceptor);
+        acceptor_count_refused(c->acceptor, run->login.status);
         login_io_end(c, run->login.reason);
         return;
     }
@@ -263,6 +263,7 @@ void login_io_begin(struct connection *c, const struct catalog *catalog, struct 
     run->catalog = catalog;
     run->registry = registry;
     run->portal = portal;
+    run->begun_ns = c->engine->reactor->now_ns;
     list_init(&run->wait.link);
     run->wait.ready = wait_ready;
     timer_init(&run->deadline, deadline);

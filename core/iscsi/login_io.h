@@ -12,6 +12,7 @@ struct login_run {
     const struct catalog *catalog;
     struct registry *registry;
     unsigned portal;
+    uint64_t begun_ns;
     const struct catalog_target *target;  /* NULL: not known, or discovery */
     struct registry_wait wait;
     struct timer deadline;
@@ -35,4 +36,4 @@ void login_io_auth_resume(void *login_user);
 void acceptor_login_done(struct connection *c);
 void acceptor_connection_gone(struct connection *c);
 void acceptor_count_timeout(struct acceptor *a);
-void acceptor_count_refused(struct acceptor *a);
+void acceptor_count_refused(struct acceptor *a, uint16_t status);

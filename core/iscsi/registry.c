@@ -396,6 +396,16 @@ void registry_wait_cancel(struct registry_wait *wait)
     list_remove(&wait->link);
 }
 
+int registry_drop(struct registry *r, uint16_t tsih, const char *reason, struct registry_wait *wait)
+{
+    struct registry_entry *e = find_tsih(r, tsih);
+    if (!e)
+        return -ENOENT;
+    entry_close(e, reason);
+    list_append(&e->waiters, &wait->link);
+    return 0;
+}
+
 void registry_stop_all(struct registry *r)
 {
     list_for_each(pos, &r->entries) {

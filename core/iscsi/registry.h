@@ -58,6 +58,9 @@ void registry_wait_cancel(struct registry_wait *wait);
 
 /* The daemon stops: every session finishes what runs, tells its initiator, and ends. */
 void registry_stop_all(struct registry *registry);
+/* The session with that TSIH ends at once; `wait->ready` comes when it is gone. 0, or -ENOENT. */
+int registry_drop(struct registry *registry, uint16_t tsih, const char *reason,
+                  struct registry_wait *wait);
 /* Every session ends at once. */
 void registry_close_all(struct registry *registry, const char *reason);
 bool registry_empty(const struct registry *registry);
