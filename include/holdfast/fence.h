@@ -35,6 +35,8 @@ extern "C" {
 
 /* hf_fence_ops.flags: CAP_NET_RAW is needed as well (the older iptables opens a raw socket). */
 #define HF_FENCE_NEEDS_NET_RAW 1u
+/* It drops nothing at all: the daemon then works as without a fence and calls only validate(). */
+#define HF_FENCE_DROPS_NOTHING 2u
 
 /* One listening address; rows are `size` bytes apart. */
 struct hf_fence_portal {
@@ -48,7 +50,7 @@ struct hf_fence_portal {
 
 struct hf_fence_ops {
     uint32_t size;  /* sizeof(struct hf_fence_ops) */
-    uint32_t flags; /* HF_FENCE_NEEDS_* */
+    uint32_t flags; /* HF_FENCE_NEEDS_NET_RAW, HF_FENCE_DROPS_NOTHING */
 
     /* Checks a configuration beyond the option table, without side effects; also for --check.
        NULL: nothing to check. 0 or negative errno with host->fail(). */

@@ -41,7 +41,7 @@ extern "C" {
                                               it no flush ever comes */
 #define HF_FEATURE_BLOCK_STATUS      0x20u
 #define HF_FEATURE_READ_ONLY         0x40u /* cannot be written, whatever the configuration says */
-#define HF_FEATURE_IMMEDIATE         0x80u /* queue: every submit() completes before it returns */
+#define HF_FEATURE_IMMEDIATE         0x80u /* queue: every READ and WRITE completes within submit() */
 #define HF_FEATURE_COMPARE_AND_WRITE 0x100u /* does HF_OP_COMPARE_AND_WRITE atomically. A daemon of
                                                API 1.0 makes the command atomic itself and never
                                                sends the operation. */

@@ -135,8 +135,44 @@ static void store_is_the_disk(void)
     kit_close();
 }
 
+static unsigned at_once;
+
+static void count_at_once(struct backend_io *io)
+{
+    at_once += io->result == 0;
+}
+
+static void move_at_once(void *buffer)
+{
+    const struct iovec iov = { buffer, kit.block };
+    struct backend_io io = {
+        .iov = &iov, .iov_count = 1, .length = kit.block, .done = count_at_once
+    };
+    at_once = 0;
+    io.op = BACKEND_READ;
+    kit.backend->ops->submit(kit.backend, &io);
+    g_assert_cmpuint(at_once, ==, 1);
+    io.op = BACKEND_WRITE;
+    if (!kit_has(BACKEND_FEATURE_READ_ONLY))
+        kit.backend->ops->submit(kit.backend, &io);
+    g_assert_cmpuint(at_once, ==, kit_has(BACKEND_FEATURE_READ_ONLY) ? 1 : 2);
+}
+
+static void immediate_is_within_submit(void)
+{
+    kit_open();
+    void *buffer = kit_buffer(kit.block);
+    if (kit_has(BACKEND_FEATURE_IMMEDIATE))
+        rig_run(&kit.rig, 0, move_at_once, buffer);
+    else
+        g_test_skip("not declared");
+    free(buffer);
+    kit_close();
+}
+
 void kit_add_transfer_cases(void)
 {
+    g_test_add_func("/transfer/immediate-is-within-submit", immediate_is_within_submit);
     g_test_add_func("/transfer/first-and-last-block", first_and_last_block);
     g_test_add_func("/transfer/all-sizes-come-back", all_sizes);
     g_test_add_func("/transfer/neighbours-stay-as-they-were", neighbours_stay);
