@@ -142,6 +142,11 @@ static void turn_away(struct acceptor *a, int fd, uint32_t slot)
     a->options.closed(a->options.user, slot);
 }
 
+static void gone_from_session(struct connection *c)
+{
+    acceptor_connection_gone(c);
+}
+
 static struct connection *connection_new(struct acceptor *a, const struct arrival *arrival)
 {
     if (!a->free_count)
@@ -178,6 +183,68 @@ fail:
     return NULL;
 }
 
+static bool take_index(struct acceptor *a, uint32_t index)
+{
+    for (uint32_t i = 0; i < a->free_count; i++)
+        if (a->free_index[i] == index) {
+            a->free_index[i] = a->free_index[--a->free_count];
+            return true;
+        }
+    return false;
+}
+
+struct connection *acceptor_adopt(struct acceptor *a, uint32_t index, int fd, uint32_t slot,
+                                  int *ret_error)
+{
+    arena_ref ref = state_connection_ref(a->options.sessions, index);
+    struct connection *c = g_try_new0(struct connection, 1);
+    *ret_error = -ENOMEM;
+    if (!c || !take_index(a, index)) {
+        g_free(c);
+        return NULL;
+    }
+    c->index = index;
+    c->record = arena_ptr(ref);
+    c->acceptor = a;
+    c->fd = fd;
+    c->slot = slot;
+    c->home = a->options.login->reactor;
+    c->gone = gone_from_session;
+    c->seat.connection = c;
+    list_init(&c->seat.link);
+    list_init(&c->link);
+    list_append(&a->connections, &c->home_link);
+    c->cid = c->record->cid;
+    c->number = c->record->number;
+    c->params = c->record->params;
+    c->nop_interval_ns = c->record->nop_interval_ns;
+    c->nop_timeout_ns = c->record->nop_timeout_ns;
+    g_strlcpy(c->peer, c->record->peer, sizeof(c->peer));
+    g_strlcpy(c->portal, c->record->portal, sizeof(c->portal));
+    *ret_error = stream_resume(&c->stream, fd, ref + offsetof(struct connection_record, stream),
+                               ref + offsetof(struct connection_record, window),
+                               &connection_stream_ops);
+    if (*ret_error == 0)
+        return c;
+    acceptor_unadopt(c);
+    return NULL;
+}
+
+static void release_record(struct acceptor *a, struct connection *c)
+{
+    c->record->in_use = 0;
+    madvise(c->record, STATE_CONNECTION_STRIDE, MADV_REMOVE);
+    a->free_index[a->free_count++] = c->index;
+}
+
+void acceptor_unadopt(struct connection *c)
+{
+    list_remove(&c->home_link);
+    list_remove(&c->seat.link);
+    release_record(c->acceptor, c);
+    g_free(c);
+}
+
 static void arrive_run(struct reactor_message *m)
 {
     struct arrival *arrival = container_of(m, struct arrival, message);
@@ -210,11 +277,6 @@ void acceptor_accept(struct acceptor *a, int fd, uint32_t slot, unsigned portal,
     arrival->portal = portal;
     arrival->peer = *peer;
     reactor_post(a->options.login->reactor, &arrival->message);
-}
-
-static void gone_from_session(struct connection *c)
-{
-    acceptor_connection_gone(c);
 }
 
 /* The final reply has been taken by the socket: full feature phase begins on the session's reactor. */
@@ -264,9 +326,7 @@ void acceptor_connection_gone(struct connection *c)
     }
     list_remove(&c->home_link);
     registry_leave(a->options.registry, &c->seat);
-    c->record->in_use = 0;
-    madvise(c->record, STATE_CONNECTION_STRIDE, MADV_REMOVE);
-    a->free_index[a->free_count++] = c->index;
+    release_record(a, c);
     close(c->fd);
     a->options.closed(a->options.user, c->slot);
     g_free(c);

@@ -46,6 +46,14 @@ struct acceptor *acceptor_free(struct acceptor *acceptor);
 /* Any thread: takes over `fd`. `portal` is an index of the catalog. */
 void acceptor_accept(struct acceptor *acceptor, int fd, uint32_t slot, unsigned portal,
                      const struct address *peer);
+/*
+ * A connection of an earlier process, record `index`: its stream resumed on `fd` (taken over with the
+ * result). Before the reactors start. NULL and *ret_error when the two do not fit.
+ */
+struct connection *acceptor_adopt(struct acceptor *acceptor, uint32_t index, int fd, uint32_t slot,
+                                  int *ret_error);
+/* Undoes acceptor_adopt(); the descriptor is the caller's again. */
+void acceptor_unadopt(struct connection *c);
 /* Any thread: no more logins; sessions finish and end in order, those that do not within the time are
    closed; then `stopped`. */
 void acceptor_stop(struct acceptor *acceptor, uint64_t deadline_ns);

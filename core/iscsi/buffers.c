@@ -20,6 +20,22 @@ static void add(struct task *t, struct buf *b)
     t->capacity += b->bytes;
 }
 
+bool buffers_adopt(struct task *t)
+{
+    struct bufpool *pool = t->session->engine->reactor->pool;
+    struct task_record *rec = t->record;
+    unsigned count = rec->buffers;
+    if (count > STATE_TASK_BUFFERS)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        struct buf *b = bufpool_adopt(pool, rec->buffer[i], rec->buffer_bytes[i]);
+        if (!b)
+            return false;
+        add(t, b);
+    }
+    return true;
+}
+
 /* Takes what there is; true when the task has its `need`. */
 static bool gather(struct task *t, uint32_t need)
 {

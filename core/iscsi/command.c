@@ -19,8 +19,6 @@
 #define KEY_ILLEGAL       0x05
 #define KEY_ABORTED       0x0b
 
-static void command_done(struct scsi_command *cmd);
-
 void command_fault(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq)
 {
     if (t->fault)
@@ -365,7 +363,7 @@ void command_advance(struct task *t)
     command_execute(t, cmd->mapped ? 0 : buffers_iov(t, cmd->buffer_bytes));
 }
 
-static void command_done(struct scsi_command *cmd)
+void command_done(struct scsi_command *cmd)
 {
     struct task *t = container_of(cmd, struct task, cmd);
     struct engine *e = t->session->engine;

@@ -267,7 +267,7 @@ void connection_apply_params(struct connection *c)
     c->record->params = c->params;
 }
 
-void connection_attach(struct connection *c, struct session *s)
+static void join(struct connection *c, struct session *s)
 {
     c->session = s;
     c->engine = s->engine;
@@ -278,6 +278,14 @@ void connection_attach(struct connection *c, struct session *s)
     timer_init(&c->timer, timer_fired);
     list_append(&s->connections, &c->link);
     s->connection_count++;
+    c->state = CONNECTION_FULL;
+    c->received_ns = s->engine->reactor->now_ns;
+    stream_attach(&c->stream, s->engine->reactor);
+}
+
+void connection_attach(struct connection *c, struct session *s)
+{
+    join(c, s);
     c->record->session = s->index;
     c->record->cid = c->cid;
     c->record->number = c->number;
@@ -286,17 +294,31 @@ void connection_attach(struct connection *c, struct session *s)
     memcpy(c->record->peer, c->peer, sizeof(c->peer));
     memcpy(c->record->portal, c->portal, sizeof(c->portal));
     connection_apply_params(c);
-    c->state = CONNECTION_FULL;
     c->receive = RECEIVE_HEADER;
-    stream_attach(&c->stream, s->engine->reactor);
     c->stream.next.number[STATE_RECEIVE] = RECEIVE_HEADER;
     stream_commit(&c->stream);
     c->record->full = 1; /* from here on a successor goes on with it */
-    c->received_ns = s->engine->reactor->now_ns;
     if (s->closing) {
         connection_close(c, "the session is ending");
         return;
     }
     timer_next(c);
+    receive_run(c);
+}
+
+void connection_resume(struct connection *c, struct session *s)
+{
+    join(c, s);
+    c->record->slot = c->slot;
+    c->nop_last_tag = c->stream.next.number[STATE_NOP_TAG];
+    connection_apply_params(c);
+    timer_next(c);
+}
+
+void connection_go_on(struct connection *c)
+{
+    if (c->state != CONNECTION_FULL)
+        return;
+    stream_send(&c->stream);
     receive_run(c);
 }

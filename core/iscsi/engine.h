@@ -249,6 +249,8 @@ struct task *task_take(struct session *s, struct connection *c, enum task_kind k
 /* Gives it back: buffers, tag, window. Not while the unit or the socket has it. */
 void task_release(struct task *t);
 struct task *task_find(struct session *s, uint32_t itt);
+/* Makes it findable by its tag. */
+void task_hash(struct task *t);
 static inline struct task *task_at(struct session *s, uint32_t index_plus_1)
 {
     return &s->tasks[index_plus_1 - 1];
@@ -277,6 +279,8 @@ void task_record_transfer(struct task *t, uint64_t rx_pos, uint64_t tx_pos);
  */
 bool buffers_take(struct task *t, uint32_t bytes);
 void buffers_release(struct task *t);
+/* Takes over the buffers that its record names; false: they cannot be. Before the reactor starts. */
+bool buffers_adopt(struct task *t);
 /* The first `bytes` of them as an iovec array of exactly that length in t->iov; returns how many. */
 unsigned buffers_iov(struct task *t, uint32_t bytes);
 /* Leaves the queue. */
@@ -347,6 +351,8 @@ void command_segment_done(struct connection *c, struct task *t, const uint8_t *b
 void command_advance(struct task *t);
 void command_deliver(struct task *t);
 void command_execute(struct task *t, unsigned iov_count);
+/* scsi_command.done of every task. */
+void command_done(struct scsi_command *cmd);
 /* Runs held tasks that are due, and blocked ones. */
 void command_run_held(struct session *s);
 void command_run_blocked(struct session *s);

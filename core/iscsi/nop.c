@@ -45,6 +45,8 @@ enum pdu_verdict nop_out_receive(struct connection *c, const struct pdu *pdu)
         answer_simple(t);
         return PDU_DISCARD;
     }
+    memcpy(t->record->answer, t->bhs, ISCSI_BHS_BYTES); /* for a successor, while its data comes */
+    t->record->answer_bytes = echo;
     c->segment_task = t;
     c->segment_offset = 0;
     c->segment_placed = echo;

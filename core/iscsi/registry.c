@@ -215,21 +215,34 @@ static void entry_close(struct registry_entry *e, const char *reason)
         s->closing = true;
 }
 
-static int make_nexus(struct session *s, const struct login *login,
-                      const struct catalog_target *target)
+/* Names, ISID, portal group and parameters of the session are set. */
+static int make_nexus(struct session *s, const struct catalog_target *target)
 {
     char port[ISCSI_NAME_MAX + 32];
-    const uint8_t *i = login->isid;
-    snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x", login->initiator_name, i[0], i[1],
-             i[2], i[3], i[4], i[5]);
+    const uint8_t *i = s->isid;
+    snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x", s->initiator, i[0], i[1], i[2],
+             i[3], i[4], i[5]);
     struct scsi_nexus_config config = {
         .target = target->scsi,
-        .initiator_name = login->initiator_name,
+        .initiator_name = s->initiator,
         .initiator_port = port,
-        .tag = login->found.portal_group_tag,
-        .version_descriptor = (uint16_t)(0x0960 + login->params.result.protocol_level),
+        .tag = s->portal_group_tag,
+        .version_descriptor = (uint16_t)(0x0960 + s->params.protocol_level),
     };
     return scsi_nexus_create(&config, &s->nexus);
+}
+
+static void enter(struct registry *r, struct registry_entry *e, struct session *s)
+{
+    r->count++;
+    list_init(&e->connections);
+    list_init(&e->waiters);
+    list_append(&r->entries, &e->link);
+    e->session = s;
+    s->entry = e;
+    s->registry = r;
+    s->home = r->options.login->reactor;
+    s->gone = session_gone;
 }
 
 static uint16_t make(struct registry *r, const struct login *login,
@@ -241,32 +254,93 @@ static uint16_t make(struct registry *r, const struct login *login,
     uint32_t index = r->free_index[r->free_count - 1];
     struct registry_entry *e = g_try_new0(struct registry_entry, 1);
     struct session *s = e ? session_new(index, window) : NULL;
-    if (!s || (target && make_nexus(s, login, target) < 0)) {
+    if (!s) {
+        g_free(e);
+        return ISCSI_LOGIN_OUT_OF_RESOURCES;
+    }
+    s->discovery = login->discovery;
+    s->params = login->params.result;
+    s->portal_group_tag = login->found.portal_group_tag;
+    memcpy(s->isid, login->isid, ISCSI_ISID_BYTES);
+    g_strlcpy(s->initiator, login->initiator_name, sizeof(s->initiator));
+    g_strlcpy(s->target, login->target_name, sizeof(s->target));
+    if (target && make_nexus(s, target) < 0) {
         session_free(s);
         g_free(e);
         return ISCSI_LOGIN_OUT_OF_RESOURCES;
     }
     r->free_count--;
-    r->count++;
-    list_init(&e->connections);
-    list_init(&e->waiters);
-    list_append(&r->entries, &e->link);
-    e->session = s;
-    s->entry = e;
-    s->registry = r;
+    enter(r, e, s);
     s->engine = target ? least_loaded(r) : r->options.login;
-    s->home = r->options.login->reactor;
-    s->gone = session_gone;
-    s->discovery = login->discovery;
-    s->params = login->params.result;
     s->tsih = new_tsih(r);
-    s->portal_group_tag = login->found.portal_group_tag;
-    memcpy(s->isid, login->isid, ISCSI_ISID_BYTES);
-    g_strlcpy(s->initiator, login->initiator_name, sizeof(s->initiator));
-    g_strlcpy(s->target, login->target_name, sizeof(s->target));
     session_record_fill(s);
     *ret_entry = e;
     return ISCSI_LOGIN_OK;
+}
+
+/* ---- sessions of an earlier process ---- */
+
+static bool take_index(struct registry *r, uint32_t index)
+{
+    for (uint32_t i = 0; i < r->free_count; i++)
+        if (r->free_index[i] == index) {
+            r->free_index[i] = r->free_index[--r->free_count];
+            return true;
+        }
+    return false;
+}
+
+static struct engine *engine_of(struct registry *r, const struct session_record *record)
+{
+    if (record->discovery)
+        return r->options.login;
+    if (record->engine >= r->options.data_count)
+        return NULL;
+    r->load[record->engine]++;
+    return r->options.data[record->engine];
+}
+
+struct session *registry_adopt(struct registry *r, uint32_t index, const struct catalog *catalog)
+{
+    const struct session_record *record = arena_ptr(state_session_ref(index));
+    const struct catalog_target *target = catalog_find(catalog, record->target);
+    if ((!target && !record->discovery) || find_tsih(r, record->tsih) || !record->window ||
+        record->window > STATE_WINDOW_MAX || !take_index(r, index))
+        return NULL;
+    struct registry_entry *e = g_try_new0(struct registry_entry, 1);
+    struct session *s = e ? session_new(index, record->window) : NULL;
+    if (!s) {
+        g_free(e);
+        return NULL;
+    }
+    enter(r, e, s);
+    s->engine = engine_of(r, record);
+    s->discovery = record->discovery;
+    s->params = record->params;
+    s->tsih = record->tsih;
+    s->portal_group_tag = record->portal_group_tag;
+    memcpy(s->isid, record->isid, ISCSI_ISID_BYTES);
+    g_strlcpy(s->initiator, record->initiator, sizeof(s->initiator));
+    g_strlcpy(s->target, record->target, sizeof(s->target));
+    if (!s->engine || (target && make_nexus(s, target) < 0)) {
+        registry_discard(s);
+        return NULL;
+    }
+    r->last_tsih = MAX(r->last_tsih, s->tsih);
+    return s;
+}
+
+void registry_adopt_seat(struct session *s, struct registry_seat *seat)
+{
+    seat->entry = s->entry;
+    seat->attached = true;
+    s->entry->started = true;
+    list_append(&s->entry->connections, &seat->link);
+}
+
+void registry_discard(struct session *s)
+{
+    entry_free(s->registry, s->entry);
 }
 
 /* ---- deciding ---- */

@@ -50,6 +50,17 @@ uint16_t registry_decide(struct registry *registry, const struct login *login,
                          const struct catalog_target *target, struct registry_seat *seat,
                          struct registry_wait *wait, struct login_session *ret_session,
                          bool *ret_pending);
+/*
+ * A session of an earlier process: its record is filled, and `index` is taken out of the free ones.
+ * Before the reactors start. NULL: no such target any more, or no memory.
+ */
+struct session *registry_adopt(struct registry *registry, uint32_t index,
+                               const struct catalog *catalog);
+/* The same for a connection of it: it has a seat, and is where it belongs already. */
+void registry_adopt_seat(struct session *s, struct registry_seat *seat);
+/* It could not be resumed after all; no connection has a seat in it. */
+void registry_discard(struct session *s);
+
 /* The connection goes to its session's reactor (full feature phase). */
 void registry_attach(struct registry_seat *seat);
 /* The connection is gone (or its login failed after all). NULL entry is fine. */

@@ -19,5 +19,9 @@ void engine_init(struct engine *e, struct reactor *reactor);
 /* connection.c: full feature phase begins; the stream is idle and detached, the session started.
    Reactor of the session. A session that is closing closes it. */
 void connection_attach(struct connection *c, struct session *s);
+/* The same for a connection of an earlier process: its receive state is set, nothing of it is
+   announced yet; connection_go_on() follows. */
+void connection_resume(struct connection *c, struct session *s);
+void connection_go_on(struct connection *c);
 /* The connection's own part of the parameters takes effect. */
 void connection_apply_params(struct connection *c);

@@ -36,13 +36,18 @@ struct task *task_take(struct session *s, struct connection *c, enum task_kind k
     rec->done_pos = UINT64_MAX;
     rec->connection = c->number;
     rec->buffers = 0;
-    if (itt != ISCSI_TAG_NONE) {
-        uint16_t *head = &s->hash[hash_of(s, itt)];
-        t->hash_next = *head;
-        *head = (uint16_t)(index + 1);
-        t->hashed = true;
-    }
+    if (itt != ISCSI_TAG_NONE)
+        task_hash(t);
     return t;
+}
+
+void task_hash(struct task *t)
+{
+    struct session *s = t->session;
+    uint16_t *head = &s->hash[hash_of(s, t->itt)];
+    t->hash_next = *head;
+    *head = (uint16_t)(t->index + 1);
+    t->hashed = true;
 }
 
 static void unhash(struct task *t)
@@ -155,6 +160,7 @@ void task_drop(struct task *t)
             buffers_cancel(t);
             list_remove(&t->link);
             t->state = TASK_ORPHAN;
+            t->record->kind = TASK_NUMBER; /* a successor must not execute it */
             return;
         }
         c->segment_task = NULL;
@@ -212,6 +218,7 @@ void task_abort(struct task *t, struct task *aborter)
         break;
     case TASK_EXECUTE:
         t->state = TASK_ORPHAN;
+        t->record->kind = TASK_NUMBER;
         task_uncount(t);
         if (t->kind == TASK_SCSI)
             scsi_abort(&t->cmd); /* done() drops it, now or later */

@@ -6,11 +6,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct socket_position {
     uint64_t rx; /* bytes read by us: received - still in the receive queue */
     uint64_t tx; /* bytes written by us: acknowledged + still in the send queue */
+    bool open;   /* neither side has sent FIN (a FIN counts as a byte in the numbers above) */
 };
 
 /* 0, or negative errno; -EAGAIN when the numbers never stood still for one look. */

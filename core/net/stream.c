@@ -39,6 +39,89 @@ int stream_init(struct stream *s, int fd, arena_ref state_ref, arena_ref window_
     return 0;
 }
 
+static uint64_t tx_end(const struct stream_tx *e)
+{
+    return e->pos + e->header_bytes + e->data_bytes + e->trailer_bytes;
+}
+
+/* Finds the first entry that is not wholly written: backwards, since slots before it may hold what was
+   never committed. */
+static bool resume_queue(struct stream *s)
+{
+    struct stream_hot *h = &s->next;
+    uint32_t i = h->tx_last;
+    uint64_t end = h->tx_tail;
+    if (h->tx_last - h->tx_first > STREAM_TX_ENTRIES)
+        return false;
+    while (end > s->tx_pos) {
+        if (i == h->tx_first)
+            return false;
+        const struct stream_tx *e = &s->state->tx[--i % STREAM_TX_ENTRIES];
+        if (e->header_bytes > STREAM_HEADER_MAX || e->trailer_bytes > sizeof(e->trailer) ||
+            tx_end(e) != end || e->pos >= end)
+            return false;
+        end = e->pos;
+    }
+    h->tx_first = i;
+    s->tx_committed = h->tx_last;
+    return true;
+}
+
+static bool resume_window(struct stream *s)
+{
+    struct stream_hot *h = &s->next;
+    if (h->direct_left && s->rx_pos - h->rx_parsed < h->direct_left) {
+        s->window_end = 0;
+        return h->window_base == h->rx_parsed + h->direct_left;
+    }
+    if (h->direct_left) {
+        h->rx_parsed += h->direct_left;
+        h->direct_left = 0;
+    }
+    uint64_t begin = h->rx_parsed - h->window_base, end = s->rx_pos - h->window_base;
+    s->window_end = (uint32_t)end;
+    return begin <= end && end <= STREAM_WINDOW_BYTES;
+}
+
+int stream_resume(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
+                  const struct stream_ops *ops)
+{
+    memset(s, 0, sizeof(*s));
+    s->fd = fd;
+    s->state = arena_ptr(state_ref);
+    s->window = arena_ptr(window_ref);
+    s->window_ref = window_ref;
+    s->ops = ops;
+    ring_op_init(&s->rx_op, rx_done);
+    ring_op_init(&s->tx_op, tx_done);
+    reactor_task_init(&s->flush, flush_run);
+
+    struct socket_position at;
+    int r = socket_position(fd, &at);
+    if (r < 0)
+        return r;
+    s->next = s->state->hot[atomic_load_explicit(&s->state->cur, memory_order_acquire) & 1];
+    s->rx_pos = at.rx - s->state->rx_bias;
+    s->tx_pos = at.tx - s->state->tx_bias;
+    if (!at.open || s->rx_pos < s->next.rx_parsed || s->tx_pos > s->next.tx_tail ||
+        s->rx_pos - s->next.rx_parsed > STREAM_WINDOW_BYTES + (uint64_t)s->next.direct_left)
+        return -ESTALE;
+    return resume_queue(s) && resume_window(s) ? 0 : -ESTALE;
+}
+
+void stream_resume_direct(struct stream *s, const struct stream_part *part, unsigned count)
+{
+    memcpy(s->direct, part, count * sizeof(*part));
+    s->direct_count = count;
+    s->long_data = true;
+}
+
+void stream_send(struct stream *s)
+{
+    if (s->next.tx_first != s->tx_committed && !s->tx_armed)
+        reactor_defer(s->reactor, &s->flush);
+}
+
 void stream_attach(struct stream *s, struct reactor *reactor)
 {
     s->reactor = reactor;
@@ -284,7 +367,7 @@ static void tx_done(struct ring_op *op, int result)
     bool any = false;
     while (s->next.tx_first != s->tx_committed) {
         const struct stream_tx *e = &s->state->tx[s->next.tx_first % STREAM_TX_ENTRIES];
-        if (e->pos + e->header_bytes + e->data_bytes + e->trailer_bytes > s->tx_pos)
+        if (tx_end(e) > s->tx_pos)
             break;
         uint32_t owner = e->owner;
         s->next.tx_first++;

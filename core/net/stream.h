@@ -74,6 +74,22 @@ struct stream {
    Reads the socket's positions. 0 or negative errno. */
 int stream_init(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
                 const struct stream_ops *ops);
+/*
+ * The stream that another process left in `state_ref`: goes on from its last commit and from where
+ * the socket stands. 0; -ESTALE when the two do not fit or the connection is no longer open both
+ * ways; or another negative errno. When stream_direct_missing() is not 0 afterwards, the rest of the
+ * segment needs its place: stream_resume_direct().
+ */
+int stream_resume(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
+                  const struct stream_ops *ops);
+/* Bytes of the direct segment that have not been received. */
+static inline uint32_t stream_direct_missing(const struct stream *s)
+{
+    return s->next.direct_left ? s->next.direct_left - (uint32_t)(s->rx_pos - s->next.rx_parsed) : 0;
+}
+void stream_resume_direct(struct stream *s, const struct stream_part *part, unsigned count);
+/* After stream_attach(): sends what is committed and not sent. */
+void stream_send(struct stream *s);
 /* Gives it to the calling reactor. Bytes that came before are announced by `received` only after the
    next receive: call stream_peek() first. */
 void stream_attach(struct stream *s, struct reactor *reactor);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sessions that an earlier process left in the state arena: from records and sockets back to running
+ * sessions. In two steps: everything is rebuilt before the reactors start (allocators are rebuilt
+ * from what is in use, never trusted), then each session goes on from a message on its reactor.
+ *
+ * Whatever does not fit together is not resumed: its connections are left to be closed in order, and
+ * the initiator logs in again. Never a wrong byte.
+ *
+ * What is executed again is legal to execute again: the initiator has no answer yet. Reads, writes
+ * whose data is complete, flushes, unmaps and zeroing have the same effect twice as once as long as
+ * nobody has seen the answer of the first; commands of one session for the same blocks stay in order.
+ */
+#pragma once
+
+#include "iscsi/acceptor.h"
+#include "iscsi/registry.h"
+
+/* A held connection, as the keeper gave it back. */
+struct thaw_socket {
+    int fd;             /* -1 afterwards: taken over */
+    uint32_t slot;
+    unsigned portal;
+    struct address peer;
+};
+
+struct thaw_result {
+    unsigned sessions, connections, tasks; /* going on */
+    unsigned doubtful;                     /* sessions that were not resumed */
+};
+
+/*
+ * After the units are open and before the reactors start. Sockets that belong to a session that is
+ * resumed are taken over; the records of all others are cleared. The messages that set the sessions
+ * going are posted.
+ */
+void thaw_all(struct acceptor *acceptor, struct registry *registry, const struct catalog *catalog,
+              struct thaw_socket *sockets, unsigned count, struct thaw_result *ret_result);
