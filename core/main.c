@@ -7,6 +7,7 @@
  */
 #include "check.h"
 #include "daemon.h"
+#include "fence_helper.h"
 #include "base/log.h"
 #include "keeper/keeper.h"
 #include "keeper/link.h"
@@ -152,6 +153,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--fence-helper") == 0)
+        return fence_helper_run(argc, argv);
     if (parse_arguments(argc, argv, &a) < 0) {
         fputs(usage, stderr);
         return EXIT_USAGE;

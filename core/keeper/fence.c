@@ -134,6 +134,17 @@ static void after_clean(struct keeper *k, int code)
     }
 }
 
+/* The plugin says that it drops nothing: from now on there is no fence. */
+static void give_up_fence(struct keeper *k)
+{
+    bool stop_waits = k->fence->stop == STOP_WAITS;
+
+    log_info("fence", "plugin=%s drops nothing: there is no fence", k->fence->plugin);
+    g_clear_pointer(&k->fence, g_free);
+    if (stop_waits)
+        keeper_stop(k);
+}
+
 static void helper_ready(struct keeper *k, struct source *s, uint32_t events)
 {
     struct fence *f = k->fence;
@@ -145,6 +156,10 @@ static void helper_ready(struct keeper *k, struct source *s, uint32_t events)
     int code = fence_process_reap(&f->helper);
     if (code == -EAGAIN) {
         source_watch(k, s, s->fd, EPOLLIN);
+        return;
+    }
+    if (h.verb == FENCE_CLEAN && code == FENCE_EXIT_NOTHING) {
+        give_up_fence(k);
         return;
     }
     if (h.verb == FENCE_CLEAN)

@@ -35,7 +35,8 @@ enum fence_exit {
     FENCE_EXIT_DONE = 0,
     FENCE_EXIT_FAILED = 1, /* why is on standard error */
     FENCE_EXIT_USAGE = 2,
-    FENCE_EXIT_UP = 3, /* of "clean": a fence was in force and has been renewed */
+    FENCE_EXIT_UP = 3,      /* of "clean": a fence was in force and has been renewed */
+    FENCE_EXIT_NOTHING = 4, /* of "clean": this plugin drops nothing, there is no fence */
 };
 
 /* A helper finds the sealed configuration here after exec. */
