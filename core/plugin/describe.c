@@ -186,9 +186,10 @@ static void print_options(const struct hf_option *row, unsigned indent, FILE *to
 {
     static const char *const changes[] = { "live", "reopens the LUN", "makes it another disk" };
     for (; row && row->name; row++) {
-        fprintf(to, "%*s%s%s  (%s", indent, "", row->name,
-                row->type == HF_OPTION_SECRET ? ", or better NAME-file" : "",
-                plugin_option_type_name(row->type));
+        fprintf(to, "%*s%s", indent, "", row->name);
+        if (row->type == HF_OPTION_SECRET)
+            fprintf(to, ", or better %s-file", row->name);
+        fprintf(to, "  (%s", plugin_option_type_name(row->type));
         if (row->type == HF_OPTION_LIST)
             fprintf(to, " of %s", plugin_option_type_name(row->item_type));
         print_choices(row, to);
