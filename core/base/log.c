@@ -45,6 +45,11 @@ int log_level_parse(const char *name, enum log_level *ret_level)
     return -EINVAL;
 }
 
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
 void log_set_role(const char *role)
 {
     current_role = role;

@@ -18,6 +18,8 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /* 0 and the level, or -EINVAL; names: error warning notice info debug. */
 int log_level_parse(const char *name, enum log_level *ret_level);
+/* The name of a level; a constant string. */
+const char *log_level_name(enum log_level level);
 /* A word put before the domain in every line ("keeper", "worker"); a string that lives for ever. */
 void log_set_role(const char *role);
 

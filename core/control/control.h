@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control interface: JSON-RPC 2.0 on a UNIX stream socket, one message a line (holdfastctl(8)
+ * describes it for clients). It looks at the engine and changes little; what it needs from the
+ * composition root is in struct control_services.
+ *
+ * Thread: the control thread, on the default main context, below the priority of everything else
+ * there. Clients are hostile: their number, their messages, the time they take and the memory they
+ * make us use are limited (server.h).
+ */
+#pragma once
+
+#include "config/model.h"
+#include "iscsi/acceptor.h"
+#include "iscsi/registry.h"
+#include "scsi/backend.h"
+#include "scsi/unit.h"
+
+struct control;
+
+struct control_target {
+    const struct config_target *config;
+    unsigned lun_count;
+};
+
+struct control_lun {
+    const struct config_lun *config;
+    struct backend *backend; /* of core/plugin */
+    struct scsi_unit *unit;
+};
+
+/* What the keeper knows. */
+struct control_keeper {
+    uint64_t uptime_ns, refused;
+    unsigned generation, deaths, held, held_max;
+    char how[64]; /* the last worker died; "": none has */
+};
+
+struct control_services {
+    void *user;
+    unsigned generation;
+    struct engine *const *engines; /* data reactors, then the login reactor */
+    unsigned engine_count;
+    struct registry *registry;
+    struct acceptor *acceptor;
+    const struct config *(*config)(void *user);
+    bool (*stopping)(void *user);
+    /* Targets and their LUNs in the file's order. What is returned is valid until the loop goes on. */
+    unsigned (*target_count)(void *user);
+    void (*target)(void *user, unsigned target, struct control_target *ret_target);
+    void (*lun)(void *user, unsigned target, unsigned lun, struct control_lun *ret_lun);
+    /* Asks the keeper; control_keeper_answer() comes later, or never. */
+    void (*ask_keeper)(void *user);
+    /*
+     * Another size for an open LUN; `done` comes once, from within or later, with `why` NULL when it has
+     * that size now. `stale` (NULL: none) is where the configuration file says otherwise.
+     */
+    void (*resize)(void *user, unsigned target, unsigned lun, uint64_t bytes,
+                   void (*done)(void *data, const char *why, const struct config_node *stale),
+                   void *data);
+};
+
+/* Serves `fd`, a listening socket that stays the caller's; `services` is copied. 0 or negative errno. */
+int control_create(const struct control_services *services, int fd, struct control **ret_control);
+/* Ends all clients and accepts no more; what reactors still hold comes back before control_free(). */
+void control_stop(struct control *control);
+/* After control_stop() and after the reactors have stopped. NULL is fine; returns NULL. */
+struct control *control_free(struct control *control);
+
+void control_keeper_answer(struct control *control, const struct control_keeper *keeper);

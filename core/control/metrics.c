@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The metrics of the whole daemon. Every family is one row of a table with a function that reads its
+ * number, so that what there is can be read off the tables. LUNs that no command has reached have
+ * no series of commands and latencies.
+ */
+#include "base/clock.h"
+#include "control/look.h"
+#include "control/openmetrics.h"
+#include "iscsi/login.h"
+#include "plugin/storage.h"
+
+#define P "holdfast_"
+
+struct row {
+    const char *name, *unit, *help;
+    bool counter;
+    size_t offset; /* of a uint64_t in the struct that the table is about */
+};
+
+static uint64_t number_at(const void *from, size_t offset)
+{
+    return *(const uint64_t *)((const char *)from + offset);
+}
+
+static const char *type_of(bool counter)
+{
+    return counter ? "counter" : "gauge";
+}
+
+static const char *suffix_of(bool counter)
+{
+    return counter ? "_total" : "";
+}
+
+/* ---- LUNs ---- */
+
+struct lun_row {
+    char *labels;
+    const char *handler;
+    struct scsi_counters counters;
+    uint64_t bytes, reads, writes, at_handler, waiting, strays;
+    double oldest_seconds;
+    bool used;
+};
+
+#define LUN(member) offsetof(struct lun_row, member)
+static const struct row lun_rows[] = {
+    { P "lun_size_bytes", "bytes", "Size of the LUN.", false, LUN(bytes) },
+    { P "lun_at_handler", NULL, "I/Os that the handler has.", false, LUN(at_handler) },
+    { P "lun_waiting", NULL, "I/Os that wait for room at the handler.", false, LUN(waiting) },
+    { P "lun_stray_answers", NULL, "Answers of the handler to no I/O.", true, LUN(strays) },
+};
+static const struct row lun_used_rows[] = {
+    { P "lun_read_bytes", "bytes", "Bytes read.", true, LUN(counters.way[SCSI_COUNT_READ].bytes) },
+    { P "lun_written_bytes", "bytes", "Bytes that commands brought to write.", true,
+      LUN(counters.way[SCSI_COUNT_WRITE].bytes) },
+    { P "lun_other_commands", NULL, "Commands that neither read nor change the medium.", true,
+      LUN(counters.others) },
+    { P "lun_errors", NULL, "Commands with a status other than GOOD.", true, LUN(counters.errors) },
+};
+
+static void lun_row_clear(void *data)
+{
+    g_free(((struct lun_row *)data)->labels);
+}
+
+static int gather_lun(struct call *call, const struct control_target *t, const struct control_lun *l)
+{
+    struct lun_row row = { .handler = l->config->handler };
+    unsigned at_handler, waiting;
+    char number[16];
+    g_snprintf(number, sizeof(number), "%u", l->config->number);
+    row.labels = metrics_labels("target", t->config->name, "lun", number, NULL);
+    scsi_unit_counters(l->unit, &row.counters);
+    storage_depth(l->backend, &at_handler, &waiting);
+    row.bytes = l->backend->info.bytes;
+    row.reads = histogram_count(&row.counters.way[SCSI_COUNT_READ].latency);
+    row.writes = histogram_count(&row.counters.way[SCSI_COUNT_WRITE].latency);
+    row.at_handler = at_handler;
+    row.waiting = waiting;
+    row.strays = storage_stray_answers(l->backend);
+    row.oldest_seconds = seconds_of(storage_age_ns(l->backend, clock_now_ns()));
+    row.used = row.reads || row.writes || row.counters.others;
+    g_array_append_val(call->rows, row);
+    return 0;
+}
+
+static void put_rows(GString *out, const struct row *rows, unsigned count, const GArray *luns,
+                     bool used_only)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct row *r = &rows[i];
+        metrics_family(out, r->name, type_of(r->counter), r->unit, r->help);
+        for (unsigned j = 0; j < luns->len; j++) {
+            const struct lun_row *l = &g_array_index(luns, struct lun_row, j);
+            if (l->used || !used_only)
+                metrics_number(out, r->name, suffix_of(r->counter), l->labels,
+                               number_at(l, r->offset));
+        }
+    }
+}
+
+static void put_latencies(GString *out, const GArray *luns)
+{
+    static const char *const ways[] = { "read", "write" };
+    metrics_family(out, P "lun_latency_seconds", "histogram", "seconds",
+                   "Time of commands from execution to their end, by what they do.");
+    for (unsigned j = 0; j < luns->len; j++) {
+        const struct lun_row *l = &g_array_index(luns, struct lun_row, j);
+        for (unsigned way = 0; way < SCSI_COUNT_WAYS && l->used; way++) {
+            g_autofree char *labels = g_strdup_printf("%s,way=\"%s\"", l->labels, ways[way]);
+            metrics_histogram(out, P "lun_latency_seconds", labels, &l->counters.way[way].latency);
+        }
+    }
+}
+
+static void put_luns(struct call *call, GString *out)
+{
+    g_autoptr(GArray) luns = g_array_new(FALSE, FALSE, sizeof(struct lun_row));
+    g_array_set_clear_func(luns, lun_row_clear);
+    call->rows = luns;
+    each_lun(call, -1, gather_lun);
+    call->rows = NULL;
+    put_rows(out, lun_rows, G_N_ELEMENTS(lun_rows), luns, false);
+    metrics_family(out, P "lun_oldest_seconds", "gauge", "seconds",
+                   "Age of the oldest I/O that the handler has not answered.");
+    for (unsigned j = 0; j < luns->len; j++) {
+        const struct lun_row *l = &g_array_index(luns, struct lun_row, j);
+        metrics_real(out, P "lun_oldest_seconds", "", l->labels, l->oldest_seconds);
+    }
+    put_rows(out, lun_used_rows, G_N_ELEMENTS(lun_used_rows), luns, true);
+    put_latencies(out, luns);
+}
+
+/* ---- sessions ---- */
+
+#define SESSION(member) offsetof(struct session_counters, member)
+static const struct row session_rows[] = {
+    { P "session_commands", NULL, "SCSI commands of the session.", true, SESSION(commands) },
+    { P "session_errors", NULL, "Those with a status other than GOOD.", true, SESSION(errors) },
+    { P "session_read_bytes", "bytes", "Bytes read.", true, SESSION(read_bytes) },
+    { P "session_written_bytes", "bytes", "Bytes written.", true, SESSION(written_bytes) },
+};
+
+static char *session_labels(const struct observed_session *s)
+{
+    char id[16];
+    g_snprintf(id, sizeof(id), "%u", s->tsih);
+    return metrics_labels("initiator", s->initiator, "target", s->target, "session", id, NULL);
+}
+
+/* Calls `put` for each session of normal type. */
+static void each_session(const struct snapshot *snapshot, GString *out, const void *data,
+                         void (*put)(GString *out, const struct observed_session *s,
+                                     const char *labels, const void *data))
+{
+    for (unsigned i = 0; i < snapshot->part_count; i++) {
+        const struct observation *o = &snapshot->part[i].observation;
+        for (uint32_t j = 0; j < o->session_count; j++) {
+            if (o->sessions[j].discovery)
+                continue;
+            g_autofree char *labels = session_labels(&o->sessions[j]);
+            put(out, &o->sessions[j], labels, data);
+        }
+    }
+}
+
+static void put_session_row(GString *out, const struct observed_session *s, const char *labels,
+                            const void *data)
+{
+    const struct row *r = data;
+    metrics_number(out, r->name, suffix_of(r->counter), labels, number_at(&s->counters, r->offset));
+}
+
+static void put_session_outstanding(GString *out, const struct observed_session *s, const char *labels,
+                                    const void *data)
+{
+    metrics_number(out, P "session_outstanding", "", labels, s->outstanding);
+}
+
+static void put_session_window(GString *out, const struct observed_session *s, const char *labels,
+                               const void *data)
+{
+    metrics_number(out, P "session_window", "", labels, s->window);
+}
+
+static void put_sessions(const struct snapshot *snapshot, GString *out)
+{
+    struct session_totals n = count_sessions(snapshot);
+    metrics_family(out, P "sessions", "gauge", NULL, "Sessions that are open.");
+    metrics_number(out, P "sessions", "", "type=\"normal\"", n.normal);
+    metrics_number(out, P "sessions", "", "type=\"discovery\"", n.discovery);
+    metrics_family(out, P "connections", "gauge", NULL, "Connections in full feature phase.");
+    metrics_number(out, P "connections", "", NULL, n.connections);
+    for (unsigned i = 0; i < G_N_ELEMENTS(session_rows); i++) {
+        const struct row *r = &session_rows[i];
+        metrics_family(out, r->name, type_of(r->counter), r->unit, r->help);
+        each_session(snapshot, out, r, put_session_row);
+    }
+    metrics_family(out, P "session_window", "gauge", NULL, "Commands that may be outstanding.");
+    each_session(snapshot, out, NULL, put_session_window);
+    metrics_family(out, P "session_outstanding", "gauge", NULL, "Commands not yet answered.");
+    each_session(snapshot, out, NULL, put_session_outstanding);
+}
+
+/* ---- reactors ---- */
+
+#define PART(member) offsetof(struct observation, member)
+static const struct row reactor_rows[] = {
+    { P "reactor_commands", NULL, "SCSI commands taken.", true, PART(counters.commands) },
+    { P "reactor_read_bytes", "bytes", "Bytes read.", true, PART(counters.read_bytes) },
+    { P "reactor_written_bytes", "bytes", "Bytes written.", true, PART(counters.written_bytes) },
+    { P "reactor_rejects", NULL, "PDUs rejected.", true, PART(counters.rejects) },
+    { P "reactor_digest_errors", NULL, "Digests that did not fit.", true,
+      PART(counters.digest_errors) },
+    { P "reactor_aborted_tasks", NULL, "Tasks that ended without an answer.", true,
+      PART(counters.aborted_tasks) },
+    { P "reactor_nop_timeouts", NULL, "Initiators that did not answer a ping.", true,
+      PART(counters.nop_timeouts) },
+    { P "reactor_buffer_waits", NULL, "Tasks that had to wait for a buffer.", true,
+      PART(counters.buffer_waits) },
+    { P "reactor_buffer_used_bytes", "bytes", "Data buffers in use.", false, PART(buffer_used) },
+    { P "reactor_buffer_limit_bytes", "bytes", "Data buffers there are.", false,
+      PART(buffer_capacity) },
+    { P "reactor_turns", NULL, "Turns of the loop.", true, PART(reactor.turns) },
+    { P "reactor_sleeps", NULL, "Turns that were allowed to end in sleep.", true,
+      PART(reactor.sleeps) },
+    { P "reactor_system_calls", NULL, "System calls to submit, wait or collect.", true,
+      PART(reactor.enters) },
+    { P "reactor_operations", NULL, "Ring operations started.", true, PART(reactor.started) },
+};
+
+static void put_reactors(const struct snapshot *s, GString *out)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(reactor_rows); i++) {
+        const struct row *r = &reactor_rows[i];
+        metrics_family(out, r->name, type_of(r->counter), r->unit, r->help);
+        for (unsigned j = 0; j < s->part_count; j++) {
+            char labels[64];
+            g_snprintf(labels, sizeof(labels), "reactor=\"%u\",role=\"%s\"", j,
+                       j == s->part_count - 1 ? "login" : "data");
+            metrics_number(out, r->name, suffix_of(r->counter), labels,
+                           number_at(&s->part[j].observation, r->offset));
+        }
+    }
+}
+
+/* ---- logins, keeper, ourselves ---- */
+
+static void put_counter(GString *out, const char *name, const char *help, uint64_t number)
+{
+    metrics_family(out, name, "counter", NULL, help);
+    metrics_number(out, name, "_total", NULL, number);
+}
+
+static void put_gauge(GString *out, const char *name, const char *help, uint64_t number)
+{
+    metrics_family(out, name, "gauge", NULL, help);
+    metrics_number(out, name, "", NULL, number);
+}
+
+static void put_refusals(const struct acceptor_counters *c, GString *out)
+{
+    metrics_family(out, P "login_refusals", "counter", NULL, "Logins refused, by status.");
+    for (unsigned class = 0; class < 2; class++) {
+        for (unsigned detail = 0; detail < ACCEPTOR_DETAILS_MAX; detail++) {
+            uint64_t n = counter_get(&c->refused_class[class][detail]);
+            uint16_t status = (uint16_t)((class + 2) << 8 | detail);
+            char code[8];
+            if (!n)
+                continue;
+            g_snprintf(code, sizeof(code), "%04x", status);
+            g_autofree char *labels =
+                metrics_labels("status", code, "reason", login_status_text(status), NULL);
+            metrics_number(out, P "login_refusals", "_total", labels, n);
+        }
+    }
+}
+
+static void put_logins(const struct acceptor_counters *c, GString *out)
+{
+    struct histogram duration = { 0 };
+    histogram_collect(&duration, &c->duration);
+    put_counter(out, P "connections_accepted", "Connections that came from the keeper.",
+                counter_get(&c->accepted));
+    put_counter(out, P "connections_without_room", "Of them, those there was no room for.",
+                counter_get(&c->full));
+    put_counter(out, P "logins", "Logins that reached full feature phase.", counter_get(&c->logins));
+    put_counter(out, P "login_timeouts", "Logins not finished in time.", counter_get(&c->timeouts));
+    put_refusals(c, out);
+    metrics_family(out, P "login_duration_seconds", "histogram", "seconds",
+                   "Time from a connection's arrival to full feature phase.");
+    metrics_histogram(out, P "login_duration_seconds", NULL, &duration);
+}
+
+static void put_keeper(const struct control_keeper *k, GString *out)
+{
+    put_counter(out, P "worker_deaths", "Workers that ended without having been told to.", k->deaths);
+    put_counter(out, P "connections_refused", "Connections that the keeper turned away.", k->refused);
+    put_gauge(out, P "connections_held", "Connections that the keeper has a duplicate of.", k->held);
+    put_gauge(out, P "connections_limit", "Connections it may have.", k->held_max);
+    metrics_family(out, P "keeper_uptime_seconds", "gauge", "seconds", "Age of the keeper.");
+    metrics_real(out, P "keeper_uptime_seconds", "", NULL, seconds_of(k->uptime_ns));
+}
+
+static void put_self(const struct control *control, GString *out)
+{
+    metrics_family(out, P "build", "info", NULL, "The version that runs.");
+    metrics_number(out, P "build", "_info", "version=\"" HOLDFAST_VERSION "\"", 1);
+    put_gauge(out, P "worker_generation", "How many workers there have been.",
+              control->services.generation);
+    metrics_family(out, P "worker_uptime_seconds", "gauge", "seconds", "Age of the worker.");
+    metrics_real(out, P "worker_uptime_seconds", "", NULL,
+                 seconds_of(clock_now_ns() - control->started_ns));
+    put_gauge(out, P "control_clients", "Clients of the control socket.", control->client_count);
+    put_counter(out, P "control_calls", "Requests of the control socket.", control->count.calls);
+    put_counter(out, P "control_failed_calls", "Those answered with an error.",
+                control->count.failed_calls);
+}
+
+int look_metrics(struct call *call)
+{
+    GString *out = g_string_new(NULL);
+    put_self(call->control, out);
+    put_keeper(&call->snapshot->keeper, out);
+    put_logins(acceptor_counters(call->control->services.acceptor), out);
+    put_reactors(call->snapshot, out);
+    put_sessions(call->snapshot, out);
+    put_luns(call, out);
+    metrics_end(out);
+    json_put_open(&call->result, NULL, '{');
+    json_put_string(&call->result, "content-type",
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    json_put_string(&call->result, "text", out->str);
+    json_put_close(&call->result, '}');
+    g_string_free(out, TRUE);
+    return 0;
+}
