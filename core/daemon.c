@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon_control.h"
 #include "daemon_private.h"
 
 #define WATCH_S       5               /* between looks at I/Os that are not answered */
@@ -36,6 +37,11 @@ static void tell(struct daemon *d, const struct link_message *m)
     }
     if (r < 0 && r != -EPIPE)
         log_error("daemon", "message to the keeper lost type=%d error=\"%s\"", m->type, g_strerror(-r));
+}
+
+void daemon_tell(struct daemon *d, const struct link_message *m)
+{
+    tell(d, m);
 }
 
 static void send_type(struct daemon *d, enum link_type type)
@@ -109,6 +115,7 @@ static void handle(struct daemon *d, struct link_message *m)
     case LINK_STOP: {
         uint32_t ms = m->stop.deadline_ms;
         log_info("daemon", "stopping deadline-ms=%u", ms);
+        d->stopping = true;
         ms = ms > 2 * STOP_RESERVE_MS ? ms - STOP_RESERVE_MS : ms / 2;
         if (d->acceptor)
             acceptor_stop(d->acceptor, ms * NS_PER_MS);
@@ -116,6 +123,9 @@ static void handle(struct daemon *d, struct link_message *m)
             d->exit_code = -1; /* not yet up: leave at once, with 0 */
         break;
     }
+    case LINK_STATUS:
+        daemon_control_status(d, &m->status);
+        break;
     case LINK_RELOAD:
         log_notice("daemon", "reload is not available in this version; the configuration is unchanged");
         break;
@@ -336,6 +346,7 @@ static void ignore_signals(void)
 
 static void release(struct daemon *d)
 {
+    daemon_control_free(d);
     daemon_targets_free(d);
     d->acceptor = acceptor_free(d->acceptor);
     d->registry = registry_free(d->registry);
@@ -363,11 +374,13 @@ int daemon_run(const struct daemon_args *args)
         _exit(d.exit_code > 0 ? 1 : 0);
     }
     send_type(&d, LINK_READY);
+    daemon_control_start(&d);
     watch_link(&d);
     g_timeout_add_seconds(WATCH_S, watch_tick, &d);
     if (link_has_inbox(&d.link))
         serve_link(&d);
     g_main_loop_run(d.loop);
+    daemon_control_stop(&d);
 
     /* Sessions and connections are over: flush, close, say so. */
     bool closed = d.exit_code == 0 && daemon_targets_close(&d);

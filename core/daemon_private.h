@@ -49,6 +49,8 @@ struct daemon {
     int notes_fd;
     int exit_code;
     bool go;                           /* storage may be opened */
+    bool stopping;                     /* the keeper has said STOP */
+    struct control *control;           /* NULL: there is no control socket */
 
     unsigned data_count;               /* data reactors: 0 .. data_count - 1; then the login reactor */
     struct reactor **reactors;         /* data_count + 1 */
@@ -79,6 +81,14 @@ int daemon_engine_create(struct daemon *d);
 int daemon_engine_start(struct daemon *d);
 void daemon_engine_stop(struct daemon *d);
 void daemon_engine_free(struct daemon *d);
+
+/* daemon.c: sends it to the keeper, or queues it. */
+void daemon_tell(struct daemon *d, const struct link_message *m);
+
+/* daemon_resize.c: as control_services.resize. */
+void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
+                   void (*done)(void *data, const char *why, const struct config_node *stale),
+                   void *data);
 
 /* daemon_targets.c: LUNs, units, targets, catalog. 0 or -1 after lines in the log. */
 int daemon_targets_open(struct daemon *d);
