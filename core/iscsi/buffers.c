@@ -49,14 +49,12 @@ static bool gather(struct task *t, uint32_t need)
     return true;
 }
 
-static void buffer_ready(struct bufpool_waiter *waiter, struct buf *buf);
-
+/* It may wait already: a task that got its buffers can make others queue before this is called. */
 static void wait_for_first(struct engine *e)
 {
-    if (list_empty(&e->gathering))
+    if (list_empty(&e->gathering) || !list_empty(&e->waiter.link))
         return;
     struct task *t = list_entry(e->gathering.next, struct task, gather_link);
-    bufpool_waiter_init(&e->waiter, buffer_ready);
     bufpool_wait(e->reactor->pool, &e->waiter, piece(t->need - t->capacity));
 }
 
@@ -67,7 +65,7 @@ static void gathered(struct task *t)
     command_advance(t);
 }
 
-static void buffer_ready(struct bufpool_waiter *waiter, struct buf *buf)
+void buffers_ready(struct bufpool_waiter *waiter, struct buf *buf)
 {
     struct engine *e = container_of(waiter, struct engine, waiter);
     struct task *t = list_entry(e->gathering.next, struct task, gather_link);

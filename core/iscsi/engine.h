@@ -281,6 +281,8 @@ bool buffers_take(struct task *t, uint32_t bytes);
 void buffers_release(struct task *t);
 /* Takes over the buffers that its record names; false: they cannot be. Before the reactor starts. */
 bool buffers_adopt(struct task *t);
+/* engine->waiter's. */
+void buffers_ready(struct bufpool_waiter *waiter, struct buf *buf);
 /* The first `bytes` of them as an iovec array of exactly that length in t->iov; returns how many. */
 unsigned buffers_iov(struct task *t, uint32_t bytes);
 /* Leaves the queue. */

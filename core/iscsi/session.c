@@ -225,6 +225,7 @@ void engine_init(struct engine *e, struct reactor *reactor)
     e->reactor = reactor;
     list_init(&e->sessions);
     list_init(&e->gathering);
+    bufpool_waiter_init(&e->waiter, buffers_ready);
     reactor_task_init(&e->kick, kick_run);
     reactor->user = e;
 }
