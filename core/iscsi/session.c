@@ -192,7 +192,7 @@ static void over_run(struct reactor_task *task)
 
 void session_check_gone(struct session *s)
 {
-    if (is_over(s))
+    if (is_over(s) && !s->told) /* told: it is the registry's, a late connection has come and gone */
         reactor_defer(s->engine->reactor, &s->over);
 }
 
