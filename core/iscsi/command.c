@@ -148,20 +148,29 @@ static bool execute_in_place(struct connection *c, struct task *t, const struct 
     return true;
 }
 
+/* A refused command has used its number all the same. */
+static enum pdu_verdict refuse(struct connection *c, const uint8_t *bhs, enum cmd_sn_verdict order,
+                               uint8_t reason)
+{
+    session_use_cmd_sn(c, bhs, order);
+    reject_send(c, bhs, reason);
+    return PDU_DISCARD;
+}
+
 enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
 {
     struct session *s = c->session;
     const uint8_t *h = pdu->bhs;
     uint32_t itt = get_be32(h + ISCSI_BHS_ITT);
     bool immediate = h[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE;
+    if (session_short_of_tasks(s))
+        return PDU_STALL;
     if (s->discovery || itt == ISCSI_TAG_NONE) {
         session_take_cmd_sn(c, h);
         reject_send(c, h, ISCSI_REJECT_PROTOCOL);
         return PDU_DISCARD;
     }
-    if (s->free_count <= (immediate ? IMMEDIATE_RESERVE : 0)) {
-        if (!immediate)
-            return PDU_STALL;
+    if (immediate && s->free_count <= IMMEDIATE_RESERVE) {
         reject_send(c, h, ISCSI_REJECT_IMMEDIATE);
         return PDU_DISCARD;
     }
@@ -169,18 +178,12 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
     enum cmd_sn_verdict order = session_cmd_sn(s, h);
     if (order == CMD_SN_IGNORE || s->stopping)
         return PDU_DISCARD;
-    if (in_progress) {
-        reject_send(c, h, ISCSI_REJECT_IN_PROGRESS);
-        return PDU_DISCARD;
-    }
+    if (in_progress)
+        return refuse(c, h, order, ISCSI_REJECT_IN_PROGRESS);
     struct task *t = task_take(s, c, TASK_SCSI, itt);
     if (!fill(t, pdu)) {
-        if (order == CMD_SN_DUE) {
-            task_release(t);
-            reject_send(c, h, ISCSI_REJECT_INVALID_FIELD);
-            return PDU_DISCARD;
-        }
-        command_fault(t, KEY_ABORTED, 0x0c, 0x0d);
+        task_release(t);
+        return refuse(c, h, order, ISCSI_REJECT_INVALID_FIELD);
     }
     if (t->cmd.expects_in && t->cmd.expects_out) /* bidirectional: not supported */
         command_fault(t, KEY_ILLEGAL, 0x0e, 0x03); /* INVALID FIELD IN COMMAND INFORMATION UNIT */
@@ -288,10 +291,13 @@ void command_run_blocked(struct session *s)
 
 void command_run_held(struct session *s)
 {
+    if (s->delivering) /* called by what is being delivered: the loop below goes on */
+        return;
+    s->delivering = true;
     while (s->held_count) {
         uint16_t *slot = &s->held[s->exp_cmd_sn % s->held_size];
         if (!*slot)
-            return;
+            break;
         struct task *t = task_at(s, *slot);
         *slot = 0;
         s->held_count--;
@@ -301,6 +307,7 @@ void command_run_held(struct session *s)
         else
             session_run_other(t);
     }
+    s->delivering = false;
 }
 
 /* ---- on its way ---- */

@@ -380,6 +380,14 @@ enum cmd_sn_verdict session_cmd_sn(struct session *s, const uint8_t *bhs);
 /* The same for everything but SCSI commands, which act at once even when their number is not due
    (then a TASK_NUMBER keeps its place); false: ignore the PDU. */
 bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs);
+/* The second half of it, for a command that is refused after its number was looked at. */
+bool session_use_cmd_sn(struct connection *c, const uint8_t *bhs, enum cmd_sn_verdict verdict);
+/* No PDU needs more tasks than this: with fewer free it is stalled. */
+#define SESSION_TASKS_A_PDU 3u
+static inline bool session_short_of_tasks(const struct session *s)
+{
+    return s->free_count < SESSION_TASKS_A_PDU;
+}
 /* A held task that is no SCSI command is due. */
 void session_run_other(struct task *t);
 

@@ -22,14 +22,15 @@ enum pdu_verdict logout_receive(struct connection *c, const struct pdu *pdu)
     uint32_t itt = get_be32(h + ISCSI_BHS_ITT);
     uint8_t reason = h[ISCSI_LOGOUT_REASON] & 0x7f;
     uint16_t cid = get_be16(h + ISCSI_LOGOUT_CID);
+    if (session_short_of_tasks(s))
+        return PDU_STALL;
     if (itt == ISCSI_TAG_NONE || reason > ISCSI_LOGOUT_REMOVE_FOR_RECOVERY ||
         (s->discovery && reason == ISCSI_LOGOUT_CLOSE_CONNECTION)) {
+        session_take_cmd_sn(c, h);
         reject_send(c, h, ISCSI_REJECT_PROTOCOL);
         return PDU_DISCARD;
     }
     struct task *t = task_take(s, c, TASK_LOGOUT, ISCSI_TAG_NONE);
-    if (!t)
-        return PDU_STALL;
     if (!session_take_cmd_sn(c, h)) {
         task_release(t);
         return PDU_DISCARD;

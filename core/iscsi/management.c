@@ -52,17 +52,19 @@ enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu)
     struct session *s = c->session;
     const uint8_t *h = pdu->bhs;
     uint32_t itt = get_be32(h + ISCSI_BHS_ITT);
+    if (session_short_of_tasks(s))
+        return PDU_STALL;
     if (s->discovery || itt == ISCSI_TAG_NONE) {
+        session_take_cmd_sn(c, h);
         reject_send(c, h, ISCSI_REJECT_PROTOCOL);
         return PDU_DISCARD;
     }
-    if (!s->free_count)
-        return PDU_STALL;
     bool in_progress = task_find(s, itt) != NULL;
     enum cmd_sn_verdict order = session_cmd_sn(s, h);
     if (order == CMD_SN_IGNORE)
         return PDU_DISCARD;
     if (in_progress) {
+        session_use_cmd_sn(c, h, order);
         reject_send(c, h, ISCSI_REJECT_IN_PROGRESS);
         return PDU_DISCARD;
     }

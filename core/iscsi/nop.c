@@ -11,6 +11,8 @@ enum pdu_verdict nop_out_receive(struct connection *c, const struct pdu *pdu)
     uint32_t itt = get_be32(h + ISCSI_BHS_ITT);
     uint32_t ttt = get_be32(h + ISCSI_BHS_TTT);
     bool immediate = h[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE;
+    if (session_short_of_tasks(c->session))
+        return PDU_STALL;
     if (itt == ISCSI_TAG_NONE) {
         if (!immediate)
             session_take_cmd_sn(c, h);
@@ -28,8 +30,6 @@ enum pdu_verdict nop_out_receive(struct connection *c, const struct pdu *pdu)
     if (pdu->data_bad)
         echo = 0;
     struct task *t = task_take(c->session, c, TASK_NOP, ISCSI_TAG_NONE);
-    if (!t)
-        return PDU_STALL;
     if (!session_take_cmd_sn(c, h) || pdu->data_bad) {
         task_release(t);
         return PDU_DISCARD;

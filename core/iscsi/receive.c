@@ -20,6 +20,8 @@ typedef enum pdu_verdict (*pdu_handler)(struct connection *c, const struct pdu *
 
 static enum pdu_verdict refuse(struct connection *c, const struct pdu *pdu)
 {
+    if (session_short_of_tasks(c->session))
+        return PDU_STALL;
     session_take_cmd_sn(c, pdu->bhs); /* its number is used up all the same */
     reject_send(c, pdu->bhs, ISCSI_REJECT_NOT_SUPPORTED);
     return PDU_DISCARD;
@@ -35,6 +37,8 @@ static enum pdu_verdict no_login_now(struct connection *c, const struct pdu *pdu
 /* SNACK needs error recovery level 1 (RFC 7143 7.2.1). */
 static enum pdu_verdict no_snack(struct connection *c, const struct pdu *pdu)
 {
+    if (session_short_of_tasks(c->session))
+        return PDU_STALL;
     reject_send(c, pdu->bhs, ISCSI_REJECT_PROTOCOL);
     return PDU_DISCARD;
 }

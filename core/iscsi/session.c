@@ -97,10 +97,10 @@ enum cmd_sn_verdict session_cmd_sn(struct session *s, const uint8_t *bhs)
     return CMD_SN_DUE;
 }
 
-bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs)
+bool session_use_cmd_sn(struct connection *c, const uint8_t *bhs, enum cmd_sn_verdict verdict)
 {
     struct session *s = c->session;
-    switch (session_cmd_sn(s, bhs)) {
+    switch (verdict) {
     case CMD_SN_DUE:
         if (s->held_count)
             command_run_held(s);
@@ -118,6 +118,11 @@ bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs)
     default:
         return false;
     }
+}
+
+bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs)
+{
+    return session_use_cmd_sn(c, bhs, session_cmd_sn(c->session, bhs));
 }
 
 void session_run_other(struct task *t)

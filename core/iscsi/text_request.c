@@ -55,7 +55,7 @@ static void finish(struct connection *c)
 enum pdu_verdict text_receive_pdu(struct connection *c, const struct pdu *pdu)
 {
     const uint8_t *h = pdu->bhs;
-    if (!c->session->free_count)
+    if (session_short_of_tasks(c->session))
         return PDU_STALL;
     if (!session_take_cmd_sn(c, h))
         return PDU_DISCARD;

@@ -167,5 +167,79 @@ def _(target):
     session.read(0, 1).good()
 
 
+# --- a PDU that is refused has used its CmdSN, and what waited for it goes on
+
+def _waiting_write(session):
+    """A command that is in progress until its data comes."""
+    return session.start(scsi.write_10(0, 8), write=b'w' * 4096, immediate_data=0, hold_r2ts=True)
+
+
+def _after_the_refusal(session, send):
+    """send(number) sends a PDU that is rejected; the command behind it, sent before, must run."""
+    first = session.cmd_sn
+    session.cmd_sn += 2
+    waiting = _turn(session, first + 1)
+    session.connection.expect_quiet()
+    send(first)
+    session.connection.expect(wire.REJECT)
+    waiting.good()
+    session.alive()
+
+
+@case('a tag in progress twice: the command behind the refused one runs')
+def _(target):
+    session = target.login()
+    write = _waiting_write(session)
+    while not write.r2ts:
+        session.connection.pump()
+    _after_the_refusal(session, lambda number: session.request(
+        wire.SCSI_COMMAND, flags=wire.FINAL, itt=write.request.itt, cmd_sn=number))
+    write.answer(write.r2ts[0])
+    write.good()
+
+
+@case('a tag in progress twice, ahead of its turn: its number counts when it is due')
+def _(target):
+    session = target.login()
+    write = _waiting_write(session)
+    while not write.r2ts:
+        session.connection.pump()
+    first = session.cmd_sn
+    session.cmd_sn += 3
+    session.request(wire.SCSI_COMMAND, flags=wire.FINAL, itt=write.request.itt, cmd_sn=first + 1)
+    session.connection.expect(wire.REJECT)
+    last = _turn(session, first + 2)
+    _turn(session, first).good()
+    last.good()
+    write.answer(write.r2ts[0])
+    write.good()
+    session.alive()
+
+
+@case('a command with a bad additional header: the command behind it runs')
+def _(target):
+    session = target.login()
+
+    def send(number):
+        pdu = Pdu(wire.SCSI_COMMAND, ahs=bytes([0, 5, 9, 0, 0, 0, 0, 0]), flags=wire.FINAL, itt=0x777,
+                  cmd_sn=number, cdb=bytes(16))
+        session.connection.send(pdu)
+    _after_the_refusal(session, send)
+
+
+@case('a task management request with the reserved tag: the command behind it runs')
+def _(target):
+    session = target.login()
+    _after_the_refusal(session, lambda number: session.request(
+        wire.TASK_REQUEST, flags=wire.FINAL | 2, itt=wire.NO_TAG, cmd_sn=number))
+
+
+@case('a logout for a reason that does not exist: the command behind it runs')
+def _(target):
+    session = target.login()
+    _after_the_refusal(session, lambda number: session.request(
+        wire.LOGOUT_REQUEST, flags=wire.FINAL | 7, cmd_sn=number))
+
+
 if __name__ == '__main__':
     main(__file__)
