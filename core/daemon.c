@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "daemon_control.h"
 #include "daemon_private.h"
+#include "net/position.h"
 
 #define WATCH_S       5               /* between looks at I/Os that are not answered */
 #define STOP_RESERVE_MS 1000u         /* of the keeper's deadline, for flush and close */
@@ -96,8 +97,8 @@ static void all_stopped(void *user)
 
 static int portal_index(const struct daemon *d, const char *name)
 {
-    for (unsigned i = 0; i < d->catalog.portal_count; i++)
-        if (!strcmp(d->catalog.portals[i].name, name))
+    for (unsigned i = 0; i < d->config->portal_count; i++)
+        if (!strcmp(d->config->portals[i].name, name))
             return (int)i;
     return -1;
 }
@@ -109,6 +110,14 @@ static void handle(struct daemon *d, struct link_message *m)
         d->go = true;
         break;
     case LINK_CONNECTION:
+        if (m->connection.held) {
+            struct thaw_socket held = {.fd = m->fd,
+                                       .slot = m->connection.slot,
+                                       .portal = (unsigned)portal_index(d, m->connection.portal),
+                                       .peer = m->connection.peer};
+            g_array_append_val(d->held, held);
+            return;
+        }
         acceptor_accept(d->acceptor, m->fd, m->connection.slot,
                         (unsigned)portal_index(d, m->connection.portal), &m->connection.peer);
         return; /* the descriptor is the acceptor's */
@@ -298,6 +307,41 @@ static int create_logins(struct daemon *d)
     return acceptor_create(&acceptor, &d->acceptor);
 }
 
+/* A connection that no worker has read from or written to is as good as new. */
+static bool is_untouched(int fd)
+{
+    struct socket_position at;
+    return socket_position(fd, &at) == 0 && at.open && !at.rx && !at.tx;
+}
+
+/* What earlier workers left: sessions go on, new connections are served, the rest ends in order. */
+static void take_over(struct daemon *d)
+{
+    struct thaw_result result = {0};
+    uint64_t begin = clock_now_ns();
+    if (d->resume)
+        thaw_all(d->acceptor, d->registry, &d->catalog, (struct thaw_socket *)d->held->data,
+                 d->held->len, &result);
+    unsigned closed = 0;
+    for (guint i = 0; i < d->held->len; i++) {
+        struct thaw_socket *s = &g_array_index(d->held, struct thaw_socket, i);
+        if (s->fd < 0)
+            continue;
+        if (is_untouched(s->fd)) {
+            acceptor_accept(d->acceptor, s->fd, s->slot, s->portal, &s->peer);
+            continue;
+        }
+        struct link_message m = {.type = LINK_CLOSED, .fd = -1, .closed.slot = s->slot};
+        close(s->fd); /* the keeper's duplicate is the one that is shut down */
+        tell(d, &m);
+        closed++;
+    }
+    if (d->held->len)
+        log_notice("handover", "taken over sessions=%u connections=%u tasks=%u not-resumed=%u closed=%u took=%.3fms",
+                   result.sessions, result.connections, result.tasks, result.doubtful, closed,
+                   (double)(clock_now_ns() - begin) / 1e6);
+}
+
 /* Everything up to READY; NULL, or what was in the way (details are in the log). */
 static const char *start(struct daemon *d)
 {
@@ -322,10 +366,12 @@ static const char *start(struct daemon *d)
     };
     if (!wait_for_go(d))
         return "";
+    daemon_engine_begin(d);
     if (daemon_targets_open(d) < 0)
         return "a target cannot be served";
     if (daemon_catalog_create(d) < 0 || create_logins(d) < 0)
         return "out of memory";
+    take_over(d);
     if (daemon_engine_start(d) < 0)
         return "reactors do not start";
     return NULL;
@@ -352,6 +398,7 @@ static void release(struct daemon *d)
     d->registry = registry_free(d->registry);
     daemon_engine_free(d);
     d->config = config_free(d->config);
+    g_array_free(d->held, TRUE);
     daemon_notes_deinit(d);
     g_main_loop_unref(d->loop);
     link_deinit(&d->link);
@@ -366,6 +413,7 @@ int daemon_run(const struct daemon_args *args)
     fcntl(args->config_fd, F_SETFD, FD_CLOEXEC);
     link_init(&d.link, args->link_fd);
     d.loop = g_main_loop_new(NULL, FALSE);
+    d.held = g_array_new(FALSE, FALSE, sizeof(struct thaw_socket));
     const char *why = daemon_notes_init(&d) < 0 ? "no eventfd" : start(&d);
     close(args->config_fd);
     if (why) {

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -24,10 +25,10 @@ static unsigned cpus(void)
     return (unsigned)CPU_COUNT(&set);
 }
 
-static int map(struct daemon *d, unsigned arena, const char *name, uint64_t bytes)
+static int map(struct daemon *d, unsigned arena, const char *name, uint64_t bytes, bool *ret_existed)
 {
     int fd;
-    int r = link_get_memfd(&d->link, name, bytes, MEMFD_WAIT_MS, &fd, NULL);
+    int r = link_get_memfd(&d->link, name, bytes, MEMFD_WAIT_MS, &fd, ret_existed);
     if (r == 0) {
         r = arena_map(arena, fd, bytes);
         if (r < 0)
@@ -39,23 +40,40 @@ static int map(struct daemon *d, unsigned arena, const char *name, uint64_t byte
     return r;
 }
 
-static int map_state(struct daemon *d)
+static struct state_head layout(const struct daemon *d)
 {
     uint32_t n = d->config->daemon.max_connections;
-    int r = map(d, ARENA_STATE, "state", state_bytes(n, n));
-    if (r < 0)
-        return r;
-    struct state_head *head = (struct state_head *)arena_table[ARENA_STATE].base;
-    *head = (struct state_head){
+    return (struct state_head){
         .magic = STATE_MAGIC,
         .version = STATE_VERSION,
         .sessions = n,
         .connections = n,
+        .reactors = d->data_count,
         .session_bytes = sizeof(struct session_record),
         .connection_bytes = sizeof(struct connection_record),
         .task_bytes = sizeof(struct task_record),
     };
-    return 0;
+}
+
+/* The memory may hold what an earlier worker of the same layout left: daemon_engine_begin() looks, when
+   that worker is really gone. */
+static int map_state(struct daemon *d)
+{
+    uint32_t n = d->config->daemon.max_connections;
+    return map(d, ARENA_STATE, "keep:state", state_bytes(n, n), &d->resume);
+}
+
+void daemon_engine_begin(struct daemon *d)
+{
+    struct arena *state = &arena_table[ARENA_STATE];
+    struct state_head *head = (struct state_head *)state->base, ours = layout(d);
+    if (d->resume && !memcmp(head, &ours, sizeof(ours)))
+        return;
+    if (d->resume)
+        log_notice("handover", "the state memory has another layout: sessions are not resumed");
+    d->resume = false;
+    madvise(state->base, state->bytes, MADV_REMOVE);
+    *head = ours;
 }
 
 static int create_reactor(struct daemon *d, unsigned i)
@@ -63,7 +81,7 @@ static int create_reactor(struct daemon *d, unsigned i)
     bool login = i == d->data_count;
     char name[16], pool[32];
     snprintf(name, sizeof(name), login ? "hf-login" : "hf-data-%u", i);
-    snprintf(pool, sizeof(pool), "pool:%u", i);
+    snprintf(pool, sizeof(pool), "keep:pool:%u", i);
     struct reactor_options options = {
         .name = name,
         .index = i,
@@ -77,7 +95,7 @@ static int create_reactor(struct daemon *d, unsigned i)
         return r;
     }
     uint64_t bytes = login ? LOGIN_POOL_BYTES : d->config->daemon.buffer_memory_bytes;
-    r = map(d, ARENA_POOL_FIRST + i, pool, bytes);
+    r = map(d, ARENA_POOL_FIRST + i, pool, bytes, NULL);
     if (r < 0)
         return r;
     r = bufpool_create(d->reactors[i], ARENA_POOL_FIRST + i, &d->pools[i]);

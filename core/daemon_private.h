@@ -7,6 +7,7 @@
 
 #include "config/model.h"
 #include "daemon.h"
+#include "handover/thaw.h"
 #include "iscsi/acceptor.h"
 #include "iscsi/engine.h"
 #include "keeper/link.h"
@@ -51,6 +52,8 @@ struct daemon {
     bool go;                           /* storage may be opened */
     bool stopping;                     /* the keeper has said STOP */
     struct control *control;           /* NULL: there is no control socket */
+    bool resume;                       /* the state memory holds what an earlier worker left */
+    GArray *held;                      /* struct thaw_socket: connections of earlier workers */
 
     unsigned data_count;               /* data reactors: 0 .. data_count - 1; then the login reactor */
     struct reactor **reactors;         /* data_count + 1 */
@@ -78,6 +81,8 @@ void daemon_notes_run(struct daemon *d);
 
 /* daemon_engine.c: arenas, reactors, engines. 0 or -1 after a line in the log. */
 int daemon_engine_create(struct daemon *d);
+/* After GO: the state memory is ours, either with what is in it (d->resume) or empty. */
+void daemon_engine_begin(struct daemon *d);
 int daemon_engine_start(struct daemon *d);
 void daemon_engine_stop(struct daemon *d);
 void daemon_engine_free(struct daemon *d);

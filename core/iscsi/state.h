@@ -111,6 +111,7 @@ struct state_head {
     uint32_t sessions, connections;
     uint32_t reactors;
     uint32_t session_bytes, connection_bytes, task_bytes; /* of this layout */
+    uint32_t unused;
 };
 
 #define STATE_PAGE             4096u

@@ -123,13 +123,14 @@ static void refuse(struct keeper *k, int fd)
 }
 
 static int tell_worker(struct keeper *k, uint32_t slot, int fd, uint32_t listener,
-                       const struct address *peer)
+                       const struct address *peer, bool held)
 {
     const struct portal_listener *l = &k->portals.listeners[listener];
     struct link_message m = { .type = LINK_CONNECTION, .fd = fd };
 
     m.connection.slot = slot;
     m.connection.listener = l->index;
+    m.connection.held = held;
     g_strlcpy(m.connection.portal, l->portal->name, sizeof(m.connection.portal));
     m.connection.peer = *peer;
     return link_send(&k->worker.link, &m);
@@ -146,7 +147,7 @@ static void hand_over(struct keeper *k, uint32_t listener, int fd, const struct 
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    int r = tell_worker(k, slot, fd, listener, peer);
+    int r = tell_worker(k, slot, fd, listener, peer, /* held= */ false);
     /* A link that is gone: its worker is, too, and the next one gets this connection. */
     if (r < 0 && r != -EPIPE) {
         connections_close(&k->connections, slot, k->worker.generation);
@@ -158,7 +159,25 @@ static bool offer(void *user, uint32_t slot, int fd, uint32_t listener)
 {
     struct keeper *k = user;
     struct address peer;
-    return address_peer(fd, &peer) == 0 && tell_worker(k, slot, fd, listener, &peer) == 0;
+    return address_peer(fd, &peer) == 0 && tell_worker(k, slot, fd, listener, &peer, /* held= */ false) == 0;
+}
+
+static bool offer_held(void *user, uint32_t slot, int fd, uint32_t listener)
+{
+    struct keeper *k = user;
+    struct address peer;
+    /* A peer that is gone: the worker still has to hear of the connection, to end its session. */
+    if (address_peer(fd, &peer) < 0)
+        peer = (struct address){ .length = 0 };
+    return tell_worker(k, slot, fd, listener, &peer, /* held= */ true) == 0;
+}
+
+uint32_t accept_hand_over(struct keeper *k)
+{
+    uint32_t taken =
+        connections_hand_over(&k->connections, k->worker.generation, offer_held, k);
+    supervise_link_update(k);
+    return taken;
 }
 
 uint32_t accept_pass_on(struct keeper *k)

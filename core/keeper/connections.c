@@ -146,3 +146,17 @@ uint32_t connections_pass_on(struct connections *c, uint32_t generation,
     }
     return closed;
 }
+
+uint32_t connections_hand_over(struct connections *c, uint32_t generation,
+                               connections_offer_fn *offer, void *user)
+{
+    uint32_t taken = 0;
+    for (uint32_t slot = 0; slot < c->touched; slot++) {
+        struct held *h = &c->slots[slot];
+        if (h->fd < 0 || h->generation >= generation || !offer(user, slot, h->fd, h->listener))
+            continue;
+        h->generation = generation;
+        taken++;
+    }
+    return taken;
+}

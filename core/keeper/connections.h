@@ -39,3 +39,9 @@ typedef bool connections_offer_fn(void *user, uint32_t slot, int fd, uint32_t li
  */
 uint32_t connections_pass_on(struct connections *c, uint32_t generation,
                              connections_offer_fn *offer, void *user);
+/*
+ * Offers every connection of earlier generations to a worker that has not started yet: it goes on with
+ * those it has the records of. Those taken are of this generation. How many.
+ */
+uint32_t connections_hand_over(struct connections *c, uint32_t generation,
+                               connections_offer_fn *offer, void *user);

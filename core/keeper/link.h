@@ -57,6 +57,7 @@ enum link_type {
 struct link_connection {
     uint32_t slot;              /* the keeper's name of this connection until CLOSED */
     uint32_t listener;          /* which address of the portal, in file order */
+    uint32_t held;              /* 1: an earlier worker had it; comes before GO */
     char portal[LINK_NAME_MAX]; /* the portal's key in the configuration */
     struct address peer;
 };

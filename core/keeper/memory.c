@@ -82,7 +82,8 @@ static int entry_new(struct memory *memory, unsigned generation, const struct li
 int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
                int *ret_fd, bool *ret_existed)
 {
-    bool persistent = strncmp(get->name, MEMORY_PERSIST_PREFIX, strlen(MEMORY_PERSIST_PREFIX)) == 0;
+    bool persistent = g_str_has_prefix(get->name, MEMORY_PERSIST_PREFIX) ||
+                      g_str_has_prefix(get->name, MEMORY_KEEP_PREFIX);
 
     if (get->name[0] == 0 || get->bytes == 0 || get->bytes > MEMORY_BYTES_MAX)
         return -EINVAL;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The memory the keeper owns for workers: memfds by name. The keeper never maps them; it only keeps
- * them alive. Names that start with "lun:" are the contents of RAM LUNs and persist as long as the
- * keeper; all others (session state, data buffers) belong to the generation that asked, because the
- * rings of a dead worker may write into its memory for a while after its death.
+ * them alive. Names that start with "lun:" (contents of RAM LUNs) and "keep:" (session state, data
+ * buffers) persist as long as the keeper; all others belong to the generation that asked. The rings of
+ * a dead worker may write into its memory for a while after its death: a worker uses what it finds only
+ * after GO.
  */
 #pragma once
 
 #include "keeper/link.h"
 
 #define MEMORY_PERSIST_PREFIX "lun:"
+#define MEMORY_KEEP_PREFIX    "keep:"
 #define MEMORY_ENTRIES_MAX    8192
 #define MEMORY_BYTES_MAX      (1ull << 48)
 

@@ -81,6 +81,8 @@ unsigned supervise_delay_ms(unsigned failures);
 void accept_init(struct keeper *k);
 /* Accepts exactly while a worker is ready and neither link nor descriptors are short. */
 void accept_update(struct keeper *k);
+/* Before GO: every connection held from earlier workers goes to the new one; how many. */
+uint32_t accept_hand_over(struct keeper *k);
 /* A new worker is ready: what becomes of the connections held so far; how many were closed. */
 uint32_t accept_pass_on(struct keeper *k);
 uint64_t accept_tick(struct keeper *k, uint64_t now_ns);

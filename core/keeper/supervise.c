@@ -87,6 +87,7 @@ static void go_if_alone(struct keeper *k)
     if (k->worker.state != WORKER_STARTING || k->worker.go_sent || !list_empty(&k->tombstones))
         return;
     k->worker.go_sent = true;
+    accept_hand_over(k);
     tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
 }
 
