@@ -201,7 +201,7 @@ static void count(const struct scsi_command *cmd, struct scsi_counters *c)
 
     if (cmd->opcode->flags & OP_WRITES)
         scsi_counters_add(&c->way[SCSI_COUNT_WRITE], cmd->data_out_bytes, took);
-    else if ((cmd->opcode->flags & OP_MEDIUM) && cmd->data_in_bytes)
+    else if (cmd->opcode->execute == execute_read_write)
         scsi_counters_add(&c->way[SCSI_COUNT_READ], cmd->data_in_bytes, took);
     else
         counter_add(&c->others, 1);
