@@ -16,9 +16,10 @@ struct thaw {
     struct acceptor *acceptor;
     struct registry *registry;
     const struct catalog *catalog;
-    struct thaw_socket *sockets;
-    unsigned socket_count;
-    const struct state_head *head;
+    uint32_t sessions, connections;      /* records */
+    struct thaw_socket **by_slot;        /* [connections] */
+    uint32_t *first;                     /* [sessions] of a chain through next; record + 1, 0: end */
+    uint32_t *next;                      /* [connections] */
     struct thaw_result *result;
 };
 
@@ -27,17 +28,15 @@ static struct session_record *session_record(uint32_t index)
     return arena_ptr(state_session_ref(index));
 }
 
-static struct connection_record *connection_record(const struct thaw *t, uint32_t index)
+static struct connection_record *connection_record(uint32_t index)
 {
-    return arena_ptr(state_connection_ref(t->head->sessions, index));
+    return arena_ptr(state_connection_ref(index));
 }
 
 static struct thaw_socket *socket_of(const struct thaw *t, uint32_t slot)
 {
-    for (unsigned i = 0; i < t->socket_count; i++)
-        if (t->sockets[i].slot == slot && t->sockets[i].fd >= 0)
-            return &t->sockets[i];
-    return NULL;
+    struct thaw_socket *socket = slot < t->connections ? t->by_slot[slot] : NULL;
+    return socket && socket->fd >= 0 ? socket : NULL;
 }
 
 /* ---- one session ---- */
@@ -59,11 +58,9 @@ static void give_up(struct thawed *w, struct thaw_socket *sockets[])
 static bool adopt_connections(struct thaw *t, uint32_t index, struct thawed *w,
                               struct thaw_socket *sockets[], const char **ret_why)
 {
-    for (uint32_t i = 0; i < t->head->connections; i++) {
-        struct connection_record *r = connection_record(t, i);
-        if (!r->in_use || !r->full || r->session != index)
-            continue;
-        struct thaw_socket *socket = socket_of(t, r->slot);
+    for (uint32_t next = t->first[index]; next; next = t->next[next - 1]) {
+        uint32_t i = next - 1;
+        struct thaw_socket *socket = socket_of(t, connection_record(i)->slot);
         if (!socket || w->connection_count == STATE_CONNECTIONS_PER_SESSION) {
             *ret_why = "a connection is not there any more";
             return false;
@@ -147,37 +144,70 @@ static void thaw_session(struct thaw *t, uint32_t index)
 
 static void clear_session(uint32_t index)
 {
-    struct session_record *r = session_record(index);
-    r->in_use = 0;
-    madvise(r, STATE_SESSION_STRIDE, MADV_REMOVE);
+    *state_session_used(index) = 0;
+    madvise(session_record(index), STATE_SESSION_STRIDE, MADV_REMOVE);
 }
 
 static void clear_connection(struct thaw *t, uint32_t index)
 {
-    struct connection_record *r = connection_record(t, index);
-    r->in_use = 0;
-    madvise(r, STATE_CONNECTION_STRIDE, MADV_REMOVE);
+    *state_connection_used(t->sessions, index) = 0;
+    madvise(connection_record(index), STATE_CONNECTION_STRIDE, MADV_REMOVE);
+}
+
+/* Which connections belong to which session; those that belong to none are cleared. */
+static void sort_connections(struct thaw *t)
+{
+    for (uint32_t i = 0; i < t->connections; i++) {
+        if (!*state_connection_used(t->sessions, i))
+            continue;
+        const struct connection_record *r = connection_record(i);
+        if (!r->full || r->session >= t->sessions || !*state_session_used(r->session)) {
+            clear_connection(t, i);
+            continue;
+        }
+        t->next[i] = t->first[r->session];
+        t->first[r->session] = i + 1;
+    }
+}
+
+static void thaw_sessions(struct thaw *t)
+{
+    for (uint32_t i = 0; i < t->sessions; i++) {
+        if (!*state_session_used(i))
+            continue;
+        unsigned before = t->result->sessions;
+        thaw_session(t, i);
+        if (t->result->sessions > before)
+            continue;
+        for (uint32_t next = t->first[i]; next; next = t->next[next - 1])
+            if (*state_connection_used(t->sessions, next - 1))
+                clear_connection(t, next - 1);
+        clear_session(i);
+    }
 }
 
 void thaw_all(struct acceptor *acceptor, struct registry *registry, const struct catalog *catalog,
               struct thaw_socket *sockets, unsigned count, struct thaw_result *ret_result)
 {
-    struct thaw t = {acceptor, registry,   catalog, sockets, count,
-                     (const struct state_head *)arena_table[ARENA_STATE].base, ret_result};
+    const struct state_head *head = state_head();
+    struct thaw t = {
+        .acceptor = acceptor,
+        .registry = registry,
+        .catalog = catalog,
+        .sessions = head->sessions,
+        .connections = head->connections,
+        .by_slot = g_new0(struct thaw_socket *, head->connections),
+        .first = g_new0(uint32_t, head->sessions),
+        .next = g_new0(uint32_t, head->connections),
+        .result = ret_result,
+    };
     *ret_result = (struct thaw_result){0};
-    g_autofree bool *kept = g_new0(bool, t.head->sessions);
-    for (uint32_t i = 0; i < t.head->sessions; i++) {
-        if (!session_record(i)->in_use)
-            continue;
-        unsigned before = ret_result->sessions;
-        thaw_session(&t, i);
-        kept[i] = ret_result->sessions > before;
-        if (!kept[i])
-            clear_session(i);
-    }
-    for (uint32_t i = 0; i < t.head->connections; i++) {
-        const struct connection_record *r = connection_record(&t, i);
-        if (r->in_use && !(r->full && r->session < t.head->sessions && kept[r->session]))
-            clear_connection(&t, i);
-    }
+    for (unsigned i = 0; i < count; i++)
+        if (sockets[i].slot < t.connections)
+            t.by_slot[sockets[i].slot] = &sockets[i];
+    sort_connections(&t);
+    thaw_sessions(&t);
+    g_free(t.by_slot);
+    g_free(t.first);
+    g_free(t.next);
 }

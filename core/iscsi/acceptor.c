@@ -156,7 +156,7 @@ static struct connection *connection_new(struct acceptor *a, const struct arriva
     if (!c || !run)
         goto fail;
     c->index = a->free_index[a->free_count - 1];
-    arena_ref ref = state_connection_ref(a->options.sessions, c->index);
+    arena_ref ref = state_connection_ref(c->index);
     c->record = arena_ptr(ref);
     if (stream_init(&c->stream, arrival->fd, ref + offsetof(struct connection_record, stream),
                     ref + offsetof(struct connection_record, window), NULL) < 0)
@@ -174,7 +174,7 @@ static struct connection *connection_new(struct acceptor *a, const struct arriva
     list_init(&c->link);
     list_append(&a->connections, &c->home_link);
     c->record->slot = c->slot;
-    c->record->in_use = 1;
+    *state_connection_used(a->options.sessions, c->index) = 1;
     address_format(&arrival->peer, c->peer);
     return c;
 fail:
@@ -196,7 +196,7 @@ static bool take_index(struct acceptor *a, uint32_t index)
 struct connection *acceptor_adopt(struct acceptor *a, uint32_t index, int fd, uint32_t slot,
                                   int *ret_error)
 {
-    arena_ref ref = state_connection_ref(a->options.sessions, index);
+    arena_ref ref = state_connection_ref(index);
     struct connection *c = g_try_new0(struct connection, 1);
     *ret_error = -ENOMEM;
     if (!c || !take_index(a, index)) {
@@ -232,7 +232,7 @@ struct connection *acceptor_adopt(struct acceptor *a, uint32_t index, int fd, ui
 
 static void release_record(struct acceptor *a, struct connection *c)
 {
-    c->record->in_use = 0;
+    *state_connection_used(a->options.sessions, c->index) = 0;
     madvise(c->record, STATE_CONNECTION_STRIDE, MADV_REMOVE);
     a->free_index[a->free_count++] = c->index;
 }

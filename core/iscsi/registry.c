@@ -130,7 +130,7 @@ static void entry_free(struct registry *r, struct registry_entry *e)
     list_remove(&e->link);
     r->count--;
     unload(r, s->engine);
-    s->record->in_use = 0;
+    *state_session_used(s->index) = 0;
     madvise(s->record, STATE_SESSION_STRIDE, MADV_REMOVE);
     r->free_index[r->free_count++] = s->index;
     session_free(s);

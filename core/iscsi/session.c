@@ -73,7 +73,7 @@ void session_record_fill(struct session *s)
     r->params = s->params;
     g_strlcpy(r->initiator, s->initiator, sizeof(r->initiator));
     g_strlcpy(r->target, s->target, sizeof(r->target));
-    r->in_use = 1;
+    *state_session_used(s->index) = 1;
 }
 
 uint32_t session_max_cmd_sn(struct session *s)

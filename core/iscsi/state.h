@@ -20,7 +20,7 @@
 #include "net/stream_state.h"
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 2u
+#define STATE_VERSION 3u
 
 #define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
 #define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
@@ -77,7 +77,6 @@ struct task_record {
 };
 
 struct session_record {
-    uint32_t in_use;
     uint16_t tsih, portal_group_tag;
     uint8_t isid[ISCSI_ISID_BYTES];
     uint8_t discovery, unused;
@@ -91,7 +90,6 @@ struct session_record {
 
 struct connection_record {
     struct stream_state stream;
-    uint32_t in_use;
     uint32_t slot;       /* the keeper's */
     uint32_t session;    /* index */
     uint32_t full;       /* in full feature phase, and neither logged out nor being closed */
@@ -119,19 +117,46 @@ struct state_head {
 #define STATE_SESSION_STRIDE   STATE_ROUND((uint64_t)sizeof(struct session_record))
 #define STATE_CONNECTION_STRIDE STATE_ROUND((uint64_t)sizeof(struct connection_record))
 
+/* The head is followed by one word a session and one a connection: 1, the record is in use. Looking at
+   these touches no record. */
+static inline uint64_t state_head_bytes(uint32_t sessions, uint32_t connections)
+{
+    return STATE_ROUND(STATE_PAGE + 4 * ((uint64_t)sessions + connections));
+}
+
+static inline uint32_t *state_session_used(uint32_t index)
+{
+    return (uint32_t *)(arena_table[ARENA_STATE].base + STATE_PAGE) + index;
+}
+
+static inline uint32_t *state_connection_used(uint32_t sessions, uint32_t index)
+{
+    return state_session_used(sessions + index);
+}
+
 /* Bytes of an arena for that many of each. */
 static inline uint64_t state_bytes(uint32_t sessions, uint32_t connections)
 {
-    return STATE_PAGE + sessions * STATE_SESSION_STRIDE + connections * STATE_CONNECTION_STRIDE;
+    return state_head_bytes(sessions, connections) + sessions * STATE_SESSION_STRIDE +
+           connections * STATE_CONNECTION_STRIDE;
+}
+
+static inline const struct state_head *state_head(void)
+{
+    return (const struct state_head *)arena_table[ARENA_STATE].base;
 }
 
 static inline arena_ref state_session_ref(uint32_t index)
 {
-    return arena_ref_make(ARENA_STATE, STATE_PAGE + index * STATE_SESSION_STRIDE);
+    const struct state_head *h = state_head();
+    return arena_ref_make(ARENA_STATE, state_head_bytes(h->sessions, h->connections) +
+                                           index * STATE_SESSION_STRIDE);
 }
 
-static inline arena_ref state_connection_ref(uint32_t sessions, uint32_t index)
+static inline arena_ref state_connection_ref(uint32_t index)
 {
-    return arena_ref_make(ARENA_STATE, STATE_PAGE + sessions * STATE_SESSION_STRIDE +
+    const struct state_head *h = state_head();
+    return arena_ref_make(ARENA_STATE, state_head_bytes(h->sessions, h->connections) +
+                                           h->sessions * STATE_SESSION_STRIDE +
                                            index * STATE_CONNECTION_STRIDE);
 }
