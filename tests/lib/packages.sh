@@ -14,6 +14,8 @@ test_packages=(
     python3 procps util-linux
     # other people's initiators, and a target to measure against
     libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra tgt
+    # fences, and what is on the wire meanwhile
+    libnftables-dev nftables iptables tcpdump
     # a real Linux kernel as initiator, and what runs inside it
     user-mode-linux kmod iproute2 open-iscsi sg3-utils fio e2fsprogs xfsprogs
 )
