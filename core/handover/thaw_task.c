@@ -178,7 +178,7 @@ static bool thaw_receive(struct session *s, struct connection *c)
     const uint32_t *n = c->stream.next.number;
     c->receive = (uint8_t)n[STATE_RECEIVE];
     if (c->receive == RECEIVE_HEADER)
-        return !c->stream.next.direct_left;
+        return !c->stream.next.direct_bytes;
     c->segment_bytes = n[STATE_SEGMENT_BYTES];
     c->segment_placed = n[STATE_SEGMENT_PLACED];
     c->segment_offset = n[STATE_SEGMENT_OFFSET];
@@ -193,7 +193,7 @@ static bool thaw_receive(struct session *s, struct connection *c)
     uint32_t missing = stream_direct_missing(&c->stream);
     if (c->receive == RECEIVE_WAIT)
         return !missing;
-    if (c->receive == RECEIVE_DATA || c->receive == RECEIVE_TRAILER) {
+    if (c->receive == RECEIVE_DATA) {
         if (!t || (uint64_t)c->segment_offset + c->segment_placed > t->capacity)
             return false;
         struct stream_part part[STREAM_PLAN_PARTS];

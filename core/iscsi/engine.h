@@ -132,7 +132,7 @@ enum connection_state {
     CONNECTION_CLOSED,
 };
 
-enum receive_state { RECEIVE_HEADER, RECEIVE_WAIT, RECEIVE_DATA, RECEIVE_TRAILER, RECEIVE_DISCARD };
+enum receive_state { RECEIVE_HEADER, RECEIVE_WAIT, RECEIVE_DATA, RECEIVE_DISCARD };
 
 struct connection {
     struct stream stream;

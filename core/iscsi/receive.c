@@ -108,9 +108,9 @@ static bool segment_begin(struct connection *c)
     struct stream_part part[STREAM_PLAN_PARTS];
     unsigned parts = buffers_parts(c->segment_task, c->segment_offset, c->segment_placed, part);
     c->receive = RECEIVE_DATA;
-    uint32_t left = stream_direct(&c->stream, part, parts, c->segment_placed);
+    stream_direct(&c->stream, part, parts, c->segment_placed);
     commit(c);
-    return !left;
+    return true;
 }
 
 static void segment_end(struct connection *c)
@@ -162,12 +162,15 @@ static bool step_trailer(struct connection *c, const uint8_t *p, uint32_t have)
 {
     uint32_t need = trailer_bytes(c, c->segment_bytes);
     if (c->segment_placed < c->segment_bytes) { /* more came than the command takes */
+        stream_direct_finish(&c->stream);
         c->receive = RECEIVE_DISCARD;
         c->discard_left = c->segment_bytes - c->segment_placed + need;
+        commit(c);
         return true;
     }
     if (have < need)
         return false;
+    stream_direct_finish(&c->stream); /* with the trailer, in one commit: what it does has its position */
     if (c->data_digest && c->segment_task && !segment_digest_ok(c, p))
         c->segment_bad = true;
     stream_consume(&c->stream, need);
@@ -270,7 +273,7 @@ void receive_run(struct connection *c)
     bool more = true;
     c->receiving = true;
     while (more && c->state == CONNECTION_FULL && !c->stalled) {
-        if (stream_direct_left(stream))
+        if (stream_direct_missing(stream))
             break;
         if (!budget--) {
             reactor_defer(c->engine->reactor, &c->more);
@@ -287,9 +290,6 @@ void receive_run(struct connection *c)
             more = !c->stalled && segment_begin(c);
             break;
         case RECEIVE_DATA:
-            c->receive = RECEIVE_TRAILER;
-            break;
-        case RECEIVE_TRAILER:
             more = step_trailer(c, p, have);
             break;
         case RECEIVE_DISCARD:

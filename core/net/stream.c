@@ -70,15 +70,12 @@ static bool resume_queue(struct stream *s)
 static bool resume_window(struct stream *s)
 {
     struct stream_hot *h = &s->next;
-    if (h->direct_left && s->rx_pos - h->rx_parsed < h->direct_left) {
+    uint64_t at = h->rx_parsed + h->direct_bytes;
+    if (stream_direct_missing(s)) {
         s->window_end = 0;
-        return h->window_base == h->rx_parsed + h->direct_left;
+        return h->window_base == at;
     }
-    if (h->direct_left) {
-        h->rx_parsed += h->direct_left;
-        h->direct_left = 0;
-    }
-    uint64_t begin = h->rx_parsed - h->window_base, end = s->rx_pos - h->window_base;
+    uint64_t begin = at - h->window_base, end = s->rx_pos - h->window_base;
     s->window_end = (uint32_t)end;
     return begin <= end && end <= STREAM_WINDOW_BYTES;
 }
@@ -104,7 +101,7 @@ int stream_resume(struct stream *s, int fd, arena_ref state_ref, arena_ref windo
     s->rx_pos = at.rx - s->state->rx_bias;
     s->tx_pos = at.tx - s->state->tx_bias;
     if (!at.open || s->rx_pos < s->next.rx_parsed || s->tx_pos > s->next.tx_tail ||
-        s->rx_pos - s->next.rx_parsed > STREAM_WINDOW_BYTES + (uint64_t)s->next.direct_left)
+        s->rx_pos - s->next.rx_parsed > STREAM_WINDOW_BYTES + (uint64_t)s->next.direct_bytes)
         return -ESTALE;
     return resume_queue(s) && resume_window(s) ? 0 : -ESTALE;
 }
@@ -149,13 +146,11 @@ void stream_commit(struct stream *s)
 
 /* ---- receive ---- */
 
-uint32_t stream_direct(struct stream *s, const struct stream_part *part, unsigned count,
-                       uint32_t bytes)
+void stream_direct(struct stream *s, const struct stream_part *part, unsigned count, uint32_t bytes)
 {
     const uint8_t *from;
     uint32_t have = stream_peek(s, &from);
-    uint32_t copy = have < bytes ? have : bytes;
-    uint32_t left = copy;
+    uint32_t left = have < bytes ? have : bytes;
     s->direct_count = 0;
     s->long_data = true;
     for (unsigned i = 0; i < count; i++) {
@@ -169,13 +164,11 @@ uint32_t stream_direct(struct stream *s, const struct stream_part *part, unsigne
             s->direct[s->direct_count++] =
                 (struct stream_part){.where = part[i].where + n, .bytes = part[i].bytes - n};
     }
-    stream_consume(s, copy);
-    s->next.direct_left = bytes - copy;
-    if (s->next.direct_left) { /* the window is empty: it goes on after the segment */
-        s->next.window_base = s->next.rx_parsed + s->next.direct_left;
+    s->next.direct_bytes = bytes;
+    if (have < bytes) { /* the window is used up: it goes on after the segment */
+        s->next.window_base = s->next.rx_parsed + bytes;
         s->window_end = 0;
     }
-    return s->next.direct_left;
 }
 
 void stream_receive(struct stream *s)
@@ -189,9 +182,10 @@ void stream_receive(struct stream *s)
 /* Makes room for the next receive; false: the window is full of unparsed bytes. */
 static bool window_prepare(struct stream *s)
 {
-    if (s->next.direct_left)
+    uint64_t at = s->next.rx_parsed + s->next.direct_bytes;
+    if (stream_direct_missing(s))
         return true;
-    uint32_t begin = (uint32_t)(s->next.rx_parsed - s->next.window_base);
+    uint32_t begin = (uint32_t)(at - s->next.window_base);
     uint32_t rest = s->window_end - begin;
     if (!begin)
         return s->window_end < STREAM_WINDOW_BYTES;
@@ -200,7 +194,7 @@ static bool window_prepare(struct stream *s)
     if (rest > begin) /* the copy must not destroy what the committed state points to */
         return s->window_end < STREAM_WINDOW_BYTES;
     memcpy(s->window, s->window + begin, rest);
-    s->next.window_base = s->next.rx_parsed;
+    s->next.window_base = at;
     s->window_end = rest;
     stream_commit(s);
     return true;
@@ -264,8 +258,6 @@ static uint32_t direct_advance(struct stream *s, uint32_t bytes)
         return 0;
     }
     s->direct_count = 0;
-    s->next.rx_parsed += s->next.direct_left;
-    s->next.direct_left = 0;
     return bytes;
 }
 
@@ -296,14 +288,11 @@ static void rx_done(struct ring_op *op, int result)
     }
     uint32_t bytes = (uint32_t)result;
     s->rx_pos += bytes;
-    if (s->next.direct_left) {
-        bytes = direct_advance(s, bytes);
-        if (s->next.direct_left) {
-            stream_receive(s);
-            return;
-        }
+    s->window_end += direct_advance(s, bytes);
+    if (stream_direct_missing(s)) {
+        stream_receive(s);
+        return;
     }
-    s->window_end += bytes;
     s->ops->received(s);
 }
 

@@ -82,11 +82,6 @@ int stream_init(struct stream *s, int fd, arena_ref state_ref, arena_ref window_
  */
 int stream_resume(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
                   const struct stream_ops *ops);
-/* Bytes of the direct segment that have not been received. */
-static inline uint32_t stream_direct_missing(const struct stream *s)
-{
-    return s->next.direct_left ? s->next.direct_left - (uint32_t)(s->rx_pos - s->next.rx_parsed) : 0;
-}
 void stream_resume_direct(struct stream *s, const struct stream_part *part, unsigned count);
 /* After stream_attach(): sends what is committed and not sent. */
 void stream_send(struct stream *s);
@@ -103,14 +98,9 @@ static inline bool stream_idle(const struct stream *s)
 /* The unparsed bytes of the window. */
 static inline uint32_t stream_peek(const struct stream *s, const uint8_t **ret_bytes)
 {
-    uint32_t begin = (uint32_t)(s->next.rx_parsed - s->next.window_base);
+    uint32_t begin = (uint32_t)(s->next.rx_parsed + s->next.direct_bytes - s->next.window_base);
     *ret_bytes = s->window + begin;
     return s->window_end - begin;
-}
-
-static inline arena_ref stream_peek_ref(const struct stream *s)
-{
-    return s->window_ref + (s->next.rx_parsed - s->next.window_base);
 }
 
 static inline void stream_consume(struct stream *s, uint32_t bytes)
@@ -121,14 +111,24 @@ static inline void stream_consume(struct stream *s, uint32_t bytes)
 /* The most that a PDU taken from the window may need as a whole. */
 #define STREAM_WINDOW_PDU_MAX (64u << 10)
 
-/* The next `bytes` of the stream belong into these buffers, in order (at most STREAM_PLAN_PARTS - 1,
-   together exactly `bytes`). Those already in the window are copied; returns how many are left, to
-   be received directly. `received` is called when all are there (0: now, no call). */
-uint32_t stream_direct(struct stream *s, const struct stream_part *part, unsigned count,
-                       uint32_t bytes);
-static inline uint32_t stream_direct_left(const struct stream *s)
+/*
+ * The next `bytes` of the stream belong into these buffers, in order (at most STREAM_PLAN_PARTS - 1,
+ * together exactly `bytes`). Those already in the window are copied, the others will be received
+ * there; `received` is called when all are in place. Until stream_direct_finish() they are not
+ * parsed; stream_peek() shows what follows them.
+ */
+void stream_direct(struct stream *s, const struct stream_part *part, unsigned count, uint32_t bytes);
+/* Bytes of the direct segment that have not been received. */
+static inline uint32_t stream_direct_missing(const struct stream *s)
 {
-    return s->next.direct_left;
+    uint64_t got = s->rx_pos - s->next.rx_parsed;
+    return got < s->next.direct_bytes ? s->next.direct_bytes - (uint32_t)got : 0;
+}
+/* They are all there, and accounted for: part of the next commit. */
+static inline void stream_direct_finish(struct stream *s)
+{
+    s->next.rx_parsed += s->next.direct_bytes;
+    s->next.direct_bytes = 0;
 }
 
 /* Asks for more bytes; submitted at the end of the turn. */

@@ -48,7 +48,7 @@ struct stream_hot {
     uint64_t tx_tail;       /* position after the last committed byte */
     uint32_t tx_first;      /* queue entries [tx_first, tx_last), modulo STREAM_TX_ENTRIES: those */
     uint32_t tx_last;       /* that are not known to be written */
-    uint32_t direct_left;   /* bytes from rx_parsed on that belong to the segment below */
+    uint32_t direct_bytes;  /* from rx_parsed on: a segment that goes straight into its buffers */
     uint32_t unused;
     uint32_t number[STREAM_NUMBERS]; /* the protocol's own (StatSN, ExpCmdSN …) */
 };
