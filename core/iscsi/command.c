@@ -189,6 +189,8 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
         command_fault(t, KEY_ILLEGAL, 0x0e, 0x03); /* INVALID FIELD IN COMMAND INFORMATION UNIT */
     check_unsolicited(t, pdu);
     t->segment_open = pdu->data_bytes > 0;
+    if (t->segment_open || t->unsolicited || t->fault)
+        task_record_transfer(t, c->stream.next.rx_parsed, 0);
     counter_add(&s->engine->commands, 1);
     counter_add(&s->counters.commands, 1);
     if (order == CMD_SN_HOLD) {
