@@ -82,9 +82,7 @@ def _run_with(function, target):
         return function(target)
     except Exception as error:
         if target.daemon and not isinstance(error, Skip):
-            print('# the daemon said last:')
-            for line in target.daemon.last_words():
-                print('#   ' + line)
+            error.add_note('the daemon said last:\n  ' + '\n  '.join(target.daemon.last_words()))
         raise
     finally:
         target.close_all()

@@ -17,8 +17,9 @@ import sys
 CASE = re.compile(r'^\s*(not )?ok\b[^#\n]*(#\s*(skip|todo)\b.*)?', re.I)
 PLAN = re.compile(r'^1\.\.(\d+)(\s*#\s*skip\b.*)?\s*$', re.I)
 LINE = re.compile(r'^(\d+) passed, (\d+) failed, (\d+) skipped\s*$')
+GOOD = re.compile(r'^(ok|pass|skip)\b')   # lines of a runner that tell nothing about a failure
 WHY = re.compile(r'#\s*skip\S*\s*(.*)', re.I)
-SHOWN_LINES = 120
+SHOWN_LINES = 160
 SHOWN_REASONS = 12
 
 skip_reasons = collections.Counter()
@@ -54,11 +55,13 @@ def tap_is_complete(counts, planned):
     return planned is not None and (planned == sum(counts) or planned == 0)
 
 
-def tail(text):
+def shortened(text):
+    """The beginning and the end: the first failure is often the cause, the last lines the end of it."""
     lines = text.rstrip().splitlines()
     dropped = len(lines) - SHOWN_LINES
     if dropped > 0:
-        lines = ['[%d lines left out]' % dropped] + lines[-SHOWN_LINES:]
+        half = SHOWN_LINES // 2
+        lines = lines[:half] + ['[%d lines left out]' % dropped] + lines[-half:]
     return '\n'.join('    ' + line for line in lines)
 
 
@@ -77,7 +80,7 @@ def show(title, *texts):
     print('--- FAILED: ' + title, file=sys.stderr)
     for text in texts:
         if text:
-            print(tail(text), file=sys.stderr)
+            print(shortened(text), file=sys.stderr)
 
 
 def of_meson(path):
@@ -125,7 +128,7 @@ def of_line(path):
         skip_reasons.update(line.split(': ', 1)[-1] for line in text.splitlines()
                             if line.startswith('skip'))
     if counts[1]:
-        show('%d cases' % counts[1], text)
+        show('%d cases' % counts[1], '\n'.join(line for line in text.splitlines() if not GOOD.match(line)))
     return counts
 
 
