@@ -360,6 +360,13 @@ static const char *start(struct daemon *d)
         .memfd_get = memfd_get,
         .changed = storage_changed,
     };
+    d->scsi = (struct scsi_services){
+        .reactors = d->reactors,
+        .pool = d->pool,
+        .state_directory = d->config->daemon.state_directory,
+        .user = d,
+        .memfd_get = memfd_get,
+    };
     d->auth_services = (struct authenticator_services){
         .login_reactor = d->reactors[d->data_count],
         .resume = acceptor_auth_resume,

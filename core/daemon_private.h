@@ -15,6 +15,7 @@
 #include "plugin/storage.h"
 #include "reactor/bufpool.h"
 #include "reactor/pool.h"
+#include "scsi/services.h"
 #include "scsi/target.h"
 
 struct daemon;
@@ -62,6 +63,7 @@ struct daemon {
     struct engine **engine_list;       /* as struct engine *const *all */
     struct pool *pool;
     struct storage_services storage;
+    struct scsi_services scsi;
     struct authenticator_services auth_services;
 
     struct daemon_target *targets;     /* as config->targets */

@@ -48,6 +48,8 @@ static int open_storage(struct daemon *d, const struct config_target *target, st
         complain(c->handler_node, target->name, c->number, error.text);
         return -1;
     }
+    if (c->physical_block_size)
+        l->backend->info.physical_block_bytes = c->physical_block_size;
     if (c->rotational)
         l->backend->info.rotational = 1;
     return 0;
@@ -70,8 +72,10 @@ static int open_lun(struct daemon *d, const struct config_target *target, struct
         .eui = c->eui,
         .eui_bytes = c->eui_length,
         .read_only = c->read_only,
+        .compare_max = (uint8_t)c->max_compare_and_write,
         .initiators = c->initiators,
         .lanes = d->data_count,
+        .services = &d->scsi,
     };
     int r = scsi_unit_create(&config, l->backend, &l->unit);
     if (r < 0) {

@@ -107,7 +107,10 @@ struct config_lun {
     const char *vendor, *product, *revision; /* NULL: the unit's defaults; at most 8, 16, 4 bytes */
     bool read_only;
     unsigned block_size; /* 0: as the handler says (512 when it does not care) */
+    unsigned physical_block_size; /* 0: as the handler says */
+    unsigned max_compare_and_write; /* blocks, 1..255 */
     bool rotational;
+    bool removable; /* the medium can be ejected */
     const char *const *initiators; /* patterns, end with NULL; NULL: whoever may log in */
 };
 

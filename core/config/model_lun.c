@@ -57,21 +57,40 @@ static void read_eui(const struct config_node *node, const struct config_field *
                              field->key);
 }
 
+/* One of `words`, of which the first is "auto" (0) and the others are sizes; "4K" is 4096, too. */
+static unsigned read_one_size(const struct config_node *node, const char *key,
+                              const char *const *words, struct config_reader *reader)
+{
+    unsigned index = 0;
+    uint64_t bytes, word;
+    if (!node)
+        return 0;
+    if (node->type == CONFIG_SCALAR && config_text_size(node->text, &bytes) == 0) {
+        for (unsigned i = 1; words[i]; i++) {
+            if (config_text_size(words[i], &word) == 0 && word == bytes)
+                return (unsigned)bytes;
+        }
+    }
+    if (config_read_choice(node, key, words, &index, reader->problems) < 0 || index == 0)
+        return 0;
+    return (unsigned)strtoul(words[index], NULL, 10);
+}
+
 static void read_block_size(const struct config_node *node, const struct config_field *field,
                             void *object, struct config_reader *reader)
 {
     static const char *const words[] = { "auto", "512", "4096", NULL };
-    static const unsigned sizes[] = { 0, 512, 4096 };
     struct config_lun *lun = object;
-    unsigned index = 0;
-    uint64_t bytes;
-    if (!node)
-        return;
-    if (node->type == CONFIG_SCALAR && config_text_size(node->text, &bytes) == 0 && bytes == 4096)
-        index = 2; /* "4K" */
-    else if (config_read_choice(node, field->key, words, &index, reader->problems) < 0)
-        return;
-    lun->block_size = sizes[index];
+    lun->block_size = read_one_size(node, field->key, words, reader);
+}
+
+static void read_physical_block_size(const struct config_node *node,
+                                     const struct config_field *field, void *object,
+                                     struct config_reader *reader)
+{
+    static const char *const words[] = { "auto", "512", "4096", "8192", "16384", "65536", NULL };
+    struct config_lun *lun = object;
+    lun->physical_block_size = read_one_size(node, field->key, words, reader);
 }
 
 static const struct config_field lun_fields[] = {
@@ -87,6 +106,10 @@ static const struct config_field lun_fields[] = {
     { "revision", FIELD_ASCII, AT(config_lun, revision), 0, 4 },
     { "read-only", FIELD_BOOL, AT(config_lun, read_only), 0, 0, "no" },
     { "block-size", FIELD_CUSTOM, .read = read_block_size },
+    { "physical-block-size", FIELD_CUSTOM, .read = read_physical_block_size },
+    { "max-compare-and-write", FIELD_UNSIGNED, AT(config_lun, max_compare_and_write), 1, 255,
+      "255" },
+    { "removable", FIELD_BOOL, AT(config_lun, removable), 0, 0, "no" },
     { "rotational", FIELD_BOOL, AT(config_lun, rotational), 0, 0, "no" },
     { "initiators", FIELD_CUSTOM, AT(config_lun, initiators), .read = config_read_initiators },
     { NULL },

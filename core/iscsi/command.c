@@ -137,7 +137,8 @@ static bool execute_in_place(struct connection *c, struct task *t, const struct 
     struct scsi_command *cmd = &t->cmd;
     if (!pdu->data || pdu->data_bad || t->state != TASK_COLLECT || t->ended || t->fault ||
         t->unsolicited || pdu->data_bytes < cmd->data_out_bytes || !is_plain_write(cmd) ||
-        !cmd->unit || !(cmd->unit->backend->info.features & BACKEND_FEATURE_IMMEDIATE))
+        !cmd->unit || !(cmd->unit->backend->info.features & BACKEND_FEATURE_IMMEDIATE) ||
+        !scsi_claim(cmd))
         return false;
     t->segment_open = false;
     t->received = pdu->data_bytes;

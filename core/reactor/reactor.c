@@ -73,7 +73,7 @@ void reactor_post(struct reactor *reactor, struct reactor_message *message)
     }
 }
 
-static void run_mailbox(struct reactor *reactor)
+void reactor_run_mailbox(struct reactor *reactor)
 {
     struct reactor_private *p = reactor->private_part;
     struct reactor_message *stack, *queue = NULL;
@@ -204,7 +204,7 @@ static void turn(struct reactor *reactor)
 {
     reactor->now_ns = clock_now_ns();
     counter_add(&reactor->counters.turns, 1);
-    run_mailbox(reactor);
+    reactor_run_mailbox(reactor);
     counter_add(&reactor->counters.completions, ring_reap(reactor->ring, COMPLETIONS_A_TURN));
     counter_add(&reactor->counters.timers, timer_wheel_run(&reactor->timers, reactor->now_ns));
     bool more = run_deferred(reactor);

@@ -87,6 +87,10 @@ static inline struct reactor *reactor_current(void)
  * posts of each poster, in a later turn (or later in the mailbox phase of this one). */
 void reactor_post(struct reactor *reactor, struct reactor_message *message);
 
+/* Runs the messages that are there now, as every turn does. For a reactor that was not started:
+ * tests, which are then its thread. */
+void reactor_run_mailbox(struct reactor *reactor);
+
 static inline void reactor_task_init(struct reactor_task *task, void (*run)(struct reactor_task *))
 {
     list_init(&task->link);

@@ -20,6 +20,8 @@ enum backend_op {
     BACKEND_UNMAP, /* offset, length; reads return zeroes afterwards if FEATURE_ZEROES_UNMAPPED */
     BACKEND_WRITE_ZEROES, /* offset, length; BACKEND_IO_UNMAP allows deallocation */
     BACKEND_BLOCK_STATUS, /* result in `extent` */
+    BACKEND_COMPARE_AND_WRITE, /* iov: length bytes to compare, then length bytes to write;
+                                  -EILSEQ: they differ, nothing is written */
 };
 
 #define BACKEND_IO_FUA   1 /* write: on stable storage before done */
@@ -32,7 +34,7 @@ struct backend_extent {
 
 struct backend_io {
     void (*done)(struct backend_io *io); /* in */
-    const struct iovec *iov;             /* in; READ and WRITE; valid until done */
+    const struct iovec *iov;             /* in; READ, WRITE, COMPARE_AND_WRITE; valid until done */
     uint32_t iov_count;
     uint8_t op; /* enum backend_op */
     uint8_t flags;
@@ -51,6 +53,7 @@ struct backend_io {
 #define BACKEND_FEATURE_VOLATILE_CACHE  0x20u /* answered writes may be lost until a flush (WCE) */
 #define BACKEND_FEATURE_BLOCK_STATUS    0x40u
 #define BACKEND_FEATURE_IMMEDIATE       0x80u /* done always comes from within submit */
+#define BACKEND_FEATURE_COMPARE_AND_WRITE 0x100u /* without it the unit reads and compares itself */
 
 struct backend_info {
     uint64_t bytes;       /* size; multiple of block_bytes */

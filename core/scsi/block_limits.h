@@ -10,6 +10,8 @@
 /* What WRITE SAME(10) can say: a longer one would come as 0 blocks. */
 #define WRITE_SAME_BLOCKS_MAX 65535u
 
+#define ATOMIC_BYTES_MAX (1u << 20)
+
 /* Blocks that an unmap works on as a whole; at least 1. */
 static inline uint64_t scsi_granularity(const struct scsi_unit *unit)
 {

@@ -29,7 +29,8 @@ static void clear(struct scsi_command *cmd)
     cmd->lane = NULL;
     cmd->scratch = NULL;
     cmd->phase = SCSI_IDLE;
-    cmd->stepping = false;
+    cmd->stepping = cmd->parked = false;
+    atomic_store_explicit(&cmd->range.state, RANGE_NONE, memory_order_relaxed);
     list_init(&cmd->scratch_waiter.link);
 }
 
@@ -62,7 +63,7 @@ static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *op
 {
     const struct scsi_unit *unit = cmd->unit;
 
-    if (cmd->cdb_bytes < opcode->cdb_bytes || ((opcode->flags & OP_THIN) && !unit->thin))
+    if (cmd->cdb_bytes < opcode->cdb_bytes || !scsi_opcode_exists(opcode, unit))
         return unknown_opcode(cmd, false);
     if (cmd->cdb[opcode->cdb_bytes - 1] & 0x04) { /* NACA, and NORMACA is 0 */
         scsi_bad_cdb(cmd, (uint16_t)(opcode->cdb_bytes - 1), 2);
@@ -173,13 +174,61 @@ enum scsi_next scsi_start(struct scsi_command *cmd)
     return SCSI_EXECUTE;
 }
 
+static void set_open(struct scsi_lane *lane, uint32_t open)
+{
+    atomic_store_explicit(&lane->open, open, memory_order_release);
+}
+
+static uint8_t range_state(const struct scsi_command *cmd)
+{
+    return atomic_load_explicit(&cmd->range.state, memory_order_relaxed);
+}
+
+/* The quick way into a range (range.h): count, then look. */
+bool scsi_claim(struct scsi_command *cmd)
+{
+    struct scsi_lane *lane = cmd->lane;
+
+    if (!(cmd->opcode->flags & OP_RANGE))
+        return true;
+    if (cmd->opcode->flags & OP_ALONE)
+        return false;
+    uint32_t open = atomic_load_explicit(&lane->open, memory_order_relaxed);
+    set_open(lane, open + 1);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(
+            atomic_load_explicit(&cmd->unit->ranges.exclusive, memory_order_relaxed) == 0, 1)) {
+        atomic_store_explicit(&cmd->range.state, RANGE_OPEN, memory_order_relaxed);
+        return true;
+    }
+    set_open(lane, open);
+    return false;
+}
+
+/* False: scsi_finish() comes again. */
+static bool leave_range(struct scsi_command *cmd)
+{
+    switch (range_state(cmd)) {
+    case RANGE_OPEN:
+        set_open(cmd->lane, atomic_load_explicit(&cmd->lane->open, memory_order_relaxed) - 1);
+        atomic_store_explicit(&cmd->range.state, RANGE_NONE, memory_order_relaxed);
+        if (__builtin_expect(!list_empty(&cmd->lane->range_visitors), 0))
+            scsi_range_left(cmd->lane);
+        return true;
+    case RANGE_NONE:
+        return true;
+    default:
+        return scsi_range_release(cmd);
+    }
+}
+
 void scsi_execute(struct scsi_command *cmd)
 {
     cmd->phase = SCSI_EXECUTING;
     cmd->started_ns = reactor_current()->now_ns;
     if (cmd->opcode->reply)
         execute_reply(cmd);
-    else
+    else if (range_state(cmd) == RANGE_OPEN || scsi_claim(cmd) || scsi_range_wait(cmd))
         cmd->opcode->execute(cmd);
 }
 
@@ -229,6 +278,8 @@ void scsi_finish(struct scsi_command *cmd)
     struct scsi_lane *lane = cmd->lane;
     bool aborted = cmd->aborted;
 
+    if (!leave_range(cmd))
+        return;
     if (lane && !aborted)
         count(cmd, lane->counters);
     if (__builtin_expect(cmd->scratch != NULL, 0))
@@ -250,6 +301,8 @@ void scsi_abort(struct scsi_command *cmd)
         cmd->lane->aborted++;
     if (cmd->phase == SCSI_STARTED) {
         scsi_finish(cmd);
+    } else if (cmd->parked) {
+        return; /* whoever it waits for will find it aborted */
     } else if (!list_empty(&cmd->scratch_waiter.link)) {
         bufpool_wait_cancel(reactor_current()->pool, &cmd->scratch_waiter);
         scsi_finish(cmd);

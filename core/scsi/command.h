@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "reactor/bufpool.h"
 #include "scsi/backend.h"
+#include "scsi/range.h"
 
 #define SCSI_CDB_MAX      32
 #define SCSI_SENSE_MAX    64
@@ -90,12 +91,17 @@ struct scsi_command {
     uint64_t cursor, work[6];
     struct buf *scratch;
     struct bufpool_waiter scratch_waiter;
+    struct scsi_range range;
     uint8_t phase; /* enum scsi_phase */
     bool stepping, stepped;
+    bool parked; /* it waits for another command, not for the backend */
 };
 
 enum scsi_next scsi_start(struct scsi_command *cmd);
 void scsi_execute(struct scsi_command *cmd);
+/* True: scsi_execute(), which must follow at once, will not wait for another command. For data that
+   cannot stay where it is. */
+bool scsi_claim(struct scsi_command *cmd);
 /* The transport does not want the answer any more; done() still comes (soon if it can), with
    `aborted` set. Between scsi_start() and scsi_execute() it comes from within scsi_abort(), and
    scsi_execute() must not be called any more. */

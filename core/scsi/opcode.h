@@ -11,18 +11,22 @@
 #include <stdint.h>
 
 #include "scsi/command.h"
+#include "scsi/unit.h"
 
 #define SA_NONE   0xffff /* the command has no service action */
 #define REPLY_MAX 4096   /* the largest small answer */
 
 /* opcode.flags */
-#define OP_ANY_LUN 0x01u /* also where there is no logical unit */
-#define OP_NO_UA   0x02u /* a pending unit attention does not end it */
-#define OP_MEDIUM  0x04u /* not while the unit is stopped */
-#define OP_WRITES  0x08u /* not on a write protected unit */
-#define OP_PROTECT 0x10u /* xPROTECT in byte 1 bits 7-5 must be 0 */
-#define OP_FUA     0x40u /* byte 1 bit 3 is FUA */
-#define OP_THIN    0x20u /* exists only on a thin unit */
+#define OP_ANY_LUN 0x001u /* also where there is no logical unit */
+#define OP_NO_UA   0x002u /* a pending unit attention does not end it */
+#define OP_MEDIUM  0x004u /* not while the unit is stopped */
+#define OP_WRITES  0x008u /* not on a write protected unit */
+#define OP_PROTECT 0x010u /* xPROTECT in byte 1 bits 7-5 must be 0 */
+#define OP_THIN    0x020u /* exists only on a thin unit */
+#define OP_FUA     0x040u /* byte 1 bit 3 is FUA */
+#define OP_RANGE   0x080u /* not while another command has its blocks alone (range.h) */
+#define OP_ALONE   0x100u /* with OP_RANGE: has its blocks alone */
+#define OP_ATOMIC  0x200u /* exists only where a write is never torn */
 
 enum cdb_layout { /* where LBA and length are */
                   CDB_OTHER,
@@ -30,6 +34,8 @@ enum cdb_layout { /* where LBA and length are */
                   CDB_10, /* LBA 2-5, length 7-8 */
                   CDB_12, /* LBA 2-5, length 6-9 */
                   CDB_16, /* LBA 2-9, length 10-13 */
+                  CDB_COMPARE, /* LBA 2-9, length 13 */
+                  CDB_ATOMIC,  /* LBA 2-9, length 12-13 */
 };
 
 struct scsi_opcode {
@@ -38,7 +44,7 @@ struct scsi_opcode {
     uint16_t service_action;
     uint8_t cdb_bytes;
     uint8_t layout;       /* enum cdb_layout */
-    uint8_t flags;        /* OP_* */
+    uint16_t flags;       /* OP_* */
     uint8_t length_at;    /* reply: first byte of the allocation length; write: of the length */
     uint8_t length_bytes; /* reply: its size; 0: the answer is always whole */
     uint16_t nominal_s, recommended_s; /* command timeouts descriptor; 0: not given */
@@ -56,6 +62,14 @@ extern const unsigned scsi_opcode_count;
 const struct scsi_opcode *scsi_opcode_find(const uint8_t *cdb, bool *ret_known);
 /* By opcode and service action (SA_NONE: without). */
 const struct scsi_opcode *scsi_opcode_lookup(uint8_t opcode, uint16_t service_action);
+
+/* Whether this unit has the command at all. */
+static inline bool scsi_opcode_exists(const struct scsi_opcode *opcode, const struct scsi_unit *unit)
+{
+    if (!(opcode->flags & (OP_THIN | OP_ATOMIC)))
+        return true;
+    return opcode->flags & OP_THIN ? unit->thin : unit->atomic_max != 0;
+}
 
 /* reply rows */
 int reply_inquiry(struct scsi_command *cmd, uint8_t *data);
@@ -85,6 +99,11 @@ enum scsi_next start_unmap(struct scsi_command *cmd);
 void execute_unmap(struct scsi_command *cmd);
 enum scsi_next start_lba_status(struct scsi_command *cmd);
 void execute_lba_status(struct scsi_command *cmd);
+enum scsi_next start_compare_and_write(struct scsi_command *cmd);
+void execute_compare_and_write(struct scsi_command *cmd);
+enum scsi_next start_write_atomic(struct scsi_command *cmd);
+enum scsi_next start_orwrite(struct scsi_command *cmd);
+void execute_orwrite(struct scsi_command *cmd);
 enum scsi_next start_mode_select(struct scsi_command *cmd);
 void execute_mode_select(struct scsi_command *cmd);
 enum scsi_next start_start_stop(struct scsi_command *cmd);

@@ -27,9 +27,11 @@
 #define BLOCK_16(op, byte1)                                                                        \
     .layout = CDB_16, .length_at = 10, .usage = { op, byte1, ALL8, ALL4, 0x1f }
 
-#define READS    .flags = OP_MEDIUM | OP_PROTECT | OP_FUA
-#define WRITES   .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA
-#define FILLS    .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT
+#define READS    .flags = OP_MEDIUM | OP_PROTECT | OP_FUA | OP_RANGE
+#define WRITES   .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE
+#define FILLS    .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_RANGE
+#define ALONE_FLAGS (OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE | OP_ALONE)
+#define ALONE    .flags = ALONE_FLAGS
 #define VERIFIES .flags = OP_MEDIUM | OP_PROTECT
 
 #define ALLOCATION(at, bytes) .length_at = at, .length_bytes = bytes
@@ -47,9 +49,9 @@ const struct scsi_opcode scsi_opcodes[] = {
       RUN(start_read, execute_read_write) },
     { ROW_12(0xaa, "WRITE(12)"), BLOCK_12(0xaa, 0x18), WRITES, QUICK,
       RUN(start_write, execute_read_write) },
-    { ROW_6(0x08, "READ(6)"), BLOCK_6(0x08), .flags = OP_MEDIUM, QUICK,
+    { ROW_6(0x08, "READ(6)"), BLOCK_6(0x08), .flags = OP_MEDIUM | OP_RANGE, QUICK,
       RUN(start_read, execute_read_write) },
-    { ROW_6(0x0a, "WRITE(6)"), BLOCK_6(0x0a), .flags = OP_MEDIUM | OP_WRITES, QUICK,
+    { ROW_6(0x0a, "WRITE(6)"), BLOCK_6(0x0a), .flags = OP_MEDIUM | OP_WRITES | OP_RANGE, QUICK,
       RUN(start_write, execute_read_write) },
 
     { ROW_10(0x2e, "WRITE AND VERIFY(10)"), BLOCK_10(0x2e, 0x12), FILLS, QUICK,
@@ -77,9 +79,17 @@ const struct scsi_opcode scsi_opcodes[] = {
       RUN(start_write_same, execute_write_same) },
     { ROW_16(0x93, "WRITE SAME(16)"), BLOCK_16(0x93, 0x09), FILLS, LONG,
       RUN(start_write_same, execute_write_same) },
-    { ROW_10(0x42, "UNMAP"), .flags = OP_MEDIUM | OP_WRITES | OP_THIN, LONG,
+    { ROW_10(0x42, "UNMAP"), .flags = OP_MEDIUM | OP_WRITES | OP_THIN | OP_RANGE, LONG,
       .usage = { 0x42, 0, 0, 0, 0, 0, 0x1f, 0xff, 0xff }, .length_at = 7,
       RUN(start_unmap, execute_unmap) },
+    { ROW_16(0x89, "COMPARE AND WRITE"), .layout = CDB_COMPARE,
+      .usage = { 0x89, 0x18, ALL8, 0, 0, 0, 0xff, 0x1f }, ALONE, QUICK,
+      RUN(start_compare_and_write, execute_compare_and_write) },
+    { ROW_16(0x8b, "ORWRITE(16)"), BLOCK_16(0x8b, 0x18), ALONE, QUICK,
+      RUN(start_orwrite, execute_orwrite) },
+    { ROW_16(0x9c, "WRITE ATOMIC(16)"), .layout = CDB_ATOMIC,
+      .usage = { 0x9c, 0x18, ALL8, 0xff, 0xff, 0xff, 0xff, 0x1f }, .flags = ALONE_FLAGS | OP_ATOMIC, QUICK,
+      RUN(start_write_atomic, execute_read_write) },
     { .name = "GET LBA STATUS",
       .opcode = 0x9e,
       .service_action = 0x12,

@@ -27,7 +27,9 @@ enum scsi_next start_read(struct scsi_command *cmd)
     if (!scsi_check_range(cmd) || !scsi_check_length(cmd))
         return SCSI_ENDED;
     scsi_sending(cmd, cmd->blocks << cmd->unit->block_shift);
-    if (info->store_arena && cmd->data_in_bytes)
+    /* What is sent from the store has no moment of its own: not while somebody has blocks alone. */
+    bool alone = atomic_load_explicit(&cmd->unit->ranges.exclusive, memory_order_relaxed) != 0;
+    if (info->store_arena && cmd->data_in_bytes && !alone)
         cmd->mapped = arena_ref_make(info->store_arena, cmd->lba << cmd->unit->block_shift);
     else
         cmd->buffer_bytes = whole_blocks(cmd, cmd->data_in_bytes);

@@ -39,7 +39,7 @@ int reply_report_luns(struct scsi_command *cmd, uint8_t *data)
 
 static bool available(const struct scsi_command *cmd, const struct scsi_opcode *row)
 {
-    return row && (!(row->flags & OP_THIN) || cmd->unit->thin);
+    return row && scsi_opcode_exists(row, cmd->unit);
 }
 
 /* The command timeouts descriptor, SPC-4 6.35.4. */

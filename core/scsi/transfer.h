@@ -64,6 +64,14 @@ static inline void scsi_decode_range(struct scsi_command *cmd)
         cmd->lba = get_be32(cdb + 2);
         cmd->blocks = get_be32(cdb + 6);
         break;
+    case CDB_COMPARE:
+        cmd->lba = get_be64(cdb + 2);
+        cmd->blocks = cdb[13];
+        break;
+    case CDB_ATOMIC:
+        cmd->lba = get_be64(cdb + 2);
+        cmd->blocks = get_be16(cdb + 12);
+        break;
     default:
         cmd->lba = get_be24(cdb + 1) & 0x1fffff;
         cmd->blocks = cdb[4] ? cdb[4] : 256;

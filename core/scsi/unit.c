@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scsi/block_limits.h"
 #include "scsi/identity.h"
 #include "scsi/sense.h"
 
@@ -46,7 +47,8 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     int r = check_geometry(info);
     if (r)
         return r;
-    if (config->lun >= SCSI_LUN_LIMIT || config->lanes == 0)
+    if (config->lun >= SCSI_LUN_LIMIT || config->lanes == 0 ||
+        (config->lanes > 1 && !config->services))
         return -EINVAL;
     if (!(config->naa_bytes == 0 || config->naa_bytes == 8 || config->naa_bytes == 16) ||
         !(config->eui_bytes == 0 || config->eui_bytes == 8 || config->eui_bytes == 12 ||
@@ -63,6 +65,10 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     /* Thin is promised only with zeroes after an unmap: then every way to unmap reads the same. */
     unit->thin = (info->features & BACKEND_FEATURE_UNMAP) &&
                  (info->features & BACKEND_FEATURE_ZEROES_UNMAPPED);
+    unit->compare_max = config->compare_max ? config->compare_max : 255;
+    /* Memory knows no half-written state that an initiator could meet: what a crash of the process
+       interrupts was not answered and is written again. Other storage makes no such promise. */
+    unit->atomic_max = info->store_arena ? ATOMIC_BYTES_MAX >> unit->block_shift : 0;
     unit->mode_changeable = mode_changeable(info);
     unit->mode_default = info->features & BACKEND_FEATURE_VOLATILE_CACHE ? SCSI_MODE_WCE : 0;
     unit->target_name = g_strdup(config->target_name);
@@ -74,6 +80,9 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     for (unsigned i = 0; i < SCSI_UA_SLOTS; i++) /* one lap ago: not written yet */
         atomic_init(&unit->attentions.slot[i], (uint64_t)(uint16_t)(i - SCSI_UA_SLOTS) << 48);
 
+    scsi_ranges_init(&unit->ranges);
+    unit->services = config->services;
+
     unit->lane_count = config->lanes;
     unit->lanes = aligned_alloc(64, sizeof(struct scsi_lane) * config->lanes);
     if (!unit->lanes) {
@@ -84,6 +93,7 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     for (unsigned i = 0; i < config->lanes; i++) {
         list_init(&unit->lanes[i].commands);
         list_init(&unit->lanes[i].drains);
+        list_init(&unit->lanes[i].range_visitors);
         unit->lanes[i].backend = backend;
     }
     r = scsi_counters_create(unit);

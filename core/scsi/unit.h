@@ -16,6 +16,8 @@
 #include "base/list.h"
 #include "scsi/backend.h"
 #include "scsi/counters.h"
+#include "scsi/range.h"
+#include "scsi/services.h"
 
 struct scsi_command;
 struct scsi_nexus;
@@ -37,8 +39,10 @@ struct scsi_unit_config {
     const uint8_t *eui; /* copied */
     unsigned eui_bytes; /* 8, 12 or 16; 0: no EUI-64 designator */
     bool read_only;
+    uint8_t compare_max; /* MAXIMUM COMPARE AND WRITE LENGTH, blocks; 0: 255 */
     const char *const *initiators; /* NULL-ended glob patterns; NULL: anyone */
     unsigned lanes;                /* data reactors; commands come with reactor->index below this */
+    const struct scsi_services *services; /* NULL: one lane, and nothing outlives the process */
 };
 
 /* Unit attentions. One writer or many, on any thread; each nexus reads on its own reactor. */
@@ -58,6 +62,8 @@ struct scsi_drain {
 struct scsi_lane {
     struct list commands; /* struct scsi_command.lane_link, oldest first */
     struct list drains;
+    struct list range_visitors; /* struct scsi_range.parked */
+    _Atomic uint32_t open;      /* commands with an open range; others read it */
     uint32_t active, aborted;
     struct backend *backend;
     struct scsi_counters *counters;
@@ -79,6 +85,8 @@ struct scsi_unit {
     uint8_t physical_exponent; /* LBPPBE */
     bool read_only;            /* by configuration or because the backend is */
     bool thin;                 /* LBPME: the backend can unmap */
+    uint8_t compare_max;       /* blocks of a COMPARE AND WRITE */
+    uint32_t atomic_max;       /* blocks of a WRITE ATOMIC; 0: there is none */
     uint32_t mode_default;     /* SCSI_MODE_* */
     uint32_t mode_changeable;  /* SCSI_MODE_* */
     uint8_t naa[16], eui[16], naa_bytes, eui_bytes;
@@ -92,7 +100,9 @@ struct scsi_unit {
     _Atomic uint32_t mode;
     _Atomic bool stopped; /* START STOP UNIT */
     struct scsi_ua_ring attentions;
+    struct scsi_ranges ranges;
 
+    const struct scsi_services *services;
     void *user; /* the composition root's */
     unsigned lane_count;
     struct scsi_lane *lanes;
@@ -106,6 +116,12 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
 /* No lane has a command any more and no LUN map that reactors can see names it. NULL is fine;
    returns NULL. Control thread. */
 struct scsi_unit *scsi_unit_free(struct scsi_unit *unit);
+
+/* The reactor of a lane. */
+static inline struct reactor *scsi_unit_reactor(const struct scsi_unit *unit, unsigned lane)
+{
+    return unit->services ? unit->services->reactors[lane] : reactor_current();
+}
 
 /* Whether `initiator` (a normalised node name) may see the unit. */
 bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator);

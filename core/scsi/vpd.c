@@ -129,6 +129,7 @@ static int block_limits(const struct scsi_command *cmd, uint8_t *data)
     const struct scsi_unit *unit = cmd->unit;
     const struct backend_info *info = &unit->backend->info;
 
+    data[1] = unit->compare_max;
     put_be16(data + 2, (uint16_t)(1u << unit->physical_exponent)); /* granularity */
     put_be32(data + 4, SCSI_TRANSFER_MAX >> unit->block_shift);
     put_be32(data + 8, info->optimal_io_bytes >> unit->block_shift);
@@ -139,6 +140,11 @@ static int block_limits(const struct scsi_command *cmd, uint8_t *data)
         put_be32(data + 28, 0x80000000u); /* UGAVALID, alignment 0 */
     }
     put_be64(data + 32, WRITE_SAME_BLOCKS_MAX);
+    put_be32(data + 40, unit->atomic_max);
+    if (unit->atomic_max && unit->physical_exponent) { /* alignment and granularity */
+        put_be32(data + 44, 1u << unit->physical_exponent);
+        put_be32(data + 48, 1u << unit->physical_exponent);
+    }
     return 60;
 }
 

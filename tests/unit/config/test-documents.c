@@ -92,6 +92,9 @@ static void the_example_shows_the_defaults(void)
     g_assert_cmpint(l->read_only, ==, m->read_only);
     g_assert_cmpint(l->rotational, ==, m->rotational);
     g_assert_cmpuint(l->block_size, ==, m->block_size);
+    g_assert_cmpuint(l->physical_block_size, ==, m->physical_block_size);
+    g_assert_cmpuint(l->max_compare_and_write, ==, m->max_compare_and_write);
+    g_assert_cmpint(l->removable, ==, m->removable);
     config_free(c);
     config_free(d);
 }

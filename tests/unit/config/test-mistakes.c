@@ -206,7 +206,8 @@ static const struct mistake mistakes[] = {
       "      3: { handler: x, naa: 12, eui: 12, vendor: ABCDEFGHI, product: ABCDEFGHIJKLMNOPQ }\n"
       "      4: { handler: x, revision: 1.234, read-only: nope, block-size: 1024, rotational: 7 }\n"
       "      5: { handler: x, initiators: [], serial: \"\" }\n"
-      "      6: { handler: x, naa: 50014050000000010000000000000000 }\n",
+      "      6: { handler: x, naa: 50014050000000010000000000000000 }\n"
+      "      7: { handler: x, physical-block-size: 1K, max-compare-and-write: 0, removable: 2 }\n",
       "f:6:10: LUN 0: the key 'handler' is missing\n"
       "f:6:42: unknown key 'redonly' (did you mean 'read-only'?)\n"
       "f:7:9: LUN 1: the key 'handler' is missing\n"
@@ -227,7 +228,10 @@ static const struct mistake mistakes[] = {
       "f:11:36: initiators: must not be an empty list\n"
       "f:11:48: serial: must have a value\n"
       "f:12:29: naa: must be 16 hexadecimal digits beginning with 2, 3 or 5, or 32 beginning with "
-      "6\n" },
+      "6\n"
+      "f:13:45: physical-block-size: '1K' is not one of auto, 512, 4096, 8192, 16384, 65536\n"
+      "f:13:72: max-compare-and-write: '0' is out of range (1 to 255)\n"
+      "f:13:86: removable: '2' is neither yes nor no\n" },
     { "syntax-is-alone", "version: 2\ndaemon: { reactors: 99\n",
       "f:3:1: did not find expected ',' or '}' while parsing a flow mapping\n" },
 };

@@ -20,10 +20,10 @@ static void check_request(const struct disk *disk, const struct backend_io *io)
     g_assert_cmpuint(io->length % info->block_bytes, ==, 0);
     g_assert_cmpuint(io->offset, <=, info->bytes);
     g_assert_cmpuint(io->length, <=, info->bytes - io->offset);
-    if (io->op == BACKEND_READ || io->op == BACKEND_WRITE) {
+    if (io->op == BACKEND_READ || io->op == BACKEND_WRITE || io->op == BACKEND_COMPARE_AND_WRITE) {
         for (uint32_t i = 0; i < io->iov_count; i++)
             sum += io->iov[i].iov_len;
-        g_assert_cmpuint(sum, ==, io->length);
+        g_assert_cmpuint(sum, ==, io->op == BACKEND_COMPARE_AND_WRITE ? 2 * io->length : io->length);
         if (info->max_io_bytes)
             g_assert_cmpuint(io->length, <=, info->max_io_bytes);
     }
@@ -76,6 +76,19 @@ static void move(const struct disk *disk, const struct backend_io *io)
     }
 }
 
+/* The bench gives the memory in one piece. */
+static int compare_and_write(struct disk *disk, const struct backend_io *io)
+{
+    const uint8_t *from = io->iov[0].iov_base;
+
+    g_assert_cmpuint(io->iov_count, ==, 1);
+    if (memcmp(disk->data + io->offset, from, io->length) != 0)
+        return -EILSEQ;
+    memcpy(disk->data + io->offset, from + io->length, io->length);
+    set_mapped(disk, io->offset, io->length);
+    return 0;
+}
+
 static void perform(struct disk *disk, struct backend_io *io)
 {
     io->result = 0;
@@ -100,6 +113,9 @@ static void perform(struct disk *disk, struct backend_io *io)
         break;
     case BACKEND_BLOCK_STATUS:
         block_status(disk, io);
+        break;
+    case BACKEND_COMPARE_AND_WRITE:
+        io->result = compare_and_write(disk, io);
         break;
     }
     io->done(io);

@@ -81,10 +81,15 @@ void rig_teardown(struct rig *rig)
 void rig_turn(struct rig *rig)
 {
     struct list *link;
-    while ((link = list_take(&rig->reactor->deferred))) {
-        struct reactor_task *task = list_entry(link, struct reactor_task, link);
-        task->run(task);
-    }
+
+    do {
+        reactor_run_mailbox(rig->reactor);
+        while ((link = list_take(&rig->reactor->deferred))) {
+            struct reactor_task *task = list_entry(link, struct reactor_task, link);
+            task->run(task);
+        }
+        reactor_run_mailbox(rig->reactor); /* what the tasks have posted */
+    } while (!list_empty(&rig->reactor->deferred));
 }
 
 static void take_answer(struct task *task)

@@ -182,6 +182,7 @@ static void block_limits_and_provisioning(void)
     uint8_t limits[64] = { 0, 0xb0, 0, 60 };
     uint8_t characteristics[64] = { 0, 0xb1, 0, 60, 0, 1 };
 
+    limits[5] = 255;                /* MAXIMUM COMPARE AND WRITE LENGTH */
     put_be16(limits + 6, 8);        /* optimal granularity: the physical block */
     put_be32(limits + 8, 8192);     /* 4 MiB */
     put_be32(limits + 20, 1048576); /* MAXIMUM UNMAP LBA COUNT */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What units need from the worker around them; constant, outlives every unit. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pool;
+struct reactor;
+
+struct scsi_services {
+    struct reactor *const *reactors; /* the data reactors, by lane */
+    struct pool *pool;               /* for files; NULL: written on the spot (tests) */
+    const char *state_directory;     /* NULL: there is none */
+    void *user;
+    /*
+     * A memfd that outlives the worker, by name. 0, *ret_fd (the caller's) and *ret_existed; or
+     * negative errno. Control thread. NULL: there are none.
+     */
+    int (*memfd_get)(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed);
+};
