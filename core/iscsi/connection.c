@@ -239,6 +239,10 @@ static void timer_fired(struct timer *timer)
 {
     struct connection *c = container_of(timer, struct connection, timer);
     uint64_t now = c->engine->reactor->now_ns;
+    if (c->engine->frozen) {
+        reactor_timer_start(c->engine->reactor, timer, interval(c));
+        return;
+    }
     if (c->state != CONNECTION_FULL) {
         connection_close(c, c->end_reason);
         return;

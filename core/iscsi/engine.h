@@ -36,6 +36,8 @@ struct engine {
     struct list sessions;
     struct list gathering;           /* tasks waiting for buffers, in order */
     struct bufpool_waiter waiter;    /* of the first of them */
+    uint32_t executing;              /* commands that units have */
+    bool frozen;                     /* nothing is parsed: see handover/freeze.h */
     struct reactor_task kick;        /* scsi_kick() at the end of a turn that executed commands */
     /* Counters, one writer; read anywhere. */
     uint64_t commands, read_bytes, written_bytes;
@@ -73,6 +75,7 @@ struct task {
     bool counted;                    /* takes a slot of the command window */
     bool running;                    /* counted in session->running (ordering) */
     bool started;                    /* scsi_start() was called */
+    bool executing;                  /* counted in engine->executing */
     bool ended;                      /* scsi_start() ended it, or `failed` is set: no execution */
     bool gather;                     /* in the engine's gathering list */
     bool unsolicited;                /* unsolicited Data-Out is open (F not seen) */
@@ -320,6 +323,8 @@ void connection_output_task(struct task *t);
 
 void receive_run(struct connection *c);
 void receive_more_run(struct reactor_task *task);
+/* The engine was frozen: looks at what has come. */
+void receive_resume_parsing(struct connection *c);
 /* A task or a buffer it waited for is there. */
 void receive_resume(struct connection *c);
 

@@ -271,6 +271,8 @@ void receive_run(struct connection *c)
     struct stream *stream = &c->stream;
     unsigned budget = PDUS_A_TURN;
     bool more = true;
+    if (c->engine->frozen)
+        return;
     c->receiving = true;
     while (more && c->state == CONNECTION_FULL && !c->stalled) {
         if (stream_direct_missing(stream))
@@ -322,4 +324,10 @@ void receive_resume(struct connection *c)
         return;
     c->stalled = false;
     reactor_defer(c->engine->reactor, &c->more);
+}
+
+void receive_resume_parsing(struct connection *c)
+{
+    if (!c->stalled)
+        reactor_defer(c->engine->reactor, &c->more);
 }

@@ -275,6 +275,11 @@ static void rx_done(struct ring_op *op, int result)
         maybe_closed(s);
         return;
     }
+    if (s->frozen && result <= 0) {
+        if (result != -ECANCELED && result != -EINTR && result != -EAGAIN)
+            s->frozen_end = 1 - result;
+        return;
+    }
     if (result <= 0) {
         if (result == -EINTR || result == -EAGAIN) {
             stream_receive(s);
@@ -289,6 +294,8 @@ static void rx_done(struct ring_op *op, int result)
     uint32_t bytes = (uint32_t)result;
     s->rx_pos += bytes;
     s->window_end += direct_advance(s, bytes);
+    if (s->frozen)
+        return;
     if (stream_direct_missing(s)) {
         stream_receive(s);
         return;
@@ -344,6 +351,11 @@ static void tx_done(struct ring_op *op, int result)
         maybe_closed(s);
         return;
     }
+    if (s->frozen && result < 0) {
+        if (result != -ECANCELED && result != -EINTR && result != -EAGAIN)
+            s->frozen_end = 1 - result;
+        return;
+    }
     if (result < 0 && result != -EINTR && result != -EAGAIN) {
         if (!s->ended) {
             s->ended = true;
@@ -384,7 +396,7 @@ static void flush_run(struct reactor_task *task)
         }
         return;
     }
-    if (s->ended)
+    if (s->ended || s->frozen)
         return;
     if (!s->tx_armed && s->next.tx_first != s->tx_committed)
         tx_arm(s);
@@ -406,4 +418,28 @@ void stream_close(struct stream *s)
     ring_cancel(s->reactor->ring, &s->rx_op);
     ring_cancel(s->reactor->ring, &s->tx_op);
     maybe_closed(s);
+}
+
+void stream_freeze(struct stream *s)
+{
+    s->frozen = true;
+    if (s->rx_armed)
+        ring_cancel(s->reactor->ring, &s->rx_op);
+    if (s->tx_armed)
+        ring_cancel(s->reactor->ring, &s->tx_op);
+}
+
+void stream_unfreeze(struct stream *s)
+{
+    s->frozen = false;
+    if (s->frozen_end && !s->ended && !s->closing) {
+        s->ended = true;
+        s->ops->ended(s, s->frozen_end - 1 ? 1 - s->frozen_end : 0);
+        return;
+    }
+    if (!s->ended && !s->closing) {
+        stream_send(s);
+        if (s->rx_wanted || stream_direct_missing(s))
+            stream_receive(s);
+    }
 }

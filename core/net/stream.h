@@ -67,6 +67,8 @@ struct stream {
     bool rx_wanted;
     bool ended;                      /* `ended` was called */
     bool closing;                    /* stream_close() was called */
+    bool frozen;                     /* stream_freeze() was called */
+    int frozen_end;                  /* how the stream ended meanwhile: error + 1, 0: it did not */
     bool long_data;                  /* the last data segment was long: keep window receives short */
 };
 
@@ -156,6 +158,12 @@ static inline void stream_tx_push(struct stream *s, struct stream_tx *e)
 
 /* Publishes consumed bytes, queued entries and numbers as one. */
 void stream_commit(struct stream *s);
+
+/* Starts no operation any more and asks for an early end of those in flight (then stream_idle()). What
+   they still bring is accounted for; nothing is announced. */
+void stream_freeze(struct stream *s);
+/* Goes on; the protocol looks at stream_peek() itself. */
+void stream_unfreeze(struct stream *s);
 
 /* True when everything queued has been taken by the socket. */
 static inline bool stream_drained(const struct stream *s)

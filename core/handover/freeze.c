@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "handover/freeze.h"
+
+#include "iscsi/session.h"
+
+#define POLL_NS TIMER_TICK_NS
+
+static void each_connection(struct engine *e, void (*visit)(struct connection *c))
+{
+    list_for_each_safe(s, &e->sessions)
+    {
+        struct session *session = list_entry(s, struct session, link);
+        list_for_each_safe(c, &session->connections)
+            visit(list_entry(c, struct connection, link));
+    }
+}
+
+static bool is_still(struct engine *e)
+{
+    if (e->executing)
+        return false;
+    list_for_each(s, &e->sessions)
+    {
+        struct session *session = list_entry(s, struct session, link);
+        list_for_each(c, &session->connections)
+            if (!stream_idle(&list_entry(c, struct connection, link)->stream))
+                return false;
+    }
+    return true;
+}
+
+static void hold_connection(struct connection *c)
+{
+    stream_freeze(&c->stream);
+}
+
+static void go_on_connection(struct connection *c)
+{
+    stream_unfreeze(&c->stream);
+    if (c->state == CONNECTION_FULL)
+        receive_resume_parsing(c);
+}
+
+static void go_on(struct engine *e)
+{
+    e->frozen = false;
+    each_connection(e, go_on_connection);
+}
+
+static void look(struct timer *timer)
+{
+    struct freeze *f = container_of(timer, struct freeze, poll);
+    struct reactor *r = f->engine->reactor;
+    if (is_still(f->engine)) {
+        f->done(f, true);
+    } else if (r->now_ns >= f->deadline_ns) {
+        go_on(f->engine);
+        f->done(f, false);
+    } else {
+        reactor_timer_start(r, timer, POLL_NS);
+    }
+}
+
+static void begin_run(struct reactor_message *m)
+{
+    struct freeze *f = container_of(m, struct freeze, message);
+    struct engine *e = f->engine;
+    e->frozen = true;
+    f->deadline_ns = e->reactor->now_ns + f->timeout_ns;
+    timer_init(&f->poll, look);
+    each_connection(e, hold_connection);
+    look(&f->poll);
+}
+
+void freeze_begin(struct freeze *f)
+{
+    f->message.run = begin_run;
+    reactor_post(f->engine->reactor, &f->message);
+}
+
+static void undo_run(struct reactor_message *m)
+{
+    go_on(container_of(m, struct freeze, message)->engine);
+}
+
+void freeze_undo(struct freeze *f)
+{
+    f->message.run = undo_run;
+    reactor_post(f->engine->reactor, &f->message);
+}
