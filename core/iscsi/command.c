@@ -322,6 +322,8 @@ void command_execute(struct task *t, unsigned iov_count)
     t->waiting_since_ns = 0;
     t->cmd.iov = t->iov;
     t->cmd.iov_count = iov_count;
+    t->executing = true;
+    e->executing++;
     reactor_defer(e->reactor, &e->kick);
     scsi_execute(&t->cmd);
 }
@@ -377,6 +379,10 @@ void command_done(struct scsi_command *cmd)
 {
     struct task *t = container_of(cmd, struct task, cmd);
     struct engine *e = t->session->engine;
+    if (t->executing) {
+        t->executing = false;
+        e->executing--;
+    }
     if (cmd->aborted || t->state == TASK_ORPHAN) {
         if (t->state == TASK_EXECUTE)
             t->state = TASK_ORPHAN;
