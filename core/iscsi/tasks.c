@@ -209,8 +209,9 @@ void task_abort(struct task *t, struct task *aborter)
     case TASK_ORPHAN:
         return;
     case TASK_HELD:
-        if (!s->closing && t->kind == TASK_SCSI) {
-            hold_number_only(t);
+        if (!s->closing) {
+            if (t->kind != TASK_NUMBER)
+                hold_number_only(t);
             return;
         }
         s->held[t->cmd_sn % s->held_size] = 0;
