@@ -107,12 +107,17 @@ void task_record_transfer(struct task *t, uint64_t rx_pos, uint64_t tx_pos)
     to->seq = seq;
 }
 
-void task_uncount(struct task *t)
+static void leave_window(struct task *t)
 {
     if (t->counted) {
         t->counted = false;
         t->session->outstanding--;
     }
+}
+
+void task_uncount(struct task *t)
+{
+    leave_window(t);
     /* The initiator may use the tag again as soon as it has the answer. */
     unhash(t);
 }
@@ -195,15 +200,24 @@ static void hold_number_only(struct task *t)
     buffers_release(t);
 }
 
+/* The function waits for the end of the task; when another one does already, for the end of that. */
+static void wait_for(struct task *t, struct task *aborter)
+{
+    while (t->aborter && t->aborter != aborter)
+        t = t->aborter;
+    if (t == aborter || t->aborter)
+        return;
+    t->aborter = aborter;
+    aborter->waits_for++;
+}
+
 void task_abort(struct task *t, struct task *aborter)
 {
     struct session *s = t->session;
     if (t->state == TASK_FREE || t->state == TASK_ANSWER)
         return;
-    if (aborter && !t->aborter) {
-        t->aborter = aborter;
-        aborter->waits_for++;
-    }
+    if (aborter)
+        wait_for(t, aborter);
     s->engine->aborted_tasks++;
     switch (t->state) {
     case TASK_ORPHAN:
@@ -220,7 +234,7 @@ void task_abort(struct task *t, struct task *aborter)
     case TASK_EXECUTE:
         t->state = TASK_ORPHAN;
         t->record->kind = TASK_NUMBER;
-        task_uncount(t);
+        leave_window(t); /* its tag is taken until it is over: another function may ask for it */
         if (t->kind == TASK_SCSI)
             scsi_abort(&t->cmd); /* done() drops it, now or later */
         return;
