@@ -14,6 +14,7 @@
 
 #define TEXT_FIRST_TTT 1u
 #define TEXT_GROW      8192u
+#define TEXT_SEGMENT   (64u << 10) /* of a reply, at most, whatever the initiator takes */
 /* What the keys other than SendTargets can need: a long key and NotUnderstood for each. */
 #define TEXT_ANSWERS_MAX (KEYS_MAX * (KEYS_NAME_MAX + sizeof("=NotUnderstood")))
 
@@ -190,6 +191,8 @@ static enum text_action reply(struct text *text, uint8_t flags, uint32_t bytes)
 static enum text_action reply_part(struct text *text, bool request_final)
 {
     uint32_t left = text->out_bytes - text->out_sent, limit = text->in_force.initiator_max_recv;
+    if (limit > TEXT_SEGMENT)
+        limit = TEXT_SEGMENT;
     text->out_open = left > limit;
     if (text->out_open)
         return reply(text, ISCSI_TEXT_CONTINUE, limit);

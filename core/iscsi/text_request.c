@@ -9,11 +9,8 @@
 #include "iscsi/discovery.h"
 #include "iscsi/engine.h"
 
-#define REPLY_SEGMENT (64u << 10) /* at most, whatever the initiator declares */
-
 struct text_run {
     struct text text;
-    uint32_t max_recv; /* what the exchange was told */
 };
 
 void text_end(struct connection *c)
@@ -34,9 +31,8 @@ static bool text_begin(struct connection *c)
     c->text = g_try_new0(struct text_run, 1);
     if (!c->text)
         return false;
-    in_force.initiator_max_recv = MIN(c->params.initiator_max_recv, REPLY_SEGMENT);
+    in_force.initiator_max_recv = c->params.initiator_max_recv;
     in_force.target_max_recv = c->params.target_max_recv;
-    c->text->max_recv = in_force.initiator_max_recv;
     text_init(&c->text->text, acceptor_text_ops(c->acceptor), c, s->discovery ? NULL : s->target,
               &in_force);
     return true;
@@ -45,7 +41,7 @@ static bool text_begin(struct connection *c)
 static void finish(struct connection *c)
 {
     const struct iscsi_params *now = text_params(&c->text->text);
-    if (now->initiator_max_recv != c->text->max_recv) {
+    if (now->initiator_max_recv != c->params.initiator_max_recv) {
         c->params.initiator_max_recv = now->initiator_max_recv;
         c->record->params = c->params;
     }

@@ -128,5 +128,13 @@ def _(target):
     target.login().alive()
 
 
+@case('a segment length between the old one and what a text reply takes holds, too')
+def _(target):
+    session = target.login(MaxRecvDataSegmentLength='262144', MaxBurstLength='262144')
+    session.text({'MaxRecvDataSegmentLength': '65536'})
+    session.connection.own_mrdsl = 65536     # every PDU is held against this
+    session.read(0, 512).good()
+
+
 if __name__ == '__main__':
     main(__file__)
