@@ -232,10 +232,9 @@ static void rx_arm(struct stream *s)
         return;
     }
     struct iovec *iov = reactor_iov(s->reactor, plan.count);
-    if (!iov) {
+    if (!iov) { /* used up by others in this turn */
         s->rx_armed = false;
-        s->ended = true;
-        s->ops->ended(s, -ENOMEM);
+        stream_receive(s);
         return;
     }
     for (unsigned i = 0; i < plan.count; i++)
