@@ -302,7 +302,8 @@ void connection_attach(struct connection *c, struct session *s)
     c->stream.next.number[STATE_RECEIVE] = RECEIVE_HEADER;
     stream_commit(&c->stream);
     c->record->full = 1; /* from here on a successor goes on with it */
-    if (s->closing) {
+    if (s->closing || s->stopping || s->leaving) {
+        c->leaves_session = true;
         connection_close(c, "the session is ending");
         return;
     }

@@ -211,6 +211,7 @@ struct session {
     bool discovery;
     bool closing;                    /* no new command; ends when nothing is left */
     bool stopping;                   /* the daemon stops */
+    bool leaving;                    /* logged out as a whole: its connections end one by one */
     const char *end_reason;
 
     uint32_t window;                 /* commands at a time */

@@ -53,6 +53,7 @@ enum pdu_verdict logout_receive(struct connection *c, const struct pdu *pdu)
     if (t->bhs[ISCSI_LOGOUT_RESPONSE] != ISCSI_LOGOUT_OK)
         return PDU_DISCARD;
     if (reason == ISCSI_LOGOUT_CLOSE_SESSION) {
+        s->leaving = true;
         list_for_each_safe(pos, &s->connections) {
             struct connection *each = list_entry(pos, struct connection, link);
             if (each != c) {

@@ -88,6 +88,7 @@ enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu)
 static void cold_reset_done(struct task *t)
 {
     struct connection *c = t->conn;
+    c->session->leaving = true;
     list_for_each_safe(pos, &c->session->connections) {
         struct connection *each = list_entry(pos, struct connection, link);
         each->leaves_session = true;

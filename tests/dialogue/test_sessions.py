@@ -116,6 +116,7 @@ def _(target):
 def _(target):
     session = target.login(MaxConnections='4')
     second = join(session, 1)
+    session.command(scsi.test_unit_ready(), connection=second)  # it has arrived in the session
     assert session.logout(reason=1, cid=1).response == 0
     second.expect_closed()
     session.alive()
@@ -128,6 +129,17 @@ def _(target):
     assert session.logout(reason=0).response == 0
     for connection in [session.connection] + others:
         connection.expect_closed()
+
+
+@case('a logout that overtakes a connection on its way into the session closes it, too',
+      own=dict(targets=MANY))
+def _(target):
+    for _ in range(60):
+        session = target.login(MaxConnections='4')
+        late = join(session, 1)
+        assert session.logout(reason=0).response == 0
+        session.connection.expect_closed()
+        late.expect_closed()
 
 
 @case('a connection beyond MaxConnections is refused', own=dict(targets=MANY))
