@@ -22,7 +22,8 @@
 
 /* Plugins may lie where only root, or only their builder, may look. */
 #define WHILE_LOADING                                                                              \
-    (PRIVILEGE(CAP_NET_ADMIN) | PRIVILEGE(CAP_NET_RAW) | PRIVILEGE(CAP_DAC_READ_SEARCH))
+    (PRIVILEGE(CAP_NET_ADMIN) | PRIVILEGE(CAP_NET_RAW) | PRIVILEGE(CAP_DAC_READ_SEARCH) |          \
+     PRIVILEGE(CAP_SETPCAP)) /* the last one: to give up more */
 
 struct helper {
     const char *verb, *instance, *file;

@@ -5,7 +5,7 @@ import time
 
 import session as dialogue
 from network import (FIN, OURS_V4, PORT, RST, V4, V6, Capture, at_target, connects, ruleset,
-                     wait_until)
+                     same_rules, wait_until)
 from server import IQN, server, stamp
 
 ADDRESSES = (V4, V6)
@@ -55,7 +55,7 @@ def stop_and_start(fence, folder):
     before = ruleset()
     with server(fence) as one, Capture(folder) as capture:
         one.start()
-        assert ruleset() == before
+        same_rules(before)
         sessions = [login(address) for address in ADDRESSES for _ in range(3)]
         say(sessions[:2])
         one.stop()
@@ -68,7 +68,7 @@ def stop_and_start(fence, folder):
         ready = stamp(one.wait_log(' ready generation=', marker))
         one.wait_log('fence: lowered', marker)
         assert one.find('found up and renewed', marker), one.log()
-        assert ruleset() == before
+        same_rules(before)
         again = [login(address) for address in ADDRESSES]
         packets = capture.up_to(port_of(again[-1]))
         assert len(from_target(packets)) > 30, packets
@@ -81,7 +81,7 @@ def stop_and_start(fence, folder):
             new.close()
         one.stop()
         one.helper('lower')
-    assert ruleset() == before
+    same_rules(before)
 
 
 def stop_with(fence, folder, rule=()):
@@ -141,7 +141,7 @@ def left_alone_it_ends(fence):
         for one_session in sessions:
             one_session.close()
         one.helper('clean')
-    assert ruleset() == before
+    same_rules(before)
 
 
 def refused(address):
@@ -161,12 +161,12 @@ def crash_loop(fence):
         assert 'reason="crash loop"' in line, line
         position = one.log().index(line)
         one.wait_log('fence: lowered', position)
-        assert ruleset() == before
+        same_rules(before)
         for address in ADDRESSES:
             login(address).close()
         one.stop()
         one.helper('lower')
-    assert ruleset() == before
+    same_rules(before)
 
 
 def everything_killed(fence):
@@ -181,7 +181,7 @@ def everything_killed(fence):
         marker = one.start()
         one.wait_log('fence: lowered', marker)
         assert one.find('found up and renewed', marker)
-        assert ruleset() == before
+        same_rules(before)
         one.helper('raise', age_ms=1000)
         one.kill_everything()
         wait_until('the fence ends', lambda: refused(V4))
@@ -191,7 +191,7 @@ def everything_killed(fence):
         assert not one.find('found up', marker) and not one.find('lowered', marker)
         one.stop()
         one.helper('lower')
-    assert ruleset() == before
+    same_rules(before)
 
 
 def cases(fence, folder):

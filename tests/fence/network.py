@@ -2,6 +2,7 @@
 """Two network namespaces of the test's own, with a wire between them: the target lives in one, this
 program in the other. Rules are only ever made in the target's; the machine's own are never touched."""
 import contextlib
+import difflib
 import os
 import pathlib
 import re
@@ -75,9 +76,9 @@ def remove(name):
 
 
 @contextlib.contextmanager
-def namespaces():
+def namespaces(group):
     """The names of the target's and the client's."""
-    target, client = ('hf-fence-%s-%d' % (kind, os.getpid()) for kind in ('t', 'c'))
+    target, client = ('hf-fence-%d-%s-%s' % (os.getpid(), group, kind) for kind in ('t', 'c'))
     try:
         for name in (target, client):
             call('ip', 'netns', 'add', name)
@@ -98,7 +99,7 @@ def namespaces():
 
 # --- connections
 
-def connects(address, port=PORT, timeout=1.0):
+def connects(address, port=PORT, timeout=0.5):
     """True, False when nothing answers; a refusal is an error."""
     try:
         socket.create_connection((address, port), timeout=timeout).close()
@@ -123,6 +124,13 @@ def ruleset():
     return without_numbers(listing)
 
 
+def same_rules(before):
+    """The ruleset is what it was."""
+    after = ruleset()
+    assert after == before, '\n'.join(difflib.unified_diff(
+        before.splitlines(), after.splitlines(), 'before', 'after', lineterm=''))
+
+
 def add_foreign_rules():
     """What an administrator may have, in every kind of firewall."""
     at_target('nft', '-f', '-', input='''
@@ -141,6 +149,8 @@ def add_foreign_rules():
                       '--comment', 'holdfast: "quoted" words', '-j', 'RETURN')
             at_target(program, '-A', 'INPUT', '-p', 'tcp', '--dport', PORT, '-j', 'admin')
             at_target(program, '-A', 'OUTPUT', '-p', 'tcp', '--sport', PORT, '-j', 'admin')
+            # restoring puts chains into an order of its own: once now, so that later ones change nothing
+            at_target(program + '-restore', input=at_target(program + '-save'))
 
 
 # --- what is on the wire

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a plugin makes, and that nothing of it stays: raise, lower, clean by hand, one plugin at a time."""
 import socket
+import subprocess
 
-from network import OTHER_PORT, PORT, V4, V6, OURS_V4, at_target, connects, ruleset, wait_until
-from server import server
+from network import (OTHER_PORT, OURS_V4, PORT, V4, V6, at_target, connects, ruleset, same_rules,
+                     wait_until)
+from server import in_target, server
 
 ADDRESSES = (V4, V6)
 
@@ -27,8 +29,6 @@ time.sleep(3600)
 '''
 
     def __enter__(self):
-        import subprocess
-        from server import in_target
         self.process = subprocess.Popen(
             in_target('python3', '-c', self.PROGRAM, PORT, OTHER_PORT), stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == b'up\n'
@@ -45,7 +45,7 @@ def present_exactly_between(fence):
     with server(fence) as one, Listeners():
         one.helper('clean')
         one.helper('clean')
-        assert ruleset() == before
+        same_rules(before)
         for _ in range(2):              # raise() on a raised fence renews it
             one.helper('raise')
             raised = ruleset()
@@ -55,11 +55,11 @@ def present_exactly_between(fence):
         lines = before.splitlines()
         assert all(line in raised.splitlines() for line in lines), 'a foreign rule is gone'
         one.helper('lower')
-        assert ruleset() == before
+        same_rules(before)
         for address in ADDRESSES:
             assert connects(address)
         one.helper('lower')
-        assert ruleset() == before
+        same_rules(before)
 
 
 def nobody_elses_port(fence):
@@ -88,7 +88,7 @@ def two_instances(fence):
         one.helper('lower', instance='a-second-one-with-a-long-name')
         assert ruleset() == first
         one.helper('lower', instance='first')
-    assert ruleset() == before
+    same_rules(before)
 
 
 def ends_by_itself(fence):
@@ -100,7 +100,7 @@ def ends_by_itself(fence):
         for address in ADDRESSES:
             wait_until('the fence ends', lambda where=address: connects(where))
         one.helper('clean')
-        assert ruleset() == before
+        same_rules(before)
 
 
 def clean_keeps_what_is_in_force(fence):
@@ -110,7 +110,7 @@ def clean_keeps_what_is_in_force(fence):
         one.helper('clean', code=3)
         assert not any(connects(address) for address in ADDRESSES)
         one.helper('lower')
-    assert ruleset() == before
+    same_rules(before)
 
 
 # --- copies of the rules, as boot scripts make them
@@ -152,7 +152,7 @@ def a_restored_copy_ends(fence, kind):
         for address in ADDRESSES:
             wait_until('the copy ends', lambda where=address: connects(where))
         one.helper('clean')
-    assert ruleset() == before
+    same_rules(before)
 
 
 def a_copy_of_another_boot_goes(fence, kind):
@@ -166,7 +166,7 @@ def a_copy_of_another_boot_goes(fence, kind):
         copy.restore(old=boot, new='00000000-1111-2222-3333-444444444444')
         assert not any(connects(address) for address in ADDRESSES)
         one.helper('clean')
-        assert ruleset() == before
+        same_rules(before)
         assert all(connects(address) for address in ADDRESSES)
 
 

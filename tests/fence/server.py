@@ -51,13 +51,23 @@ class Server:
 
     # --- the daemon
 
-    def start(self):
-        """Starts it and waits until initiators can log in; returns its log from here on."""
+    def launch(self):
+        """Starts it; returns how many lines its log had."""
         before = len(self.log())
         with open(self.log_file, 'ab') as log:
             self.process = subprocess.Popen(in_target(Settings.daemon, '-c', self.config), stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL,
                                             env=self.environment)
+        return before
+
+    def check(self):
+        """--check, completed."""
+        return subprocess.run([Settings.daemon, '--check', '-c', self.config], capture_output=True,
+                              text=True, timeout=LIMIT, check=False, env=self.environment)
+
+    def start(self):
+        """Starts it and waits until initiators can log in; returns how many lines its log had."""
+        before = self.launch()
         self.wait_log(' ready generation=', before)
         return before
 
