@@ -45,6 +45,11 @@ void daemon_tell(struct daemon *d, const struct link_message *m)
     tell(d, m);
 }
 
+void daemon_tell(struct daemon *d, const struct link_message *m)
+{
+    tell(d, m);
+}
+
 static void send_type(struct daemon *d, enum link_type type)
 {
     struct link_message m = {.type = type, .fd = -1};
@@ -134,6 +139,9 @@ static void handle(struct daemon *d, struct link_message *m)
     }
     case LINK_STATUS:
         daemon_control_status(d, &m->status);
+        break;
+    case LINK_FREEZE:
+        daemon_freeze(d, m->freeze.deadline_ms);
         break;
     case LINK_RELOAD:
         log_notice("daemon", "reload is not available in this version; the configuration is unchanged");
@@ -371,6 +379,9 @@ static const char *start(struct daemon *d)
         .login_reactor = d->reactors[d->data_count],
         .resume = acceptor_auth_resume,
     };
+    struct link_message prepared = {
+        .type = LINK_PREPARED, .fd = -1, .prepared.layout = daemon_engine_layout(d)};
+    tell(d, &prepared);
     if (!wait_for_go(d))
         return "";
     daemon_engine_begin(d);

@@ -55,6 +55,16 @@ static struct state_head layout(const struct daemon *d)
     };
 }
 
+uint64_t daemon_engine_layout(const struct daemon *d)
+{
+    struct state_head head = layout(d);
+    const uint8_t *p = (const uint8_t *)&head;
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < sizeof(head); i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h;
+}
+
 /* The memory may hold what an earlier worker of the same layout left: daemon_engine_begin() looks, when
    that worker is really gone. */
 static int map_state(struct daemon *d)

@@ -69,9 +69,16 @@ struct daemon {
     struct daemon_target *targets;     /* as config->targets */
     struct iscsi_authenticator **auths; /* as config->auths */
     struct catalog catalog;
+    struct daemon_freeze *freeze;      /* under way */
     struct registry *registry;
     struct acceptor *acceptor;
 };
+
+/* daemon.c: to the keeper. */
+void daemon_tell(struct daemon *d, const struct link_message *m);
+
+/* daemon_freeze.c */
+void daemon_freeze(struct daemon *d, uint32_t deadline_ms);
 
 /* daemon_notes.c */
 int daemon_notes_init(struct daemon *d);
@@ -83,6 +90,8 @@ void daemon_notes_run(struct daemon *d);
 
 /* daemon_engine.c: arenas, reactors, engines. 0 or -1 after a line in the log. */
 int daemon_engine_create(struct daemon *d);
+/* Says which workers can go on with which state memory. */
+uint64_t daemon_engine_layout(const struct daemon *d);
 /* After GO: the state memory is ours, either with what is in it (d->resume) or empty. */
 void daemon_engine_begin(struct daemon *d);
 int daemon_engine_start(struct daemon *d);

@@ -22,11 +22,19 @@ struct acceptor {
     uint64_t stop_deadline_ns;
     struct reactor_message stop_message;
     struct reactor_task stop_check;
+    bool holding;
+    struct list aside;                 /* arrivals while holding */
+    struct timer hold_timer;
+    uint64_t hold_deadline_ns;
+    void (*held)(void *user);
+    void *held_user;
+    struct reactor_message hold_message;
 };
 
 /* A connection on its way from the control thread. */
 struct arrival {
     struct reactor_message message;
+    struct list link;                  /* put aside */
     struct acceptor *acceptor;
     int fd;
     uint32_t slot;
@@ -92,6 +100,7 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
     a->options = *options;
     a->text_ops.send_targets = send_targets;
     list_init(&a->connections);
+    list_init(&a->aside);
     timer_init(&a->stop_timer, stop_timer_fired);
     reactor_task_init(&a->stop_check, stop_check_run);
     a->free_index = g_try_new0(uint32_t, options->connections);
@@ -249,6 +258,10 @@ static void arrive_run(struct reactor_message *m)
 {
     struct arrival *arrival = container_of(m, struct arrival, message);
     struct acceptor *a = arrival->acceptor;
+    if (a->holding) {
+        list_append(&a->aside, &arrival->link);
+        return;
+    }
     struct connection *c =
         a->stopping || arrival->portal >= a->options.catalog->portal_count ? NULL : connection_new(a, arrival);
     counter_add(&a->counters.accepted, 1);
@@ -276,6 +289,7 @@ void acceptor_accept(struct acceptor *a, int fd, uint32_t slot, unsigned portal,
     arrival->slot = slot;
     arrival->portal = portal;
     arrival->peer = *peer;
+    list_init(&arrival->link);
     reactor_post(a->options.login->reactor, &arrival->message);
 }
 
@@ -337,6 +351,59 @@ void acceptor_connection_gone(struct connection *c)
 void acceptor_auth_resume(void *login_user)
 {
     login_io_auth_resume(login_user);
+}
+
+/* ---- hold ---- */
+
+static bool login_under_way(const struct acceptor *a)
+{
+    list_for_each(pos, &a->connections)
+        if (list_entry(pos, struct connection, home_link)->login)
+            return true;
+    return false;
+}
+
+static void hold_look(struct timer *timer)
+{
+    struct acceptor *a = container_of(timer, struct acceptor, hold_timer);
+    struct reactor *r = a->options.login->reactor;
+    if (login_under_way(a) && r->now_ns < a->hold_deadline_ns)
+        reactor_timer_start(r, timer, TIMER_TICK_NS);
+    else
+        a->held(a->held_user);
+}
+
+static void hold_run(struct reactor_message *m)
+{
+    struct acceptor *a = container_of(m, struct acceptor, hold_message);
+    a->holding = true;
+    a->hold_deadline_ns += a->options.login->reactor->now_ns;
+    timer_init(&a->hold_timer, hold_look);
+    hold_look(&a->hold_timer);
+}
+
+void acceptor_hold(struct acceptor *a, uint64_t timeout_ns, void (*held)(void *user), void *user)
+{
+    a->hold_deadline_ns = timeout_ns;
+    a->held = held;
+    a->held_user = user;
+    a->hold_message.run = hold_run;
+    reactor_post(a->options.login->reactor, &a->hold_message);
+}
+
+static void release_run(struct reactor_message *m)
+{
+    struct acceptor *a = container_of(m, struct acceptor, hold_message);
+    struct list *n;
+    a->holding = false;
+    while ((n = list_take(&a->aside)))
+        arrive_run(&list_entry(n, struct arrival, link)->message);
+}
+
+void acceptor_release(struct acceptor *a)
+{
+    a->hold_message.run = release_run;
+    reactor_post(a->options.login->reactor, &a->hold_message);
 }
 
 /* ---- stop ---- */

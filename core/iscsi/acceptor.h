@@ -58,6 +58,15 @@ void acceptor_unadopt(struct connection *c);
    closed; then `stopped`. */
 void acceptor_stop(struct acceptor *acceptor, uint64_t deadline_ns);
 
+/*
+ * Any thread: begins with no further connection (those that come are put aside, untouched) and waits
+ * for the logins under way, at most `timeout_ns`; then held(user) on the login reactor. One at a time.
+ */
+void acceptor_hold(struct acceptor *acceptor, uint64_t timeout_ns, void (*held)(void *user),
+                   void *user);
+/* Any thread, after held(): goes on, with those put aside first. */
+void acceptor_release(struct acceptor *acceptor);
+
 /* For the plugins' authenticator_services.resume. */
 void acceptor_auth_resume(void *login_user);
 /* Text exchanges: user is the connection. */

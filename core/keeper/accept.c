@@ -76,7 +76,8 @@ static void accept_switch(struct keeper *k, bool on)
 
 void accept_update(struct keeper *k)
 {
-    accept_switch(k, k->worker.state == WORKER_READY && !k->stopping && k->accept_pause_ns == 0 &&
+    accept_switch(k, k->worker.state == WORKER_READY && !k->stopping &&
+                         k->upgrade != UPGRADE_FREEZING && k->accept_pause_ns == 0 &&
                          k->worker.link.queued < LINK_QUEUE_LONG);
 }
 

@@ -70,9 +70,7 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
                                   "it to apply a change");
             break;
         case SIGUSR2:
-            log_warning(
-                "keeper",
-                "SIGUSR2: this version cannot replace its worker by another binary; restart it");
+            upgrade_begin(k);
             break;
         default:
             break;

@@ -62,7 +62,11 @@ static const struct message_rule message_rules[] = {
     [LINK_STOP] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_MEMFD] = RULE(sizeof(struct link_memfd), FD_UNLESS_ERROR),
     [LINK_RELOAD] = RULE(0, FD_ALWAYS),
+    [LINK_FREEZE] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_STATUS] = RULE(sizeof(struct link_status), FD_NEVER),
+    [LINK_PREPARED] = RULE(sizeof(uint64_t), FD_NEVER),
+    [LINK_FROZEN] = RULE(sizeof(uint32_t), FD_NEVER),
+    [LINK_FREEZE_FAILED] = RULE(LINK_TEXT_MAX, FD_NEVER),
     [LINK_READY] = RULE(0, FD_NEVER),
     [LINK_FAILED] = RULE(LINK_TEXT_MAX, FD_NEVER),
     [LINK_CLOSED] = RULE(sizeof(uint32_t), FD_NEVER),
@@ -274,6 +278,7 @@ static bool strings_end(const struct link_message *m)
     case LINK_MEMFD_GET:
         return string_ends(m->memfd_get.name, LINK_NAME_MAX);
     case LINK_FAILED:
+    case LINK_FREEZE_FAILED:
         return string_ends(m->failed.text, LINK_TEXT_MAX);
     case LINK_STATUS:
         return string_ends(m->status.how, LINK_HOW_MAX);

@@ -44,6 +44,7 @@ enum link_type {
     LINK_STOP = 3,       /* finish, flush, close in order; then STOPPED and exit 0 */
     LINK_MEMFD = 4,      /* + fd when error == 0: the answer to MEMFD_GET, in order */
     LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration */
+    LINK_FREEZE = 6,     /* a new worker is ready to go on: hold still; then FROZEN and exit, or FREEZE_FAILED */
     LINK_STATUS = 14,    /* the answer to STATUS_GET */
     /* worker to keeper */
     LINK_READY = 16,  /* the whole configuration is applied: accept */
@@ -51,6 +52,9 @@ enum link_type {
     LINK_CLOSED = 18, /* the worker is done with a slot and has shut the socket down */
     LINK_MEMFD_GET = 19,
     LINK_STOPPED = 20, /* everything is flushed and closed; exit follows */
+    LINK_PREPARED = 21,  /* configuration read, memory mapped, rings made: waits for GO */
+    LINK_FROZEN = 22,    /* nothing is touched any more: another worker may have GO */
+    LINK_FREEZE_FAILED = 23, /* goes on as before; text says why */
     LINK_STATUS_GET = 30,
 };
 
@@ -102,8 +106,17 @@ struct link_message {
             uint32_t deadline_ms; /* after this the keeper kills */
         } stop;
         struct {
+            uint32_t deadline_ms;
+        } freeze;
+        struct {
+            uint64_t layout; /* of the state memory: workers of one layout can follow each other */
+        } prepared;
+        struct {
+            uint32_t clean; /* 1: no I/O of its rings is left, not even in the kernel */
+        } frozen;
+        struct {
             char text[LINK_TEXT_MAX];
-        } failed;
+        } failed; /* FREEZE_FAILED, too */
     };
 };
 

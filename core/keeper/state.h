@@ -49,6 +49,14 @@ struct keeper {
     struct worker worker;
     struct source worker_exit, worker_link;
     struct list tombstones;
+    uint64_t layout;              /* of the state memory of the running worker */
+
+    enum { UPGRADE_NONE, UPGRADE_PREPARING, UPGRADE_FREEZING } upgrade;
+    struct worker next, old;      /* on its way in; on its way out */
+    struct source next_exit, next_link, old_exit;
+    char *exe_path;               /* what lies on disk under our name */
+    int exe, next_exe, previous_exe; /* binaries: of the worker, of the next, of the one before; or -1 */
+    uint64_t upgrade_deadline_ns, old_deadline_ns, freeze_ns, upgraded_ns;
     unsigned generation; /* of the newest worker */
     unsigned failures;   /* deaths since a worker last ran well */
     uint64_t restart_ns;
@@ -76,6 +84,24 @@ uint64_t supervise_tick(struct keeper *k, uint64_t now_ns);
 void supervise_link_update(struct keeper *k);
 /* How long to wait after so many deaths in a row; the first is restarted at once. */
 unsigned supervise_delay_ms(unsigned failures);
+
+/* For upgrade.c: to the worker; GO as soon as nothing earlier can write; its tombstone counts. */
+void supervise_tell(struct keeper *k, const struct link_message *m);
+void supervise_go(struct keeper *k);
+void supervise_mourn(struct keeper *k, const struct worker *w);
+
+/* upgrade.c */
+void upgrade_init(struct keeper *k);
+void upgrade_deinit(struct keeper *k);
+/* SIGUSR2. */
+void upgrade_begin(struct keeper *k);
+/* The old worker goes on, because of `why`; nothing when none is under way. */
+void upgrade_abandon(struct keeper *k, const char *why);
+void upgrade_frozen(struct keeper *k, bool clean);
+void upgrade_freeze_failed(struct keeper *k, const char *why);
+void upgrade_ready(struct keeper *k);
+void upgrade_death(struct keeper *k);
+uint64_t upgrade_tick(struct keeper *k, uint64_t now_ns);
 
 /* accept.c */
 void accept_init(struct keeper *k);

@@ -20,6 +20,7 @@
 #include "keeper/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <inttypes.h>
 #include <sys/epoll.h>
@@ -91,6 +92,16 @@ static void go_if_alone(struct keeper *k)
     tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
 }
 
+void supervise_tell(struct keeper *k, const struct link_message *m)
+{
+    tell(k, m);
+}
+
+void supervise_go(struct keeper *k)
+{
+    go_if_alone(k);
+}
+
 /* --- tombstones --- */
 
 static void tombstone_free(struct keeper *k, struct tombstone *t)
@@ -138,6 +149,13 @@ static void tombstone_add(struct keeper *k, int fd, unsigned generation)
     /* When the loop cannot wait on it we must not believe that it hung up: it stays, with a warning. */
     if (source_watch(k, &t->source, fd, EPOLLHUP) < 0)
         t->source.fd = fd;
+}
+
+void supervise_mourn(struct keeper *k, const struct worker *w)
+{
+    int fd = fcntl(w->tombstone, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        tombstone_add(k, fd, w->generation);
 }
 
 static uint64_t tombstones_tick(struct keeper *k, uint64_t now)
@@ -189,6 +207,7 @@ static void on_ready(struct keeper *k)
                w->generation, w->pid,
                seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), held, closed);
     k->ever_ready = true;
+    upgrade_ready(k);
     fence_worker_ready(k);
     notify_send("READY=1\nSTATUS=Serving.");
 }
@@ -233,6 +252,15 @@ static bool handle(struct keeper *k, const struct link_message *m)
         return true;
     case LINK_FAILED:
         on_failed(k, m->failed.text);
+        return true;
+    case LINK_PREPARED:
+        k->layout = m->prepared.layout;
+        return true;
+    case LINK_FROZEN:
+        upgrade_frozen(k, m->frozen.clean);
+        return true;
+    case LINK_FREEZE_FAILED:
+        upgrade_freeze_failed(k, m->failed.text);
         return true;
     case LINK_CLOSED:
         return connections_close(&k->connections, m->closed.slot, k->worker.generation) == 0;
@@ -289,7 +317,8 @@ void supervise_start(struct keeper *k)
 {
     k->restart_ns = 0;
     int r = worker_start(&k->worker, ++k->generation, k->config_fd, k->control.fd,
-                         k->args->file);
+                         k->args->file,
+                         k->exe);
     if (r == 0)
         r = source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
     if (r == 0)
@@ -343,6 +372,7 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     k->status.deaths += !k->stopping;
     g_strlcpy(k->status.how, k->stopping ? k->status.how : how, sizeof(k->status.how));
     k->failures++;
+    upgrade_death(k);
     if (k->stopping)
         finish_if_stopped(k);
     else if (start_has_failed(k, by_signal))
@@ -377,6 +407,7 @@ void supervise_stop(struct keeper *k)
     struct worker *w = &k->worker;
 
     k->restart_ns = 0;
+    upgrade_abandon(k, "stopping");
     if (w->state == WORKER_NONE) {
         k->stopping = true;
         finish_if_stopped(k);
@@ -440,6 +471,7 @@ uint64_t supervise_tick(struct keeper *k, uint64_t now_ns)
 {
     uint64_t next = restart_tick(k, now_ns); /* first: what it does may be due for the others */
     next = MIN(next, tombstones_tick(k, now_ns));
+    next = MIN(next, upgrade_tick(k, now_ns));
     next = MIN(next, kill_tick(k, now_ns));
     next = MIN(next, give_up_tick(k, now_ns));
     return MIN(next, stall_tick(k, now_ns));
@@ -449,6 +481,7 @@ void supervise_init(struct keeper *k)
 {
     list_init(&k->tombstones);
     memory_init(&k->memory);
+    upgrade_init(k);
     k->worker = (struct worker){ .pidfd = -1, .tombstone = -1 };
     k->worker_exit = (struct source){ .ready = exit_ready, .fd = -1 };
     k->worker_link = (struct source){ .ready = link_ready, .fd = -1 };
@@ -457,6 +490,7 @@ void supervise_init(struct keeper *k)
 void supervise_deinit(struct keeper *k)
 {
     worker_discard(&k->worker);
+    upgrade_deinit(k);
     list_for_each_safe(n, &k->tombstones) tombstone_free(k, list_entry(n, struct tombstone, node));
     memory_deinit(&k->memory);
 }

@@ -96,7 +96,7 @@ static void child_oom_score(void)
 }
 
 static _Noreturn void child_exec(const struct worker_fds *f, pid_t parent, unsigned generation,
-                                 const char *file)
+                                 const char *file, int exe_fd)
 {
     char number[16];
     char *argv[] = { (char *)"holdfastd", (char *)"--worker", number, (char *)file, NULL };
@@ -108,19 +108,20 @@ static _Noreturn void child_exec(const struct worker_fds *f, pid_t parent, unsig
         _exit(1); /* it died before we asked to be told */
     child_oom_score();
     child_signals();
-    if (child_place_fds(f))
-        execv("/proc/self/exe", argv);
+    int exe = fcntl(exe_fd, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
+    if (exe >= 0 && child_place_fds(f))
+        execveat(exe, "", argv, environ, AT_EMPTY_PATH);
     fprintf(stderr, "holdfastd: cannot start the worker: %s\n", strerror(errno));
     _exit(1);
 }
 
-static int worker_fork(struct worker *w, struct worker_fds *f, const char *file)
+static int worker_fork(struct worker *w, struct worker_fds *f, const char *file, int exe_fd)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid < 0)
         return -errno;
     if (pid == 0)
-        child_exec(f, parent, w->generation, file);
+        child_exec(f, parent, w->generation, file, exe_fd);
     w->pid = pid;
     w->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (w->pidfd >= 0)
@@ -132,14 +133,14 @@ static int worker_fork(struct worker *w, struct worker_fds *f, const char *file)
 }
 
 int worker_start(struct worker *w, unsigned generation, int config_fd, int control_fd,
-                 const char *file)
+                 const char *file, int exe_fd)
 {
     struct worker_fds f = { { -1, -1 }, { -1, -1 }, -1, control_fd };
 
     *w = (struct worker){ .generation = generation, .pidfd = -1, .tombstone = -1 };
     int r = fds_open(&f, config_fd);
     if (r == 0)
-        r = worker_fork(w, &f, file);
+        r = worker_fork(w, &f, file, exe_fd);
     if (r == 0) {
         link_init(&w->link, f.link[0]);
         w->tombstone = f.tombstone[0];
@@ -149,6 +150,16 @@ int worker_start(struct worker *w, unsigned generation, int config_fd, int contr
     }
     fds_close(&f);
     return r;
+}
+
+void worker_move(struct worker *to, struct worker *from)
+{
+    *to = *from;
+    list_init(&to->link.outbox);
+    list_init(&to->link.inbox);
+    list_splice(&to->link.outbox, &from->link.outbox);
+    list_splice(&to->link.inbox, &from->link.inbox);
+    *from = (struct worker){ .pidfd = -1, .tombstone = -1 };
 }
 
 void worker_kill(struct worker *w)

@@ -3,7 +3,8 @@
  * The mechanics of one worker process: start it with its link, tombstone and configuration, see it
  * end. What to do about that is supervise.c's.
  *
- * The worker is this same executable (also when another one lies on disk by now) run as
+ * The worker is an executable given by descriptor (this one, also when another lies on disk by now; or
+ * the one of an upgrade) run as
  * `holdfastd --worker GENERATION FILE`. It inherits standard input, output and error and the
  * descriptors of link.h, nothing else; runs in its own process group (Ctrl-C is for the keeper);
  * SIGHUP, SIGINT, SIGTERM, SIGUSR2 and SIGPIPE are ignored in it, it is stopped over the link; it is
@@ -40,7 +41,9 @@ struct worker {
  * `file` the name the configuration has in messages. 0, or negative errno with nothing left behind.
  */
 int worker_start(struct worker *w, unsigned generation, int config_fd, int control_fd,
-                 const char *file);
+                 const char *file, int exe_fd);
+/* The whole of it goes to `to`, which holds none. */
+void worker_move(struct worker *to, struct worker *from);
 void worker_kill(struct worker *w);
 /* Kills it, waits for its end and closes all there is of it; may be called without a process. */
 void worker_discard(struct worker *w);

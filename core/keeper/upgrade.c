@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Replacing the worker by the binary that is on disk now:
+ *
+ *   PREPARING  a new worker of that binary starts beside the old one, reads the configuration, maps
+ *              the memory, makes its rings, and says PREPARED
+ *   FREEZING   the old one finishes the I/O under way, holds still, and says FROZEN
+ *   (done)     the new one gets the connections and GO; the old one ends
+ *
+ * Until FROZEN nothing has happened: whatever fails, the old worker goes on and the new one is thrown
+ * away. After it the state memory is all there is, and a new worker that dies on it is followed by
+ * one of the old binary. A binary that keeps crashing soon after it took over is given up, too.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "keeper/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define PREPARE_NS   (10 * NS_PER_S) /* for the new binary to come up */
+#define FREEZE_MS    2000u           /* for I/O under way */
+#define FREEZE_NS    (3 * NS_PER_S)  /* ... and to say so */
+#define OLD_EXIT_NS  (5 * NS_PER_S)
+#define ROLLBACK_NS  (60 * NS_PER_S) /* crashes within this time are blamed on the new binary */
+#define ROLLBACK_CRASHES 3u
+
+static void exe_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void forget_next(struct keeper *k)
+{
+    source_watch(k, &k->next_link, k->next_link.fd, 0);
+    source_watch(k, &k->next_exit, k->next_exit.fd, 0);
+    worker_discard(&k->next);
+    exe_close(&k->next_exe);
+    k->upgrade = UPGRADE_NONE;
+    k->upgrade_deadline_ns = 0;
+}
+
+/* The old worker goes on as if nothing had been. */
+static void fail(struct keeper *k, const char *why)
+{
+    log_error("upgrade", "failed, generation %u goes on: %s", k->worker.generation, why);
+    forget_next(k);
+    accept_update(k);
+}
+
+void upgrade_abandon(struct keeper *k, const char *why)
+{
+    if (k->upgrade != UPGRADE_NONE)
+        fail(k, why);
+}
+
+static void tell_next(struct keeper *k, const struct link_message *m)
+{
+    link_send(&k->next.link, m);
+}
+
+static void on_prepared(struct keeper *k, uint64_t layout)
+{
+    if (layout != k->layout) {
+        fail(k, "the new binary has another layout of the state memory; it needs a stop and a start");
+        return;
+    }
+    k->upgrade = UPGRADE_FREEZING;
+    k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
+    k->freeze_ns = clock_now_ns();
+    accept_update(k); /* connections wait in the backlog now */
+    supervise_tell(k, &(struct link_message){
+                          .type = LINK_FREEZE, .fd = -1, .freeze.deadline_ms = FREEZE_MS });
+}
+
+static bool handle_next(struct keeper *k, const struct link_message *m)
+{
+    switch (m->type) {
+    case LINK_PREPARED:
+        if (k->upgrade != UPGRADE_PREPARING)
+            return false;
+        on_prepared(k, m->prepared.layout);
+        return true;
+    case LINK_MEMFD_GET: {
+        struct link_message answer = { .type = LINK_MEMFD, .fd = -1 };
+        bool existed = false;
+        int r = memory_get(&k->memory, k->next.generation, &m->memfd_get, &answer.fd, &existed);
+        answer.memfd = (struct link_memfd){
+            .bytes = m->memfd_get.bytes, .id = m->memfd_get.id, .error = r, .existed = existed
+        };
+        tell_next(k, &answer);
+        return true;
+    }
+    case LINK_FAILED:
+        fail(k, m->failed.text);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void next_link_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    struct link_message m;
+    int r = 0;
+    while (k->upgrade != UPGRADE_NONE && (r = link_receive(&k->next.link, &m)) > 0) {
+        bool fine = handle_next(k, &m);
+        if (m.fd >= 0)
+            close(m.fd);
+        if (!fine) {
+            fail(k, "the new worker speaks nonsense");
+            return;
+        }
+    }
+    if (k->upgrade != UPGRADE_NONE && r < 0)
+        fail(k, "the new worker is gone");
+}
+
+static void next_exit_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    /* What it said before it ended is the better reason. */
+    next_link_ready(k, &k->next_link, EPOLLIN);
+    upgrade_abandon(k, "the new worker has ended");
+}
+
+void upgrade_begin(struct keeper *k)
+{
+    if (k->stopping || k->upgrade != UPGRADE_NONE || k->worker.state != WORKER_READY) {
+        log_warning("upgrade", "not now: %s",
+                    k->stopping                     ? "stopping"
+                    : k->upgrade != UPGRADE_NONE    ? "one is under way"
+                                                    : "no worker is ready");
+        return;
+    }
+    k->next_exe = open(k->exe_path, O_RDONLY | O_CLOEXEC);
+    if (k->next_exe < 0) {
+        log_error("upgrade", "failed, generation %u goes on: %s: %s", k->worker.generation, k->exe_path,
+                  g_strerror(errno));
+        return;
+    }
+    int r = worker_start(&k->next, ++k->generation, k->config_fd, k->control.fd, k->args->file,
+                         k->next_exe);
+    if (r == 0)
+        r = source_watch(k, &k->next_exit, k->next.pidfd, EPOLLIN);
+    if (r == 0)
+        r = source_watch(k, &k->next_link, k->next.link.fd, EPOLLIN);
+    k->upgrade = UPGRADE_PREPARING;
+    k->upgrade_deadline_ns = clock_now_ns() + PREPARE_NS;
+    if (r < 0)
+        fail(k, g_strerror(-r));
+    else
+        log_info("upgrade", "begun binary=%s generation=%u pid=%d", k->exe_path, k->generation, k->next.pid);
+}
+
+/* ---- the old worker's end ---- */
+
+static void old_exit_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    source_watch(k, s, s->fd, 0);
+    worker_discard(&k->old);
+    k->old_deadline_ns = 0;
+}
+
+static void promote(struct keeper *k)
+{
+    worker_discard(&k->old);
+    source_watch(k, &k->worker_exit, k->worker_exit.fd, 0);
+    source_watch(k, &k->worker_link, k->worker_link.fd, 0);
+    source_watch(k, &k->next_exit, k->next_exit.fd, 0);
+    source_watch(k, &k->next_link, k->next_link.fd, 0);
+    worker_move(&k->old, &k->worker);
+    worker_move(&k->worker, &k->next);
+    k->worker.state = WORKER_STARTING;
+    k->old_deadline_ns = clock_now_ns() + OLD_EXIT_NS;
+    k->upgrade = UPGRADE_NONE;
+    k->upgrade_deadline_ns = 0;
+    source_watch(k, &k->old_exit, k->old.pidfd, EPOLLIN);
+    source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
+    source_watch(k, &k->worker_link, k->worker.link.fd, EPOLLIN);
+    supervise_go(k);
+}
+
+void upgrade_frozen(struct keeper *k, bool clean)
+{
+    if (k->upgrade != UPGRADE_FREEZING)
+        return;
+    if (!clean) /* its rings may still write: GO waits for its tombstone, as after a crash */
+        supervise_mourn(k, &k->worker);
+    promote(k);
+}
+
+void upgrade_freeze_failed(struct keeper *k, const char *why)
+{
+    if (k->upgrade == UPGRADE_FREEZING)
+        fail(k, why);
+}
+
+/* The worker that took over is ready: its binary is the one to start again after a crash. */
+void upgrade_ready(struct keeper *k)
+{
+    if (k->next_exe < 0)
+        return;
+    exe_close(&k->previous_exe);
+    k->previous_exe = k->exe;
+    k->exe = k->next_exe;
+    k->next_exe = -1;
+    k->upgraded_ns = clock_now_ns();
+    log_notice("upgrade", "done generation=%u pid=%d pause=%.3fms", k->worker.generation,
+               k->worker.pid, (double)(k->upgraded_ns - k->freeze_ns) / 1e6);
+}
+
+/* The worker died. Which binary is next? */
+void upgrade_death(struct keeper *k)
+{
+    if (k->upgrade != UPGRADE_NONE) {
+        fail(k, "the old worker died meanwhile");
+    } else if (k->next_exe >= 0) {
+        log_error("upgrade", "the new binary died before it was ready: back to the old one");
+        exe_close(&k->next_exe);
+        k->failures = 0; /* the old binary has not failed: at once */
+    } else if (k->previous_exe >= 0 && k->failures >= ROLLBACK_CRASHES &&
+               clock_now_ns() - k->upgraded_ns < ROLLBACK_NS) {
+        log_error("upgrade", "the new binary keeps crashing: back to the old one");
+        exe_close(&k->exe);
+        k->exe = k->previous_exe;
+        k->previous_exe = -1;
+        k->failures = 0;
+    }
+}
+
+uint64_t upgrade_tick(struct keeper *k, uint64_t now)
+{
+    uint64_t next = UINT64_MAX;
+    if (k->upgrade != UPGRADE_NONE) {
+        if (now >= k->upgrade_deadline_ns)
+            fail(k, k->upgrade == UPGRADE_PREPARING ? "the new worker is not prepared in time"
+                                                    : "the old worker does not hold still in time");
+        else
+            next = k->upgrade_deadline_ns;
+    }
+    if (k->old_deadline_ns) {
+        if (now >= k->old_deadline_ns) {
+            worker_kill(&k->old);
+            k->old_deadline_ns = 0;
+        } else if (k->old_deadline_ns < next) {
+            next = k->old_deadline_ns;
+        }
+    }
+    return next;
+}
+
+void upgrade_init(struct keeper *k)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    path[n > 0 ? n : 0] = '\0';
+    k->exe_path = g_strdup(path);
+    k->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    k->next_exe = k->previous_exe = -1;
+    k->next = k->old = (struct worker){ .pidfd = -1, .tombstone = -1 };
+    k->next_exit = (struct source){ .ready = next_exit_ready, .fd = -1 };
+    k->next_link = (struct source){ .ready = next_link_ready, .fd = -1 };
+    k->old_exit = (struct source){ .ready = old_exit_ready, .fd = -1 };
+}
+
+void upgrade_deinit(struct keeper *k)
+{
+    worker_discard(&k->next);
+    worker_discard(&k->old);
+    exe_close(&k->exe);
+    exe_close(&k->next_exe);
+    exe_close(&k->previous_exe);
+    g_clear_pointer(&k->exe_path, g_free);
+}
