@@ -18,6 +18,8 @@ static void put_text(GString *out, const char *text)
         }
         if (c == '"' || c == '\\')
             g_string_append_printf(out, "\\%c", (char)c);
+        else if (c == '\n')
+            g_string_append(out, "\\n");
         else if (c < 0x20 || c == 0x7f)
             g_string_append_printf(out, "\\u%04x", (unsigned)c);
         else

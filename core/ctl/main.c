@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * holdfastctl: the words of the command line, the request they stand for, and what is shown of the
+ * answer. Exit codes: 0 done, 1 refused (why is on standard error), 2 wrong usage, 3 no daemon.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "config/scalar.h"
+#include "ctl/rpc.h"
+#include "ctl/show.h"
+#include "ctl/top.h"
+
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
+
+static const char usage[] =
+    "usage: holdfastctl [--socket PATH] [--json] [--timeout SECONDS] VERB ...\n"
+    "  status                         what runs, since when, and how it is doing\n"
+    "  targets                        the targets\n"
+    "  sessions [TARGET]              who is logged in\n"
+    "  luns [TARGET]                  the disks, what they have done and how fast\n"
+    "  portals                        where the daemon listens\n"
+    "  session drop ID                end a session (its initiator will come back)\n"
+    "  lun resize TARGET LUN SIZE     give a disk in use another size\n"
+    "  log [LEVEL]                    show or set the log level: error warning notice info debug\n"
+    "  metrics                        all numbers, as OpenMetrics text\n"
+    "  top [--interval S] [--count N] sessions and disks at work, live\n"
+    "  plan FILE | reload | upgrade | fence raise|lower|show\n"
+    "                                 not available in this version\n"
+    "holdfastctl --version | --help\n";
+
+struct options {
+    struct rpc rpc;
+    bool json;
+    struct top_options top;
+    bool top_given; /* an option of top */
+};
+
+/* A parameter of a method, from a word of the command line. */
+enum word_type { WORD_TEXT, WORD_NUMBER, WORD_SIZE, WORD_LEVEL };
+
+struct word {
+    const char *name;
+    enum word_type type;
+    bool optional;
+};
+
+#define WORDS_MAX 3
+
+struct command {
+    const char *verb, *second; /* "session", "drop" */
+    const char *method;
+    void (*show)(JsonNode *result, GString *out); /* NULL: nothing to show */
+    bool repeatable;
+    struct word words[WORDS_MAX];
+};
+
+static const struct command commands[] = {
+    { "status", NULL, "status", show_status, true, { { 0 } } },
+    { "targets", NULL, "targets", show_targets, true, { { 0 } } },
+    { "sessions", NULL, "sessions", show_sessions, true, { { "target", WORD_TEXT, true } } },
+    { "luns", NULL, "luns", show_luns, true, { { "target", WORD_TEXT, true } } },
+    { "portals", NULL, "portals", show_portals, true, { { 0 } } },
+    { "metrics", NULL, "metrics", show_metrics, true, { { 0 } } },
+    { "session", "drop", "session.drop", show_drop, false, { { "id", WORD_NUMBER, false } } },
+    { "lun",
+      "resize",
+      "lun.resize",
+      show_resize,
+      false,
+      { { "target", WORD_TEXT, false }, { "lun", WORD_NUMBER, false }, { "size", WORD_SIZE, false } } },
+    { "log", NULL, "log.level", show_log_level, true, { { "level", WORD_LEVEL, true } } },
+    { "plan", NULL, "plan", NULL, true, { { "file", WORD_TEXT, false } } },
+    { "reload", NULL, "reload", NULL, false, { { 0 } } },
+    { "upgrade", NULL, "upgrade", NULL, false, { { 0 } } },
+    { "fence", "raise", "fence.raise", NULL, false, { { 0 } } },
+    { "fence", "lower", "fence.lower", NULL, false, { { 0 } } },
+    { "fence", "show", "fence.show", NULL, true, { { 0 } } },
+};
+
+/* ---- words ---- */
+
+G_GNUC_PRINTF(1, 2) static int wrong(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    fprintf(stderr, "holdfastctl: %s\nTry 'holdfastctl --help'.\n", text);
+    return EXIT_USAGE;
+}
+
+static int unknown_verb(const char *verb)
+{
+    const char *names[G_N_ELEMENTS(commands) + 2];
+    unsigned n = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++)
+        names[n++] = commands[i].verb;
+    names[n++] = "top";
+    names[n] = NULL;
+    g_autofree char *hint = strlen(verb) < 64 ? config_did_you_mean(verb, names) : g_strdup("");
+    return wrong("unknown verb '%s'%s", verb, hint);
+}
+
+/* The command of the first words; *ret_used of them. EXIT_USAGE after a line. */
+static int find_command(char **words, int count, const struct command **ret_command, int *ret_used)
+{
+    GString *seconds = g_string_new(NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++) {
+        const struct command *c = &commands[i];
+        if (strcmp(c->verb, words[0]) != 0)
+            continue;
+        if (!c->second || (count > 1 && !strcmp(c->second, words[1]))) {
+            *ret_command = c;
+            *ret_used = c->second ? 2 : 1;
+            g_string_free(seconds, TRUE);
+            return 0;
+        }
+        g_string_append_printf(seconds, "%s%s", seconds->len ? "|" : "", c->second);
+    }
+    int r = !seconds->len ? unknown_verb(words[0])
+            : count > 1   ? wrong("%s: unknown word '%s' (it is %s)", words[0], words[1], seconds->str)
+                          : wrong("%s needs a word: %s", words[0], seconds->str);
+    g_string_free(seconds, TRUE);
+    return r;
+}
+
+static int put_word(struct json_writer *w, const struct word *word, const char *text)
+{
+    uint64_t number;
+    enum log_level level;
+    switch (word->type) {
+    case WORD_NUMBER:
+        if (config_text_unsigned(text, &number) < 0 || number > INT64_MAX)
+            return wrong("'%s' is not a number", text);
+        json_put_u64(w, word->name, number);
+        return 0;
+    case WORD_SIZE:
+        if (config_text_size(text, &number) < 0 || number > INT64_MAX)
+            return wrong("'%s' is not a size (as 4096, 64K, 20G)", text);
+        json_put_u64(w, word->name, number);
+        return 0;
+    case WORD_LEVEL:
+        if (log_level_parse(text, &level) < 0)
+            return wrong("'%s' is not a level (error, warning, notice, info, debug)", text);
+        break;
+    case WORD_TEXT:
+        if (!g_utf8_validate(text, -1, NULL))
+            return wrong("an argument is not UTF-8");
+        break;
+    }
+    json_put_string(w, word->name, text);
+    return 0;
+}
+
+/* The parameters as a JSON object in `out`. 0, or EXIT_USAGE after a line. */
+static int take_words(const struct command *c, char **words, int count, GString *out)
+{
+    struct json_writer w = { .out = out };
+    int at = 0;
+    json_put_open(&w, NULL, '{');
+    for (unsigned i = 0; i < WORDS_MAX && c->words[i].name; i++) {
+        const struct word *word = &c->words[i];
+        if (at == count && word->optional)
+            break;
+        if (at == count)
+            return wrong("%s%s%s: the %s is missing", c->verb, c->second ? " " : "",
+                         c->second ? c->second : "", word->name);
+        int r = put_word(&w, word, words[at++]);
+        if (r)
+            return r;
+    }
+    json_put_close(&w, '}');
+    return at < count ? wrong("'%s' is one word too many", words[at]) : 0;
+}
+
+/* ---- running ---- */
+
+static void print_json(JsonNode *result)
+{
+    g_autofree char *text = json_to_string(result, TRUE);
+    printf("%s\n", text);
+}
+
+static int run(const struct options *o, const struct command *c, const char *params)
+{
+    struct rpc_call call = { .method = c->method,
+                             .params = strcmp(params, "{}") ? params : NULL,
+                             .repeatable = c->repeatable };
+    g_autofree char *why = NULL;
+    JsonNode *result = NULL;
+    switch (rpc_call(&o->rpc, &call, &result, &why)) {
+    case RPC_REFUSED:
+        fprintf(stderr, "holdfastctl: %s\n", why);
+        return EXIT_REFUSED;
+    case RPC_UNREACHABLE:
+        fprintf(stderr, "holdfastctl: %s\n", why);
+        return EXIT_NO_DAEMON;
+    case RPC_DONE:
+        break;
+    }
+    if (o->json) {
+        print_json(result);
+    } else if (c->show) {
+        g_autoptr(GString) out = g_string_new(NULL);
+        c->show(result, out);
+        fputs(out->str, stdout);
+    }
+    json_node_unref(result);
+    return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_DONE : EXIT_REFUSED;
+}
+
+static int run_top(struct options *o)
+{
+    g_autofree char *why = NULL;
+    o->top.json = o->json;
+    switch (top_run(&o->rpc, &o->top, &why)) {
+    case RPC_DONE:
+        return EXIT_DONE;
+    case RPC_REFUSED:
+        fprintf(stderr, "holdfastctl: %s\n", why);
+        return EXIT_REFUSED;
+    default:
+        fprintf(stderr, "holdfastctl: %s\n", why);
+        return EXIT_NO_DAEMON;
+    }
+}
+
+/* ---- options ---- */
+
+enum { OPTION_SOCKET = 1, OPTION_JSON, OPTION_TIMEOUT, OPTION_INTERVAL, OPTION_COUNT, OPTION_VERSION };
+
+/* Seconds, with a fraction if need be. */
+static bool take_seconds(const char *text, double min, double max, double *ret_seconds)
+{
+    char *end;
+    double seconds = g_ascii_strtod(text, &end);
+    if (*end || end == text || !(seconds >= min) || !(seconds <= max))
+        return false;
+    *ret_seconds = seconds;
+    return true;
+}
+
+static int take_option(struct options *o, int option)
+{
+    uint64_t number;
+    double seconds;
+    switch (option) {
+    case OPTION_SOCKET:
+        o->rpc.socket = optarg;
+        return 0;
+    case OPTION_JSON:
+        o->json = true;
+        return 0;
+    case OPTION_TIMEOUT:
+        if (!take_seconds(optarg, 0.1, 86400, &seconds))
+            return wrong("--timeout: '%s' is not between 0.1 and 86400 seconds", optarg);
+        o->rpc.timeout_ms = (unsigned)(seconds * 1000);
+        return 0;
+    case OPTION_INTERVAL:
+        if (!take_seconds(optarg, 0.1, 3600, &seconds))
+            return wrong("--interval: '%s' is not between 0.1 and 3600 seconds", optarg);
+        o->top.interval_ms = (unsigned)(seconds * 1000);
+        o->top_given = true;
+        return 0;
+    case OPTION_COUNT:
+        if (config_text_unsigned(optarg, &number) < 0 || !number || number > 1000000000)
+            return wrong("--count: '%s' is not a number from 1 on", optarg);
+        o->top.count = (unsigned)number;
+        o->top_given = true;
+        return 0;
+    default:
+        fputs("Try 'holdfastctl --help'.\n", stderr);
+        return EXIT_USAGE;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {
+        { "socket", required_argument, NULL, OPTION_SOCKET },
+        { "json", no_argument, NULL, OPTION_JSON },
+        { "timeout", required_argument, NULL, OPTION_TIMEOUT },
+        { "interval", required_argument, NULL, OPTION_INTERVAL },
+        { "count", required_argument, NULL, OPTION_COUNT },
+        { "version", no_argument, NULL, OPTION_VERSION },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    struct options o = { .rpc = { RPC_DEFAULT_SOCKET, RPC_DEFAULT_TIMEOUT_MS },
+                         .top = { .interval_ms = 1000 } };
+    int option, used = 0, r;
+
+    while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {
+        if (option == OPTION_VERSION || option == 'h') {
+            fputs(option == 'h' ? usage : "holdfastctl " HOLDFAST_VERSION "\n", stdout);
+            return EXIT_DONE;
+        }
+        r = take_option(&o, option);
+        if (r)
+            return r;
+    }
+    char **words = argv + optind;
+    int count = argc - optind;
+    if (!count) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    bool top = !strcmp(words[0], "top");
+    if (o.top_given && !top)
+        return wrong("--interval and --count are for top");
+    if (top)
+        return count > 1 ? wrong("'%s' is one word too many", words[1]) : run_top(&o);
+    const struct command *command = NULL;
+    r = find_command(words, count, &command, &used);
+    if (r)
+        return r;
+    g_autoptr(GString) params = g_string_new(NULL);
+    r = take_words(command, words + used, count - used, params);
+    return r ? r : run(&o, command, params->str);
+}

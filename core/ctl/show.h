@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Results for people. Each appends text to `out`. */
+#pragma once
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+void show_status(JsonNode *result, GString *out);
+void show_targets(JsonNode *result, GString *out);
+void show_sessions(JsonNode *result, GString *out);
+void show_luns(JsonNode *result, GString *out);
+void show_portals(JsonNode *result, GString *out);
+void show_metrics(JsonNode *result, GString *out);
+void show_drop(JsonNode *result, GString *out);
+void show_resize(JsonNode *result, GString *out);
+void show_log_level(JsonNode *result, GString *out);
