@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The metrics: their form, and that they count what happens."""
+import time
+
+from client import LIMIT, connected, look, run
+import openmetrics
+from openmetrics import value
+from peer import IQN, Refused, case, file, main, ram
+import scsi
+
+ODD = 'iqn.2026-11.org.example:odd'
+TWO = {IQN: {'portals': ['test'], 'luns': {0: ram(), 1: file('$FOLDER/disk.img')}},
+       ODD: {'initiators': ['iqn.nobody:*'], 'luns': {0: ram('1M')}}}
+
+
+def metrics(target):
+    return openmetrics.parse(run(target.daemon, 'metrics'))
+
+
+@case('the reader of this test refuses what is not OpenMetrics', own={'start': False})
+def _(_):
+    good = ('# TYPE a counter\n# HELP a Things.\na_total{x="1"} 5\n# TYPE h_seconds histogram\n'
+            '# UNIT h_seconds seconds\n# HELP h_seconds H.\nh_seconds_bucket{le="0.5"} 1\n'
+            'h_seconds_bucket{le="+Inf"} 2\nh_seconds_count 2\nh_seconds_sum 3.5\n# EOF\n')
+    openmetrics.parse(good)
+    for old, new in (('# EOF\n', ''), ('a_total', 'a'), ('{x="1"}', '{x=1}'), ('x="1"', 'x="1",x="2"'),
+                     ('} 5', '} five'), ('} 5', '}  5'), ('} 5', '} -5'), ('# HELP a Things.\n', ''),
+                     ('a counter', 'a count'), ('"0.5"} 1', '"0.5"} 3'), ('_count 2', '_count 3'),
+                     ('"+Inf"', '"9"'), ('h_seconds seconds', 'h_seconds bytes'),
+                     ('# TYPE h_seconds', '# TYPE a'), ('a_total', '\na_total'),
+                     ('a_total{x="1"} 5', 'a_total{x="1"} 5\na_total{x="1"} 5'), ('x="1"', 'x="\\t"')):
+        assert old in good
+        try:
+            openmetrics.parse(good.replace(old, new))
+        except (AssertionError, KeyError):
+            continue
+        raise AssertionError('taken: %r for %r' % (new, old))
+
+
+@case('the text is OpenMetrics, whatever is open', own={'targets': TWO})
+def _(target):
+    families = metrics(target)
+    assert len(families) > 40
+    session = target.login()
+    target.login(discovery=True)
+    session.write(0, b'x' * 4096)
+    session.read(0, 8, lun=1)
+    assert len(metrics(target)) == len(families)
+    with connected(target.daemon) as rpc:
+        result = rpc.call('metrics')
+    assert result['content-type'].startswith('application/openmetrics-text; version=1.0.0')
+    openmetrics.parse(result['text'])
+
+
+@case('commands, bytes and latencies of LUNs and sessions are all there', own={'targets': TWO})
+def _(target):
+    session = target.login()
+    mine = {'initiator': session.initiator, 'target': IQN, 'session': str(session.tsih)}
+    disk = {'target': IQN, 'lun': '1'}
+    session.alive(lun=1)
+    before = metrics(target)
+    for block in range(10):
+        session.write(8 * block, b'x' * 4096, lun=1)
+        session.read(8 * block, 8, lun=1)
+    session.command(scsi.read_10(1 << 30, 8), read=4096, lun=1)
+    after = metrics(target)
+
+    def grown(name, suffix='_total', **labels):
+        old = before[name].samples.get((suffix, tuple(sorted(labels.items()))), 0)
+        return value(after, name, suffix, **labels) - old
+    assert grown('holdfast_session_commands', **mine) == 21
+    assert grown('holdfast_session_errors', **mine) == 1
+    assert grown('holdfast_session_read_bytes', **mine) == 40960
+    assert grown('holdfast_session_written_bytes', **mine) == 40960
+    assert grown('holdfast_lun_read_bytes', **disk) == 40960
+    assert grown('holdfast_lun_written_bytes', **disk) == 40960
+    for way in ('read', 'write'):
+        assert grown('holdfast_lun_latency_seconds', '_count', way=way, **disk) == 10
+        assert value(after, 'holdfast_lun_latency_seconds', '_sum', way=way, **disk) > 0
+    assert value(after, 'holdfast_session_outstanding', **mine) == 0
+    assert value(after, 'holdfast_session_window', **mine) > 0
+    assert value(after, 'holdfast_lun_size_bytes', **disk) == 64 << 20
+    assert value(after, 'holdfast_sessions', type='normal') == 1
+    commands = sum(after['holdfast_reactor_commands'].samples.values())
+    assert commands == look(target.daemon, 'sessions')[0]['commands']
+
+
+@case('logins are counted, refused ones by their status', own={'targets': TWO})
+def _(target):
+    target.login()
+    for _ in range(3):
+        target.refused(0x0203, lambda: target.login(iqn='iqn.2026-11.org.example:none'))
+    for _ in range(2):
+        target.refused(0x0202, lambda: target.login(iqn=ODD))
+    deadline = time.monotonic() + LIMIT
+    while value(metrics(target), 'holdfast_connections_held') != 1:     # the refused ones are going
+        assert time.monotonic() < deadline
+    families = metrics(target)
+    refusals = {dict(labels)['status']: number
+                for (_, labels), number in families['holdfast_login_refusals'].samples.items()}
+    assert refusals == {'0203': 3, '0202': 2}, refusals
+    assert value(families, 'holdfast_logins', '_total') == 1
+    assert value(families, 'holdfast_login_duration_seconds', '_count') == 1
+    assert value(families, 'holdfast_worker_deaths', '_total') == 0
+    assert value(families, 'holdfast_build', '_info', version=look(target.daemon, 'status')['version']) == 1
+
+
+@case('names that need escapes come back as they were', own={})
+def _(target):
+    try:
+        target.login(initiator='iqn.2026-11.org.example:Ünïcode')
+    except Refused:
+        target.login()
+    families = metrics(target)
+    (_, labels), = families['holdfast_session_commands'].samples
+    shown, = look(target.daemon, 'sessions')
+    assert dict(labels)['initiator'] == shown['initiator']
+
+
+if __name__ == '__main__':
+    main(__file__)
