@@ -45,11 +45,6 @@ void daemon_tell(struct daemon *d, const struct link_message *m)
     tell(d, m);
 }
 
-void daemon_tell(struct daemon *d, const struct link_message *m)
-{
-    tell(d, m);
-}
-
 static void send_type(struct daemon *d, enum link_type type)
 {
     struct link_message m = {.type = type, .fd = -1};
