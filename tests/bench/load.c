@@ -192,6 +192,7 @@ static bool measure(struct conn *conns)
         if (!kick_all(conns) || !run_until(conns, 0))
             return false;
     }
+    pause_print();
     for (unsigned i = 0; i < opt.connections; i++)
         checked += conns[i].checked;
     printf("iops=%.0f mbps=%.1f p50_us=%.1f p99_us=%.1f commands=%llu seconds=%.3f",
@@ -211,6 +212,7 @@ int main(int argc, char **argv)
 
     options_parse(argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    pause_init();
     if (opt.storm)
         return storm_run();
     conns = calloc(opt.connections, sizeof(*conns));

@@ -10,6 +10,7 @@
  *   session.c    what the full feature PDUs mean: tasks, R2T, the command window, NOP
  *   workload.c   which block comes next, and in --verify what must be in it
  *   storm.c      many logins at once, then held
+ *   pause.c      how long nothing came after a signal
  *   load.c       the loop of one measurement and its line of figures
  */
 #pragma once
@@ -109,6 +110,7 @@ struct conn {
     bool logged_out;
     uint8_t io_status; /* of the last command outside the workload */
     uint64_t started;
+    uint64_t answered; /* when a command ended last */
 };
 
 struct lun {
@@ -164,6 +166,11 @@ struct figures {
 };
 extern struct figures fig;
 void figures_latency(uint64_t ns);
+
+/* pause.c */
+void pause_init(void);
+void pause_answer(struct conn *c); /* a command of it has ended */
+void pause_print(void);
 
 /* storm.c */
 int storm_run(void);

@@ -144,6 +144,7 @@ static bool task_done(struct conn *c, uint32_t tag, uint8_t status, uint8_t flag
     if (!t)
         return fail(c, "status for tag %08x, which is not in use", tag);
     t->busy = false;
+    pause_answer(c);
     if (status || (flags & 0x1e) || (!t->write && t->received != opt.block)) {
         fig.errors++;
         fail(c, "%s of LBA %llu: status %02x, residual flags %02x, %u bytes received",
