@@ -183,6 +183,7 @@ static bool thaw_receive(struct session *s, struct connection *c)
     c->segment_placed = n[STATE_SEGMENT_PLACED];
     c->segment_offset = n[STATE_SEGMENT_OFFSET];
     c->discard_left = n[STATE_DISCARD_LEFT];
+    c->discard_crc = n[STATE_DISCARD_CRC];
     uint32_t index = n[STATE_SEGMENT_TASK];
     if (c->receive > RECEIVE_DISCARD || index > s->task_count)
         return false;

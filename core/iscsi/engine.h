@@ -165,7 +165,8 @@ struct connection {
     uint32_t segment_bytes;          /* its data segment */
     uint32_t segment_placed;         /* of them, into buffers */
     uint32_t segment_offset;         /* task offset of the first */
-    uint32_t discard_left;
+    uint32_t discard_left;           /* with the trailer */
+    uint32_t discard_crc;            /* running, over the segment so far */
     struct task *segment_task;       /* NULL: nobody wants it */
     struct reactor_task more;
 

@@ -85,6 +85,7 @@ static void number(struct connection *c)
     n[STATE_SEGMENT_PLACED] = c->segment_placed;
     n[STATE_SEGMENT_OFFSET] = c->segment_offset;
     n[STATE_DISCARD_LEFT] = c->discard_left;
+    n[STATE_DISCARD_CRC] = c->discard_crc;
 }
 
 static void commit(struct connection *c)
@@ -95,16 +96,22 @@ static void commit(struct connection *c)
 
 /* ---- long data segments ---- */
 
+/* The rest of the segment and its trailer are read and forgotten, but for the digest over all of it. */
+static bool discard_begin(struct connection *c, uint32_t crc)
+{
+    c->receive = RECEIVE_DISCARD;
+    c->discard_left = c->segment_bytes - c->segment_placed + trailer_bytes(c, c->segment_bytes);
+    c->discard_crc = crc;
+    commit(c);
+    return true;
+}
+
 /* Starts the data segment of the header in c->record->segment_bhs; true: go on parsing. */
 static bool segment_begin(struct connection *c)
 {
     c->segment_bad = false;
-    if (!c->segment_placed) {
-        c->receive = RECEIVE_DISCARD;
-        c->discard_left = c->segment_bytes + trailer_bytes(c, c->segment_bytes);
-        commit(c);
-        return true;
-    }
+    if (!c->segment_placed)
+        return discard_begin(c, CRC32C_START);
     struct stream_part part[STREAM_PLAN_PARTS];
     unsigned parts = buffers_parts(c->segment_task, c->segment_offset, c->segment_placed, part);
     c->receive = RECEIVE_DATA;
@@ -133,23 +140,30 @@ static void segment_end(struct connection *c)
         command_segment_done(c, t, c->record->segment_bhs, bad);
 }
 
-/* The digest over what lies in the task's buffers, and the padding. */
-static bool segment_digest_ok(struct connection *c, const uint8_t *trailer)
+/* The running digest over what lies in the task's buffers. */
+static uint32_t placed_crc(const struct connection *c)
 {
     struct stream_part part[STREAM_PLAN_PARTS];
     unsigned parts = buffers_parts(c->segment_task, c->segment_offset, c->segment_placed, part);
     uint32_t crc = CRC32C_START;
     for (unsigned i = 0; i < parts; i++)
         crc = crc32c(crc, arena_ptr(part[i].where), part[i].bytes);
-    uint32_t pad = ISCSI_PAD(c->segment_bytes) - c->segment_bytes;
-    return crc32c_finish(crc32c(crc, trailer, pad)) == digest_at(trailer + pad);
+    return crc;
 }
 
 /* ---- one step each; false: more bytes are needed, or the connection ends ---- */
 
-static bool step_discard(struct connection *c, uint32_t have)
+static bool step_discard(struct connection *c, const uint8_t *p, uint32_t have)
 {
-    uint32_t n = have < c->discard_left ? have : c->discard_left;
+    uint32_t digest = c->data_digest ? ISCSI_DIGEST_BYTES : 0;
+    uint32_t left = c->discard_left - digest;
+    uint32_t n = have < left ? have : left;
+    if (digest)
+        c->discard_crc = crc32c(c->discard_crc, p, n);
+    if (n == left && have - n >= digest) {
+        c->segment_bad = digest && crc32c_finish(c->discard_crc) != digest_at(p + n);
+        n += digest;
+    }
     stream_consume(&c->stream, n);
     c->discard_left -= n;
     if (!c->discard_left)
@@ -163,16 +177,15 @@ static bool step_trailer(struct connection *c, const uint8_t *p, uint32_t have)
     uint32_t need = trailer_bytes(c, c->segment_bytes);
     if (c->segment_placed < c->segment_bytes) { /* more came than the command takes */
         stream_direct_finish(&c->stream);
-        c->receive = RECEIVE_DISCARD;
-        c->discard_left = c->segment_bytes - c->segment_placed + need;
-        commit(c);
-        return true;
+        return discard_begin(c, c->data_digest ? placed_crc(c) : CRC32C_START);
     }
     if (have < need)
         return false;
     stream_direct_finish(&c->stream); /* with the trailer, in one commit: what it does has its position */
-    if (c->data_digest && c->segment_task && !segment_digest_ok(c, p))
-        c->segment_bad = true;
+    if (c->data_digest) {
+        uint32_t pad = need - ISCSI_DIGEST_BYTES;
+        c->segment_bad = crc32c_finish(crc32c(placed_crc(c), p, pad)) != digest_at(p + pad);
+    }
     stream_consume(&c->stream, need);
     segment_end(c);
     commit(c);
@@ -295,7 +308,7 @@ void receive_run(struct connection *c)
             more = step_trailer(c, p, have);
             break;
         case RECEIVE_DISCARD:
-            more = step_discard(c, have);
+            more = step_discard(c, p, have);
             break;
         }
     }

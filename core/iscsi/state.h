@@ -20,7 +20,7 @@
 #include "net/stream_state.h"
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 4u
+#define STATE_VERSION 5u
 
 #define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
 #define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
@@ -40,6 +40,7 @@ enum {
     STATE_SEGMENT_PLACED, /* ... of them, into the task's buffers, ... */
     STATE_SEGMENT_OFFSET, /* ... from this offset on */
     STATE_DISCARD_LEFT,
+    STATE_DISCARD_CRC,
     STATE_NOP_TAG,        /* the last TTT of a ping */
 };
 

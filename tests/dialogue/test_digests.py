@@ -93,6 +93,44 @@ def _(target):
     _not_written(target, session, task)
 
 
+def _digest_error(session, pdu):
+    """Sends it with a bad data digest, which must be seen although nobody wants the data."""
+    session.connection.send(pdu, spoil='data')
+    try:
+        while True:
+            answer = session.connection.pump(QUIET * 5)
+            if answer.opcode == wire.REJECT:
+                assert answer.reason == 2, 'Reject with reason %02x' % answer.reason
+                return
+    except Closed:
+        pass
+
+
+@case('a bad data digest is seen when a long segment has no or only some use')
+def _(target):
+    for blocks in (0, 8, 40):
+        session = target.login(DataDigest='CRC32C', FirstBurstLength='65536')
+        data = DATA[:16384] * 2
+        pdu = Pdu(wire.SCSI_COMMAND, data, flags=wire.FINAL | wire.WRITE | 1, edtl=len(data),
+                  lun=session.first_lun, itt=0x500, cmd_sn=session.next_cmd_sn(),
+                  cdb=scsi.write_10(0, blocks).ljust(16, b'\0'))
+        _digest_error(session, pdu)
+    session = target.login(DataDigest='CRC32C')
+    _digest_error(session, Pdu(wire.DATA_OUT, DATA * 2, flags=wire.FINAL, itt=0x999, ttt=7))
+
+
+@case('long segments of no or of some use, with good digests, are no error')
+def _(target):
+    session = target.login(DataDigest='CRC32C', HeaderDigest='CRC32C', FirstBurstLength='65536')
+    for size in (16385, 16386, 20000, 32768, 65535):
+        data = (DATA * 4)[:size]
+        for blocks in (0, 8, 30):
+            session.command(scsi.write_10(0, blocks), write=data, immediate_data=size)
+            assert session.connection.stat_sn, 'closed'
+    session.connection.send(Pdu(wire.DATA_OUT, DATA[:1] + DATA * 2, flags=wire.FINAL, itt=0x999, ttt=7))
+    session.alive()
+
+
 @case('a Reject for a bad data digest carries the header it rejects')
 def _(target):
     session = target.login(DataDigest='CRC32C')
