@@ -4,6 +4,7 @@
  * are finished, every reactor holds still, storage is closed, FROZEN. From then on nothing is touched;
  * the process ends. When a reactor cannot hold still in time, everything goes on as before.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "handover/freeze.h"
 
 #define LOGINS_NS (100 * NS_PER_MS)
+#define LINGER_MS 3000
 
 struct daemon_freeze {
     struct daemon *daemon;
@@ -41,12 +43,15 @@ static void all_answered(struct daemon *d, struct daemon_note *note)
         d->freeze = NULL; /* the messages of the undo are still in it: a few hundred bytes a failure */
         return;
     }
-    bool clean = daemon_targets_close(d);
+    bool clean = daemon_targets_release(d);
     struct link_message m = {.type = LINK_FROZEN, .fd = -1, .frozen.clean = clean};
     log_info("handover", "holding still took=%.3fms clean=%s",
              (double)(clock_now_ns() - z->begin_ns) / 1e6, clean ? "yes" : "no");
     daemon_tell(d, &m);
     link_flush(&d->link);
+    /* Taking down the address space takes time that the new worker can use better: wait for its READY,
+       which the keeper shows by closing the link. */
+    poll(&(struct pollfd){.fd = d->link.fd}, 1, LINGER_MS);
     _exit(0);
 }
 

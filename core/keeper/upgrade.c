@@ -205,6 +205,8 @@ void upgrade_ready(struct keeper *k)
 {
     if (k->next_exe < 0)
         return;
+    if (k->old.state != WORKER_NONE)
+        link_deinit(&k->old.link); /* it has waited for this to end */
     exe_close(&k->previous_exe);
     k->previous_exe = k->exe;
     k->exe = k->next_exe;
