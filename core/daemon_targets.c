@@ -287,6 +287,20 @@ bool daemon_targets_close(struct daemon *d)
     return all;
 }
 
+/* RAM LUNs hold nothing that the next worker has to get: their memory is the keeper's. */
+bool daemon_targets_release(struct daemon *d)
+{
+    bool all = true;
+    for (unsigned i = 0; i < d->config->target_count; i++)
+        for (unsigned j = 0; j < d->targets[i].config->lun_count; j++) {
+            struct daemon_lun *l = &d->targets[i].luns[j];
+            if (l->backend && !l->backend->info.store_arena &&
+                storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0)
+                all = false;
+        }
+    return all;
+}
+
 void daemon_targets_free(struct daemon *d)
 {
     for (unsigned i = 0; d->targets && i < d->config->target_count; i++) {
