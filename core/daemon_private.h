@@ -113,4 +113,6 @@ int daemon_catalog_create(struct daemon *d);
 void daemon_targets_watch(struct daemon *d);
 /* Flushes and closes the LUNs; the reactors still run. False: one did not end in time. */
 bool daemon_targets_close(struct daemon *d);
+/* For an upgrade: closes what another process cannot have open as well. */
+bool daemon_targets_release(struct daemon *d);
 void daemon_targets_free(struct daemon *d);
