@@ -395,7 +395,7 @@ static const char *start(struct daemon *d)
 static void ignore_signals(void)
 {
     /* The keeper is the one that signals are for; a terminal sends them to both. */
-    static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+    static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
     for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++)
         signal(ignored[i], SIG_IGN);
     sigset_t none;
