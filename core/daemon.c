@@ -132,6 +132,9 @@ static void handle(struct daemon *d, struct link_message *m)
             d->exit_code = -1; /* not yet up: leave at once, with 0 */
         break;
     }
+    case LINK_AMENDED:
+        daemon_resize_amended(d, m->amended.error);
+        break;
     case LINK_STATUS:
         daemon_control_status(d, &m->status);
         break;

@@ -52,6 +52,7 @@ struct daemon {
     int exit_code;
     bool go;                           /* storage may be opened */
     bool stopping;                     /* the keeper has said STOP */
+    struct resize *resize;             /* daemon_resize.c: under way, or NULL */
     struct control *control;           /* NULL: there is no control socket */
     bool resume;                       /* the state memory holds what an earlier worker left */
     GArray *held;                      /* struct thaw_socket: connections of earlier workers */
@@ -101,7 +102,8 @@ void daemon_engine_free(struct daemon *d);
 /* daemon.c: sends it to the keeper, or queues it. */
 void daemon_tell(struct daemon *d, const struct link_message *m);
 
-/* daemon_resize.c: as control_services.resize. */
+/* daemon_resize.c: the keeper's answer to AMEND; then as control_services.resize. */
+void daemon_resize_amended(struct daemon *d, int error);
 void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
                    void (*done)(void *data, const char *why, const struct config_node *stale),
                    void *data);

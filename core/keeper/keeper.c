@@ -100,13 +100,13 @@ static int signals_init(struct keeper *k)
 /* --- start --- */
 
 /* What every worker gets: exactly the text that was checked, whatever happens to the file. */
-static int config_seal(const struct keeper_args *args, int *ret_fd)
+int config_seal(const char *text, size_t bytes, int *ret_fd)
 {
     int fd = memfd_create("holdfast-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
-    for (size_t done = 0; done < args->text_bytes;) {
-        ssize_t n = write(fd, args->text + done, args->text_bytes - done);
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = write(fd, text + done, bytes - done);
         if (n < 0) {
             int r = -errno;
             close(fd);
@@ -149,7 +149,7 @@ static int descriptors_init(struct keeper *k)
     k->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (k->epoll < 0)
         return -errno;
-    int r = config_seal(k->args, &k->config_fd);
+    int r = config_seal(k->args->text, k->args->text_bytes, &k->config_fd);
     return r < 0 ? r : signals_init(k);
 }
 

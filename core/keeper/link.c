@@ -31,6 +31,8 @@ struct link_datagram {
         struct link_memfd_get memfd_get;
         struct link_memfd memfd;
         struct link_status status;
+        struct link_amend amend;
+        int32_t error;
         uint32_t slot;
         uint32_t deadline_ms;
         char text[LINK_TEXT_MAX];
@@ -72,7 +74,9 @@ static const struct message_rule message_rules[] = {
     [LINK_CLOSED] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_MEMFD_GET] = RULE(sizeof(struct link_memfd_get), FD_NEVER),
     [LINK_STOPPED] = RULE(0, FD_NEVER),
+    [LINK_AMENDED] = RULE(sizeof(int32_t), FD_NEVER),
     [LINK_STATUS_GET] = RULE(0, FD_NEVER),
+    [LINK_AMEND] = RULE(sizeof(struct link_amend), FD_NEVER),
 };
 
 static const struct message_rule *rule_of(unsigned type)
@@ -280,6 +284,8 @@ static bool strings_end(const struct link_message *m)
     case LINK_FAILED:
     case LINK_FREEZE_FAILED:
         return string_ends(m->failed.text, LINK_TEXT_MAX);
+    case LINK_AMEND:
+        return string_ends(m->amend.target, LINK_NAME_MAX);
     case LINK_STATUS:
         return string_ends(m->status.how, LINK_HOW_MAX);
     default:

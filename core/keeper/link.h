@@ -46,6 +46,7 @@ enum link_type {
     LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration */
     LINK_FREEZE = 6,     /* a new worker is ready to go on: hold still; then FROZEN and exit, or FREEZE_FAILED */
     LINK_STATUS = 14,    /* the answer to STATUS_GET */
+    LINK_AMENDED = 15,   /* the answer to AMEND */
     /* worker to keeper */
     LINK_READY = 16,  /* the whole configuration is applied: accept */
     LINK_FAILED = 17, /* cannot start; reasons are on stderr, the first one in text */
@@ -56,6 +57,7 @@ enum link_type {
     LINK_FROZEN = 22,    /* nothing is touched any more: another worker may have GO */
     LINK_FREEZE_FAILED = 23, /* goes on as before; text says why */
     LINK_STATUS_GET = 30,
+    LINK_AMEND = 31, /* a LUN's size in the configuration that later workers get */
 };
 
 struct link_connection {
@@ -79,6 +81,12 @@ struct link_memfd {
     uint32_t existed; /* 1: holds what an earlier generation left in it */
 };
 
+struct link_amend {
+    uint64_t bytes;
+    uint32_t lun;
+    char target[LINK_NAME_MAX];
+};
+
 #define LINK_HOW_MAX 64
 
 /* What only the keeper knows, for people and for metrics. */
@@ -99,6 +107,10 @@ struct link_message {
         struct link_memfd_get memfd_get;
         struct link_memfd memfd;
         struct link_status status;
+        struct link_amend amend;
+        struct {
+            int32_t error; /* 0 or negative errno; -ENOENT: there is no size in it */
+        } amended;
         struct {
             uint32_t slot;
         } closed;

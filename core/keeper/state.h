@@ -72,6 +72,9 @@ struct keeper {
 /* Waits on `fd` for `events` from now on; 0: no longer. Negative errno only for a new one. */
 int source_watch(struct keeper *k, struct source *s, int fd, uint32_t events);
 
+/* keeper.c: a sealed memfd with this text. 0 or negative errno. */
+int config_seal(const char *text, size_t bytes, int *ret_fd);
+
 /* supervise.c */
 void supervise_init(struct keeper *k);
 void supervise_deinit(struct keeper *k);

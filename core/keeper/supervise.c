@@ -12,6 +12,7 @@
  *
  * Only the first start is different: a worker that refuses its configuration ends the keeper.
  */
+#include "keeper/amend.h"
 #include "keeper/state.h"
 
 #include "base/clock.h"
@@ -269,6 +270,11 @@ static bool handle(struct keeper *k, const struct link_message *m)
         return true;
     case LINK_STOPPED:
         return k->worker.state == WORKER_STOPPING;
+    case LINK_AMEND:
+        tell(k, &(struct link_message){ .type = LINK_AMENDED,
+                                        .fd = -1,
+                                        .amended.error = amend_size(k, &m->amend) });
+        return true;
     case LINK_STATUS_GET:
         on_status_get(k);
         return true;
