@@ -112,8 +112,8 @@ class Server:
         """Kills worker after worker until the fence is raised for it."""
         for death in range(1, 20):
             before = len(self.log())
-            os.kill(wait_until('a worker', self.worker), signal.SIGKILL)
-            self.wait_log('ended by signal 9', before)
+            os.kill(wait_until('a worker', self.worker), signal.SIGABRT)
+            self.wait_log('ended by signal 6', before)
             if death >= 5:
                 return self.wait_log('raised plugin', before)
             self.wait_log(' ready generation=', before)
