@@ -45,6 +45,7 @@ enum link_type {
     LINK_MEMFD = 4,      /* + fd when error == 0: the answer to MEMFD_GET, in order */
     LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration */
     LINK_FREEZE = 6,     /* a new worker is ready to go on: hold still; then FROZEN and exit, or FREEZE_FAILED */
+    LINK_AFTER = 7,      /* before GO, when a worker has died: how; whom to blame is in the state memory */
     LINK_STATUS = 14,    /* the answer to STATUS_GET */
     LINK_AMENDED = 15,   /* the answer to AMEND */
     /* worker to keeper */
@@ -117,6 +118,10 @@ struct link_message {
         struct {
             uint32_t deadline_ms; /* after this the keeper kills */
         } stop;
+        struct {
+            uint32_t crashed;  /* 1: by a fault of its own (SIGSEGV, SIGABRT …), not by SIGKILL */
+            uint32_t failures; /* deaths in a row */
+        } after;
         struct {
             uint32_t deadline_ms;
         } freeze;
