@@ -64,6 +64,7 @@ static const struct message_rule message_rules[] = {
     [LINK_STOP] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_MEMFD] = RULE(sizeof(struct link_memfd), FD_UNLESS_ERROR),
     [LINK_RELOAD] = RULE(0, FD_ALWAYS),
+    [LINK_AFTER] = RULE(2 * sizeof(uint32_t), FD_NEVER),
     [LINK_FREEZE] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_STATUS] = RULE(sizeof(struct link_status), FD_NEVER),
     [LINK_PREPARED] = RULE(sizeof(uint64_t), FD_NEVER),
