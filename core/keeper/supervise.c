@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -90,6 +91,11 @@ static void go_if_alone(struct keeper *k)
         return;
     k->worker.go_sent = true;
     accept_hand_over(k);
+    if (k->died)
+        tell(k, &(struct link_message){ .type = LINK_AFTER,
+                                        .fd = -1,
+                                        .after = { k->crashed, k->failures } });
+    k->died = k->crashed = false;
     tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
 }
 
@@ -363,6 +369,13 @@ static bool start_has_failed(const struct keeper *k, bool by_signal)
     return !k->ever_ready && (!by_signal || k->worker.failed || k->failures >= FIRST_STARTS_MAX);
 }
 
+/* The worker's own fault, or that of what it was working on. */
+static bool is_crash(bool by_signal, int code)
+{
+    return by_signal && (code == SIGSEGV || code == SIGABRT || code == SIGBUS || code == SIGILL ||
+                         code == SIGFPE || code == SIGTRAP || code == SIGSYS);
+}
+
 static void on_death(struct keeper *k, bool by_signal, int code, const char *how, uint64_t now)
 {
     const struct worker *w = &k->worker;
@@ -378,6 +391,8 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     k->status.deaths += !k->stopping;
     g_strlcpy(k->status.how, k->stopping ? k->status.how : how, sizeof(k->status.how));
     k->failures++;
+    k->died = true;
+    k->crashed = is_crash(by_signal, code);
     upgrade_death(k);
     if (k->stopping)
         finish_if_stopped(k);
