@@ -61,6 +61,7 @@ struct keeper {
     unsigned failures;   /* deaths since a worker last ran well */
     uint64_t restart_ns;
     bool ever_ready;
+    bool died, crashed;  /* the last worker; for the next one */
     struct fence *fence; /* NULL: none is configured */
 
     bool stopping;
