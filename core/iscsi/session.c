@@ -224,6 +224,7 @@ static void kick_run(struct reactor_task *task)
     scsi_kick();
 }
 
+/* The state arena is mapped. */
 void engine_init(struct engine *e, struct reactor *reactor)
 {
     memset(e, 0, sizeof(*e));
@@ -232,5 +233,6 @@ void engine_init(struct engine *e, struct reactor *reactor)
     list_init(&e->gathering);
     bufpool_waiter_init(&e->waiter, buffers_ready);
     reactor_task_init(&e->kick, kick_run);
+    e->working = state_working(reactor->index);
     reactor->user = e;
 }
