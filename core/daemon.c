@@ -138,6 +138,10 @@ static void handle(struct daemon *d, struct link_message *m)
     case LINK_STATUS:
         daemon_control_status(d, &m->status);
         break;
+    case LINK_AFTER:
+        d->crashed = m->after.crashed;
+        d->failures = m->after.failures;
+        break;
     case LINK_FREEZE:
         daemon_freeze(d, m->freeze.deadline_ms);
         break;
@@ -327,7 +331,7 @@ static void take_over(struct daemon *d)
     uint64_t begin = clock_now_ns();
     if (d->resume)
         thaw_all(d->acceptor, d->registry, &d->catalog, (struct thaw_socket *)d->held->data,
-                 d->held->len, &result);
+                 d->held->len, d->crashed, &result);
     unsigned closed = 0;
     for (guint i = 0; i < d->held->len; i++) {
         struct thaw_socket *s = &g_array_index(d->held, struct thaw_socket, i);
