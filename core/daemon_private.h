@@ -54,6 +54,8 @@ struct daemon {
     bool stopping;                     /* the keeper has said STOP */
     struct resize *resize;             /* daemon_resize.c: under way, or NULL */
     struct control *control;           /* NULL: there is no control socket */
+    bool crashed;                      /* the last worker died by a fault of its own */
+    unsigned failures;                 /* deaths in a row */
     bool resume;                       /* the state memory holds what an earlier worker left */
     GArray *held;                      /* struct thaw_socket: connections of earlier workers */
 
