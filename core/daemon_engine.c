@@ -77,9 +77,12 @@ void daemon_engine_begin(struct daemon *d)
 {
     struct arena *state = &arena_table[ARENA_STATE];
     struct state_head *head = (struct state_head *)state->base, ours = layout(d);
-    if (d->resume && !memcmp(head, &ours, sizeof(ours)))
+    bool fits = d->resume && !memcmp(head, &ours, sizeof(ours));
+    if (fits && d->failures < THAW_CRASHES_MAX)
         return;
-    if (d->resume)
+    if (fits)
+        log_error("handover", "workers keep dying: sessions are not resumed deaths=%u", d->failures);
+    else if (d->resume)
         log_notice("handover", "the state memory has another layout: sessions are not resumed");
     d->resume = false;
     madvise(state->base, state->bytes, MADV_REMOVE);
