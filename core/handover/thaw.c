@@ -170,6 +170,26 @@ static void sort_connections(struct thaw *t)
     }
 }
 
+/* What the reactors were parsing when the worker died. The second time it is not resumed. */
+static void blame(struct thaw *t, bool crashed)
+{
+    for (uint32_t i = 0; i < STATE_REACTORS_MAX; i++) {
+        uint32_t who = *state_working(i);
+        *state_working(i) = 0;
+        if (!who || who > t->connections || !crashed ||
+            !*state_connection_used(t->sessions, who - 1))
+            continue;
+        struct connection_record *r = connection_record(who - 1);
+        r->blames++;
+        log_warning("handover", "a worker crashed over what came from address=%s times=%u%s", r->peer,
+                    r->blames, r->blames >= THAW_BLAMES_MAX ? "; put aside" : "");
+        if (r->blames >= THAW_BLAMES_MAX) {
+            r->full = 0;
+            t->result->quarantined++;
+        }
+    }
+}
+
 static void thaw_sessions(struct thaw *t)
 {
     for (uint32_t i = 0; i < t->sessions; i++) {
@@ -187,7 +207,8 @@ static void thaw_sessions(struct thaw *t)
 }
 
 void thaw_all(struct acceptor *acceptor, struct registry *registry, const struct catalog *catalog,
-              struct thaw_socket *sockets, unsigned count, struct thaw_result *ret_result)
+              struct thaw_socket *sockets, unsigned count, bool crashed,
+              struct thaw_result *ret_result)
 {
     const struct state_head *head = state_head();
     struct thaw t = {
@@ -205,6 +226,7 @@ void thaw_all(struct acceptor *acceptor, struct registry *registry, const struct
     for (unsigned i = 0; i < count; i++)
         if (sockets[i].slot < t.connections)
             t.by_slot[sockets[i].slot] = &sockets[i];
+    blame(&t, crashed);
     sort_connections(&t);
     thaw_sessions(&t);
     g_free(t.by_slot);

@@ -27,12 +27,18 @@ struct thaw_socket {
 struct thaw_result {
     unsigned sessions, connections, tasks; /* going on */
     unsigned doubtful;                     /* sessions that were not resumed */
+    unsigned quarantined;                  /* of them, because of what a connection sent */
 };
+
+#define THAW_BLAMES_MAX 2u  /* crashes over one connection; then it is not resumed */
+#define THAW_CRASHES_MAX 5u /* deaths in a row; then nothing is resumed */
 
 /*
  * After the units are open and before the reactors start. Sockets that belong to a session that is
  * resumed are taken over; the records of all others are cleared. The messages that set the sessions
- * going are posted.
+ * going are posted. `crashed`: the earlier worker died by its own fault; the connections that its
+ * reactors were parsing are blamed for it.
  */
 void thaw_all(struct acceptor *acceptor, struct registry *registry, const struct catalog *catalog,
-              struct thaw_socket *sockets, unsigned count, struct thaw_result *ret_result);
+              struct thaw_socket *sockets, unsigned count, bool crashed,
+              struct thaw_result *ret_result);

@@ -37,6 +37,7 @@ struct engine {
     struct list gathering;           /* tasks waiting for buffers, in order */
     struct bufpool_waiter waiter;    /* of the first of them */
     uint32_t executing;              /* commands that units have */
+    uint32_t *working;               /* state_working() */
     bool frozen;                     /* nothing is parsed: see handover/freeze.h */
     struct reactor_task kick;        /* scsi_kick() at the end of a turn that executed commands */
     /* Counters, one writer; read anywhere. */

@@ -286,6 +286,7 @@ void receive_run(struct connection *c)
     bool more = true;
     if (c->engine->frozen)
         return;
+    *c->engine->working = c->index + 1; /* whom to blame for a crash */
     c->receiving = true;
     while (more && c->state == CONNECTION_FULL && !c->stalled) {
         if (stream_direct_missing(stream))
@@ -313,6 +314,7 @@ void receive_run(struct connection *c)
         }
     }
     c->receiving = false;
+    *c->engine->working = 0;
     if (c->state > CONNECTION_DRAIN)
         return;
     commit(c);

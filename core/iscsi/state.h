@@ -93,6 +93,7 @@ struct connection_record {
     struct stream_state stream;
     uint32_t slot;       /* the keeper's */
     uint32_t session;    /* index */
+    uint32_t blames;     /* workers that crashed while they parsed what came here */
     uint32_t full;       /* in full feature phase, and neither logged out nor being closed */
     uint16_t cid;
     uint8_t number;      /* in the session: task_record.connection */
@@ -118,16 +119,28 @@ struct state_head {
 #define STATE_SESSION_STRIDE   STATE_ROUND((uint64_t)sizeof(struct session_record))
 #define STATE_CONNECTION_STRIDE STATE_ROUND((uint64_t)sizeof(struct connection_record))
 
-/* The head is followed by one word a session and one a connection: 1, the record is in use. Looking at
-   these touches no record. */
+/*
+ * The head is followed by one cache line a reactor: what it is working on; then by one word a session
+ * and one a connection: 1, the record is in use. Looking at these touches no record.
+ */
+#define STATE_REACTORS_MAX 128u
+#define STATE_LINE         64u
+#define STATE_USED         (STATE_PAGE + STATE_REACTORS_MAX * STATE_LINE)
+
 static inline uint64_t state_head_bytes(uint32_t sessions, uint32_t connections)
 {
-    return STATE_ROUND(STATE_PAGE + 4 * ((uint64_t)sessions + connections));
+    return STATE_ROUND(STATE_USED + 4 * ((uint64_t)sessions + connections));
+}
+
+/* The connection (index + 1) whose bytes a reactor is parsing; 0: none. */
+static inline uint32_t *state_working(uint32_t reactor)
+{
+    return (uint32_t *)(arena_table[ARENA_STATE].base + STATE_PAGE + reactor * STATE_LINE);
 }
 
 static inline uint32_t *state_session_used(uint32_t index)
 {
-    return (uint32_t *)(arena_table[ARENA_STATE].base + STATE_PAGE) + index;
+    return (uint32_t *)(arena_table[ARENA_STATE].base + STATE_USED) + index;
 }
 
 static inline uint32_t *state_connection_used(uint32_t sessions, uint32_t index)
