@@ -80,7 +80,7 @@ uint32_t session_max_cmd_sn(struct session *s)
 {
     uint32_t max = s->exp_cmd_sn + (s->window - s->outstanding) - 1;
     if (serial_gt(max, s->max_cmd_sn))
-        s->max_cmd_sn = max;
+        __atomic_store_n(&s->max_cmd_sn, max, __ATOMIC_RELAXED); /* a login that joins looks at it */
     return s->max_cmd_sn;
 }
 
