@@ -3,11 +3,13 @@
 """Every verb of holdfastctl, its exit codes, its tables and its JSON."""
 import json
 import os
+import pathlib
 import pty
 import re
 import select
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -284,6 +286,45 @@ def _(target):
     lines = len(target.daemon.log().splitlines())
     target.login().logout()
     assert len(target.daemon.log().splitlines()) == lines, target.daemon.log()
+
+
+# --- completion
+
+COMPLETE = '''. "$1"; shift; line=$1; shift
+COMP_WORDS=("$1") COMP_LINE=$line COMP_POINT=${#line} COMP_CWORD=1; shift
+compopt() { :; }
+_holdfastctl; printf '%s\n' "${COMPREPLY[@]}"'''
+
+
+def complete(daemon, line):
+    """What bash would offer; every ':' is a word break, so only what follows the last one comes."""
+    script = pathlib.Path(__file__).resolve().parents[2] / 'conf/completion/holdfastctl'
+    line = 'holdfastctl --socket %s %s' % (client.path_of(daemon), line)
+    done = subprocess.run(['bash', '-c', COMPLETE, 'bash', script, line, client.program()], text=True,
+                          capture_output=True, check=True, timeout=client.LIMIT)
+    assert not done.stderr, done.stderr
+    return done.stdout.split()
+
+
+@case('bash completes verbs, their words, and what the daemon knows', own={'targets': TWO})
+def _(target):
+    one, two = target.login(), target.login(discovery=True)
+    daemon = target.daemon
+    assert complete(daemon, 'se') == ['sessions', 'session']
+    assert len(complete(daemon, '')) == 14
+    assert complete(daemon, 'session ') == ['drop']
+    assert complete(daemon, 'log ') == ['error', 'warning', 'notice', 'info', 'debug']
+    assert complete(daemon, 'fence r') == ['raise']
+    assert complete(daemon, 'luns iqn.2026-11.org.example:') == ['disk', 'other']
+    assert complete(daemon, 'lun resize iqn.2026-11.org.example:o') == ['other']
+    assert complete(daemon, 'lun resize %s ' % IQN) == ['0', '1', '7']
+    assert sorted(map(int, complete(daemon, 'session drop '))) == sorted(
+        session['id'] for session in look(daemon, 'sessions'))
+    assert complete(daemon, 'top --c') == ['--count']
+    assert complete(daemon, '--s') == ['--socket']
+    assert complete(daemon, 'status ') == []
+    one.alive()
+    assert two
 
 
 # --- top
