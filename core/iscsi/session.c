@@ -190,6 +190,8 @@ static void over_run(struct reactor_task *task)
     s->told = true;
     if (s->engine->observed == &s->link)
         s->engine->observed = s->link.next;
+    if (s->nexus)
+        scsi_nexus_gone(s->nexus);
     list_remove(&s->link);
     s->message.run = gone_run;
     reactor_post(s->home, &s->message);

@@ -88,6 +88,23 @@ static struct scsi_nexus_unit *state_of(struct scsi_nexus *nexus, const struct s
     return NULL;
 }
 
+#define RESERVATION_FLAGS                                                                          \
+    (SCSI_NEXUS_PREEMPTED | SCSI_NEXUS_RELEASED | SCSI_NEXUS_UNREGISTERED)
+
+static uint8_t reservation_flag(uint8_t flags, uint16_t *ret_asc)
+{
+    if (flags & SCSI_NEXUS_UNREGISTERED) {
+        *ret_asc = ASC_REGISTRATIONS_PREEMPTED;
+        return SCSI_NEXUS_UNREGISTERED;
+    }
+    if (flags & SCSI_NEXUS_PREEMPTED) {
+        *ret_asc = ASC_RESERVATIONS_PREEMPTED;
+        return SCSI_NEXUS_PREEMPTED;
+    }
+    *ret_asc = ASC_RESERVATIONS_RELEASED;
+    return SCSI_NEXUS_RELEASED;
+}
+
 bool scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_unit *unit, bool take,
                           uint8_t *ret_asc, uint8_t *ret_ascq)
 {
@@ -114,6 +131,9 @@ bool scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_unit *unit, bool
     } else if (state->flags & SCSI_NEXUS_LOST) {
         flag = SCSI_NEXUS_LOST;
         asc = ASC_NEXUS_LOSS;
+        found = false;
+    } else if (state->flags & RESERVATION_FLAGS) {
+        flag = reservation_flag(state->flags, &asc);
         found = false;
     } else if (!found && (state->flags & SCSI_NEXUS_LUNS_CHANGED)) {
         flag = SCSI_NEXUS_LUNS_CHANGED;

@@ -30,6 +30,7 @@ static void clear(struct scsi_command *cmd)
     cmd->scratch = NULL;
     cmd->phase = SCSI_IDLE;
     cmd->stepping = cmd->parked = false;
+    cmd->leave = NULL;
     atomic_store_explicit(&cmd->range.state, RANGE_NONE, memory_order_relaxed);
     list_init(&cmd->scratch_waiter.link);
 }
@@ -58,13 +59,38 @@ static bool unknown_opcode(struct scsi_command *cmd, bool known)
     return false;
 }
 
-/* What is the same for all commands; false: status is set. */
-static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *opcode)
+/* What the nexus is denied and which unit attentions reservations have for it, as of now. */
+static void look_at_access(struct scsi_command *cmd, struct scsi_nexus_unit *state)
+{
+    if (__builtin_expect(atomic_load_explicit(&cmd->unit->home.version, memory_order_relaxed) !=
+                             state->access_version,
+                         0))
+        scsi_access_refresh(cmd->nexus, cmd->unit, state);
+}
+
+/* The reservation that denies it has just expired. */
+static bool released(struct scsi_command *cmd, const struct scsi_opcode *opcode,
+                     struct scsi_nexus_unit *state)
+{
+    if (!scsi_access_expired(cmd->unit))
+        return false;
+    scsi_access_refresh(cmd->nexus, cmd->unit, state);
+    return !(state->denied & opcode->denied_by);
+}
+
+/* What is the same for all commands; false: status is set. `state` is NULL without a unit. */
+static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *opcode,
+                          struct scsi_nexus_unit *state)
 {
     const struct scsi_unit *unit = cmd->unit;
 
     if (cmd->cdb_bytes < opcode->cdb_bytes || !scsi_opcode_exists(opcode, unit))
         return unknown_opcode(cmd, false);
+    if (__builtin_expect(state && (state->denied & opcode->denied_by), 0) &&
+        !released(cmd, opcode, state)) {
+        scsi_conflict(cmd);
+        return false;
+    }
     if (cmd->cdb[opcode->cdb_bytes - 1] & 0x04) { /* NACA, and NORMACA is 0 */
         scsi_bad_cdb(cmd, (uint16_t)(opcode->cdb_bytes - 1), 2);
         return false;
@@ -149,11 +175,14 @@ enum scsi_next scsi_start(struct scsi_command *cmd)
     const struct scsi_lun_map *map = scsi_nexus_map(cmd->nexus);
     int lun = scsi_lun_decode(cmd->lun);
     int at = lun < 0 ? -1 : scsi_lun_map_find(map, (uint16_t)lun);
+    struct scsi_nexus_unit *state = NULL;
 
     clear(cmd);
     if (at >= 0 && cmd->nexus->units[at].unit_id) {
         cmd->unit = map->units[at];
-        if (!(opcode && (opcode->flags & OP_NO_UA)) && attention(cmd, &cmd->nexus->units[at]))
+        state = &cmd->nexus->units[at];
+        look_at_access(cmd, state);
+        if (!(opcode && (opcode->flags & OP_NO_UA)) && attention(cmd, state))
             return SCSI_ENDED;
     } else if (!opcode || !(opcode->flags & OP_ANY_LUN)) {
         scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_LUN_NOT_SUPPORTED);
@@ -164,7 +193,7 @@ enum scsi_next scsi_start(struct scsi_command *cmd)
         return SCSI_ENDED;
     }
     cmd->opcode = opcode;
-    if (!common_checks(cmd, opcode))
+    if (!common_checks(cmd, opcode, state))
         return SCSI_ENDED;
     if (opcode->reply)
         start_reply(cmd);
@@ -301,6 +330,9 @@ void scsi_abort(struct scsi_command *cmd)
         cmd->lane->aborted++;
     if (cmd->phase == SCSI_STARTED) {
         scsi_finish(cmd);
+    } else if (cmd->leave) {
+        cmd->leave(cmd);
+        scsi_finish(cmd);
     } else if (cmd->parked) {
         return; /* whoever it waits for will find it aborted */
     } else if (!list_empty(&cmd->scratch_waiter.link)) {
@@ -317,7 +349,8 @@ void scsi_fail(struct scsi_command *cmd, uint8_t key, uint8_t asc, uint8_t ascq)
     unlink_command(cmd);
 }
 
-void scsi_unit_abort_all(struct scsi_unit *unit, const struct scsi_nexus *only)
+void scsi_unit_abort_if(struct scsi_unit *unit,
+                        bool (*wanted)(const struct scsi_nexus *nexus, void *data), void *data)
 {
     struct scsi_lane *lane = &unit->lanes[reactor_current()->index];
     struct list todo, *link;
@@ -328,9 +361,19 @@ void scsi_unit_abort_all(struct scsi_unit *unit, const struct scsi_nexus *only)
     while ((link = list_take(&todo))) {
         struct scsi_command *cmd = list_entry(link, struct scsi_command, lane_link);
         list_append(&lane->commands, link);
-        if (!only || cmd->nexus == only)
+        if (wanted(cmd->nexus, data))
             scsi_abort(cmd);
     }
+}
+
+static bool is_nexus(const struct scsi_nexus *nexus, void *only)
+{
+    return !only || nexus == only;
+}
+
+void scsi_unit_abort_all(struct scsi_unit *unit, const struct scsi_nexus *only)
+{
+    scsi_unit_abort_if(unit, is_nexus, (void *)only);
 }
 
 void scsi_unit_drain(struct scsi_unit *unit, struct scsi_drain *drain)

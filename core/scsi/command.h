@@ -94,7 +94,9 @@ struct scsi_command {
     struct scsi_range range;
     uint8_t phase; /* enum scsi_phase */
     bool stepping, stepped;
-    bool parked; /* it waits for another command, not for the backend */
+    bool parked; /* it waits for something else than the backend: … */
+    void (*leave)(struct scsi_command *cmd); /* … which lets it go at once when it is aborted */
+    void *left;
 };
 
 enum scsi_next scsi_start(struct scsi_command *cmd);

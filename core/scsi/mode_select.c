@@ -133,6 +133,7 @@ static uint32_t apply(struct scsi_command *cmd, const struct selection *s, uint3
     do {
         *ret_now = (before & ~s->mask) | s->values;
     } while (!atomic_compare_exchange_weak(&cmd->unit->mode, &before, *ret_now));
+    scsi_unit_kept(cmd->unit);
     if (before != *ret_now)
         scsi_unit_attention(cmd->unit, cmd->nexus, ASC_MODE_PARAMETERS_CHANGED >> 8,
                             ASC_MODE_PARAMETERS_CHANGED & 0xff);

@@ -48,6 +48,7 @@ static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
             continue;
         }
         *state = (struct scsi_nexus_unit){ .lun = unit->lun };
+        scsi_access_begin(nexus, map->units[i], state);
         if (scsi_unit_admits(unit, nexus->initiator_name)) {
             state->unit_id = unit->id;
             state->attention_at =
@@ -116,10 +117,22 @@ struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus)
     return NULL;
 }
 
+static void let_go(struct scsi_unit *unit, void *data)
+{
+    const struct scsi_nexus *nexus = data;
+    scsi_home_drop(unit, nexus->id);
+}
+
+void scsi_nexus_gone(struct scsi_nexus *nexus)
+{
+    scsi_nexus_each_unit(nexus, let_go, nexus);
+}
+
 void scsi_nexus_lost(struct scsi_nexus *nexus)
 {
     const struct scsi_lun_map *map = scsi_nexus_map(nexus);
 
+    scsi_nexus_gone(nexus);
     for (unsigned i = 0; i < nexus->unit_count; i++) {
         struct scsi_nexus_unit *state = &nexus->units[i];
         if (!state->unit_id)

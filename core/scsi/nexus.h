@@ -29,11 +29,17 @@ struct scsi_nexus_unit {
     uint32_t unit_id;      /* 0: not in use */
     uint32_t attention_at; /* next event to read in the unit's ring */
     uint16_t lun;
-    uint8_t flags; /* SCSI_NEXUS_* */
+    uint8_t flags;           /* SCSI_NEXUS_* */
+    uint8_t denied;          /* DENY_*, as of … */
+    uint32_t access_version; /* … this version of the unit's reservations (home.h) */
+    uint32_t serial;         /* and its unit attentions of them are seen up to here */
 };
 #define SCSI_NEXUS_POWER_ON     1u /* 29/00 pending */
 #define SCSI_NEXUS_LUNS_CHANGED 2u /* 3F/0E pending */
 #define SCSI_NEXUS_LOST         4u /* 29/07 pending */
+#define SCSI_NEXUS_PREEMPTED    8u /* 2A/03 pending */
+#define SCSI_NEXUS_RELEASED     16u /* 2A/04 pending */
+#define SCSI_NEXUS_UNREGISTERED 32u /* 2A/05 pending */
 
 struct scsi_nexus {
     struct scsi_target *target;
@@ -51,6 +57,10 @@ struct scsi_nexus {
 int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus **ret_nexus);
 /* active is 0. NULL is fine; returns NULL. */
 struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus);
+
+/* Its session is over: what an I_T nexus holds only as long as it lives (RESERVE(6)) is dropped.
+   Nexus's reactor, before scsi_nexus_free(). */
+void scsi_nexus_gone(struct scsi_nexus *nexus);
 
 /* I_T NEXUS RESET and session loss without free: pending attentions of the nexus are forgotten and
    29/07 I_T NEXUS LOSS OCCURRED is pending on every unit. Commands are aborted by the transport. */

@@ -45,6 +45,7 @@ struct scsi_opcode {
     uint8_t cdb_bytes;
     uint8_t layout;       /* enum cdb_layout */
     uint16_t flags;       /* OP_* */
+    uint8_t denied_by;    /* DENY_*: a nexus that is denied one of these gets RESERVATION CONFLICT */
     uint8_t length_at;    /* reply: first byte of the allocation length; write: of the length */
     uint8_t length_bytes; /* reply: its size; 0: the answer is always whole */
     uint16_t nominal_s, recommended_s; /* command timeouts descriptor; 0: not given */
@@ -104,6 +105,13 @@ void execute_compare_and_write(struct scsi_command *cmd);
 enum scsi_next start_write_atomic(struct scsi_command *cmd);
 enum scsi_next start_orwrite(struct scsi_command *cmd);
 void execute_orwrite(struct scsi_command *cmd);
+enum scsi_next start_persistent_in(struct scsi_command *cmd);
+void execute_persistent_in(struct scsi_command *cmd);
+enum scsi_next start_persistent_out(struct scsi_command *cmd);
+void execute_persistent_out(struct scsi_command *cmd);
+enum scsi_next start_reserve(struct scsi_command *cmd);
+void execute_reserve(struct scsi_command *cmd);
+void execute_release(struct scsi_command *cmd);
 enum scsi_next start_mode_select(struct scsi_command *cmd);
 void execute_mode_select(struct scsi_command *cmd);
 enum scsi_next start_start_stop(struct scsi_command *cmd);

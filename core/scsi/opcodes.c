@@ -27,14 +27,29 @@
 #define BLOCK_16(op, byte1)                                                                        \
     .layout = CDB_16, .length_at = 10, .usage = { op, byte1, ALL8, ALL4, 0x1f }
 
-#define READS    .flags = OP_MEDIUM | OP_PROTECT | OP_FUA | OP_RANGE
-#define WRITES   .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE
-#define FILLS    .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_RANGE
+/* What other nexuses' reservations keep away (SPC-4 table 66, SBC-3 table 13). */
+#define FREE     .denied_by = 0
+#define ASKS     .denied_by = DENY_LEGACY
+#define LOOKS    .denied_by = DENY_READ | DENY_LEGACY
+#define CHANGES  .denied_by = DENY_WRITE | DENY_LEGACY
+
+#define READS    .flags = OP_MEDIUM | OP_PROTECT | OP_FUA | OP_RANGE, LOOKS
+#define WRITES   .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE, CHANGES
+#define FILLS    .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_RANGE, CHANGES
 #define ALONE_FLAGS (OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE | OP_ALONE)
-#define ALONE    .flags = ALONE_FLAGS
-#define VERIFIES .flags = OP_MEDIUM | OP_PROTECT
+#define ALONE    .flags = ALONE_FLAGS, CHANGES
+#define VERIFIES .flags = OP_MEDIUM | OP_PROTECT, LOOKS
 
 #define ALLOCATION(at, bytes) .length_at = at, .length_bytes = bytes
+
+#define PERSISTENT_IN(action, text)                                                                \
+    .name = text, .opcode = 0x5e, .service_action = action, .cdb_bytes = 10, ASKS, QUICK,          \
+    ALLOCATION(7, 2), .usage = { 0x5e, action, 0, 0, 0, 0, 0, 0xff, 0xff },                        \
+    RUN(start_persistent_in, execute_persistent_in)
+#define PERSISTENT_OUT(action, text)                                                               \
+    .name = text, .opcode = 0x5f, .service_action = action, .cdb_bytes = 10, ASKS, QUICK,          \
+    .length_at = 5, .usage = { 0x5f, action, 0xff, 0, 0, ALL4 },                                   \
+    RUN(start_persistent_out, execute_persistent_out)
 
 const struct scsi_opcode scsi_opcodes[] = {
     { ROW_10(0x28, "READ(10)"), BLOCK_10(0x28, 0x18), READS, QUICK,
@@ -49,9 +64,9 @@ const struct scsi_opcode scsi_opcodes[] = {
       RUN(start_read, execute_read_write) },
     { ROW_12(0xaa, "WRITE(12)"), BLOCK_12(0xaa, 0x18), WRITES, QUICK,
       RUN(start_write, execute_read_write) },
-    { ROW_6(0x08, "READ(6)"), BLOCK_6(0x08), .flags = OP_MEDIUM | OP_RANGE, QUICK,
+    { ROW_6(0x08, "READ(6)"), BLOCK_6(0x08), .flags = OP_MEDIUM | OP_RANGE, LOOKS, QUICK,
       RUN(start_read, execute_read_write) },
-    { ROW_6(0x0a, "WRITE(6)"), BLOCK_6(0x0a), .flags = OP_MEDIUM | OP_WRITES | OP_RANGE, QUICK,
+    { ROW_6(0x0a, "WRITE(6)"), BLOCK_6(0x0a), .flags = OP_MEDIUM | OP_WRITES | OP_RANGE, CHANGES, QUICK,
       RUN(start_write, execute_read_write) },
 
     { ROW_10(0x2e, "WRITE AND VERIFY(10)"), BLOCK_10(0x2e, 0x12), FILLS, QUICK,
@@ -67,19 +82,19 @@ const struct scsi_opcode scsi_opcodes[] = {
     { ROW_16(0x8f, "VERIFY(16)"), BLOCK_16(0x8f, 0x16), VERIFIES, LONG,
       RUN(start_verify, execute_verify) },
 
-    { ROW_10(0x34, "PRE-FETCH(10)"), BLOCK_10(0x34, 0x02), .flags = OP_MEDIUM, QUICK,
+    { ROW_10(0x34, "PRE-FETCH(10)"), BLOCK_10(0x34, 0x02), .flags = OP_MEDIUM, LOOKS, QUICK,
       RUN(start_range, execute_prefetch) },
-    { ROW_16(0x90, "PRE-FETCH(16)"), BLOCK_16(0x90, 0x02), .flags = OP_MEDIUM, QUICK,
+    { ROW_16(0x90, "PRE-FETCH(16)"), BLOCK_16(0x90, 0x02), .flags = OP_MEDIUM, LOOKS, QUICK,
       RUN(start_range, execute_prefetch) },
-    { ROW_10(0x35, "SYNCHRONIZE CACHE(10)"), BLOCK_10(0x35, 0x06), .flags = OP_MEDIUM, LONG,
+    { ROW_10(0x35, "SYNCHRONIZE CACHE(10)"), BLOCK_10(0x35, 0x06), .flags = OP_MEDIUM, CHANGES, LONG,
       RUN(start_range, execute_synchronize_cache) },
-    { ROW_16(0x91, "SYNCHRONIZE CACHE(16)"), BLOCK_16(0x91, 0x06), .flags = OP_MEDIUM, LONG,
+    { ROW_16(0x91, "SYNCHRONIZE CACHE(16)"), BLOCK_16(0x91, 0x06), .flags = OP_MEDIUM, CHANGES, LONG,
       RUN(start_range, execute_synchronize_cache) },
     { ROW_10(0x41, "WRITE SAME(10)"), BLOCK_10(0x41, 0x08), FILLS, LONG,
       RUN(start_write_same, execute_write_same) },
     { ROW_16(0x93, "WRITE SAME(16)"), BLOCK_16(0x93, 0x09), FILLS, LONG,
       RUN(start_write_same, execute_write_same) },
-    { ROW_10(0x42, "UNMAP"), .flags = OP_MEDIUM | OP_WRITES | OP_THIN | OP_RANGE, LONG,
+    { ROW_10(0x42, "UNMAP"), .flags = OP_MEDIUM | OP_WRITES | OP_THIN | OP_RANGE, CHANGES, LONG,
       .usage = { 0x42, 0, 0, 0, 0, 0, 0x1f, 0xff, 0xff }, .length_at = 7,
       RUN(start_unmap, execute_unmap) },
     { ROW_16(0x89, "COMPARE AND WRITE"), .layout = CDB_COMPARE,
@@ -88,52 +103,55 @@ const struct scsi_opcode scsi_opcodes[] = {
     { ROW_16(0x8b, "ORWRITE(16)"), BLOCK_16(0x8b, 0x18), ALONE, QUICK,
       RUN(start_orwrite, execute_orwrite) },
     { ROW_16(0x9c, "WRITE ATOMIC(16)"), .layout = CDB_ATOMIC,
-      .usage = { 0x9c, 0x18, ALL8, 0xff, 0xff, 0xff, 0xff, 0x1f }, .flags = ALONE_FLAGS | OP_ATOMIC, QUICK,
+      .usage = { 0x9c, 0x18, ALL8, 0xff, 0xff, 0xff, 0xff, 0x1f }, .flags = ALONE_FLAGS | OP_ATOMIC, CHANGES, QUICK,
       RUN(start_write_atomic, execute_read_write) },
     { .name = "GET LBA STATUS",
       .opcode = 0x9e,
       .service_action = 0x12,
       .cdb_bytes = 16,
       .flags = OP_MEDIUM,
+      LOOKS,
       QUICK,
       ALLOCATION(10, 4),
       .usage = { 0x9e, 0x12, ALL8, ALL4 },
       RUN(start_lba_status, execute_lba_status) },
 
-    { ROW_6(0x00, "TEST UNIT READY"), .flags = OP_MEDIUM, QUICK, .usage = { 0x00 },
+    { ROW_6(0x00, "TEST UNIT READY"), .flags = OP_MEDIUM, ASKS, QUICK, .usage = { 0x00 },
       REPLY(reply_test_unit_ready) },
-    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA, QUICK, ALLOCATION(4, 1),
+    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA, FREE, QUICK, ALLOCATION(4, 1),
       .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
-    { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA, QUICK, ALLOCATION(3, 2),
+    { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA, FREE, QUICK, ALLOCATION(3, 2),
       .usage = { 0x12, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_inquiry) },
-    { ROW_6(0x15, "MODE SELECT(6)"), QUICK, .length_at = 4, .usage = { 0x15, 0x11, 0, 0, 0xff },
+    { ROW_6(0x15, "MODE SELECT(6)"), CHANGES, QUICK, .length_at = 4, .usage = { 0x15, 0x11, 0, 0, 0xff },
       RUN(start_mode_select, execute_mode_select) },
-    { ROW_10(0x55, "MODE SELECT(10)"), QUICK, .length_at = 7,
+    { ROW_10(0x55, "MODE SELECT(10)"), CHANGES, QUICK, .length_at = 7,
       .usage = { 0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff },
       RUN(start_mode_select, execute_mode_select) },
-    { ROW_6(0x1a, "MODE SENSE(6)"), QUICK, ALLOCATION(4, 1),
+    { ROW_6(0x1a, "MODE SENSE(6)"), LOOKS, QUICK, ALLOCATION(4, 1),
       .usage = { 0x1a, 0x08, 0xff, 0xff, 0xff }, REPLY(reply_mode_sense) },
-    { ROW_10(0x5a, "MODE SENSE(10)"), QUICK, ALLOCATION(7, 2),
+    { ROW_10(0x5a, "MODE SENSE(10)"), LOOKS, QUICK, ALLOCATION(7, 2),
       .usage = { 0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff }, REPLY(reply_mode_sense) },
-    { ROW_6(0x1b, "START STOP UNIT"), LONG, .usage = { 0x1b, 0x01, 0, 0x0f, 0xf7 },
+    { ROW_6(0x1b, "START STOP UNIT"), CHANGES, LONG, .usage = { 0x1b, 0x01, 0, 0x0f, 0xf7 },
       RUN(start_start_stop, execute_start_stop) },
-    { ROW_10(0x25, "READ CAPACITY(10)"), .flags = OP_MEDIUM, QUICK,
+    { ROW_10(0x25, "READ CAPACITY(10)"), .flags = OP_MEDIUM, FREE, QUICK,
       .usage = { 0x25, 0, ALL4, 0, 0, 0x01 }, REPLY(reply_read_capacity_10) },
     { .name = "READ CAPACITY(16)",
       .opcode = 0x9e,
       .service_action = 0x10,
       .cdb_bytes = 16,
       .flags = OP_MEDIUM,
+      FREE,
       QUICK,
       ALLOCATION(10, 4),
       .usage = { 0x9e, 0x10, ALL8, ALL4, 0x01 },
       REPLY(reply_read_capacity_16) },
-    { ROW_12(0xa0, "REPORT LUNS"), .flags = OP_ANY_LUN | OP_NO_UA, QUICK, ALLOCATION(6, 4),
+    { ROW_12(0xa0, "REPORT LUNS"), .flags = OP_ANY_LUN | OP_NO_UA, FREE, QUICK, ALLOCATION(6, 4),
       .usage = { 0xa0, 0, 0xff, 0, 0, 0, ALL4 }, REPLY(reply_report_luns) },
     { .name = "REPORT SUPPORTED OPERATION CODES",
       .opcode = 0xa3,
       .service_action = 0x0c,
       .cdb_bytes = 12,
+      ASKS,
       QUICK,
       ALLOCATION(6, 4),
       .usage = { 0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, ALL4 },
@@ -142,10 +160,32 @@ const struct scsi_opcode scsi_opcodes[] = {
       .opcode = 0xa3,
       .service_action = 0x0d,
       .cdb_bytes = 12,
+      ASKS,
       QUICK,
       ALLOCATION(6, 4),
       .usage = { 0xa3, 0x0d, 0x80, 0, 0, 0, ALL4 },
       REPLY(reply_report_tmfs) },
+    { PERSISTENT_IN(0x00, "PERSISTENT RESERVE IN, READ KEYS") },
+    { PERSISTENT_IN(0x01, "PERSISTENT RESERVE IN, READ RESERVATION") },
+    { PERSISTENT_IN(0x02, "PERSISTENT RESERVE IN, REPORT CAPABILITIES") },
+    { PERSISTENT_IN(0x03, "PERSISTENT RESERVE IN, READ FULL STATUS") },
+    { PERSISTENT_OUT(0x00, "PERSISTENT RESERVE OUT, REGISTER") },
+    { PERSISTENT_OUT(0x01, "PERSISTENT RESERVE OUT, RESERVE") },
+    { PERSISTENT_OUT(0x02, "PERSISTENT RESERVE OUT, RELEASE") },
+    { PERSISTENT_OUT(0x03, "PERSISTENT RESERVE OUT, CLEAR") },
+    { PERSISTENT_OUT(0x04, "PERSISTENT RESERVE OUT, PREEMPT") },
+    { PERSISTENT_OUT(0x05, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT") },
+    { PERSISTENT_OUT(0x06, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY") },
+    { PERSISTENT_OUT(0x07, "PERSISTENT RESERVE OUT, REGISTER AND MOVE") },
+    { PERSISTENT_OUT(0x08, "PERSISTENT RESERVE OUT, REPLACE LOST RESERVATION") },
+    { ROW_6(0x16, "RESERVE(6)"), FREE, QUICK, .usage = { 0x16 },
+      RUN(start_reserve, execute_reserve) },
+    { ROW_6(0x17, "RELEASE(6)"), FREE, QUICK, .usage = { 0x17 },
+      RUN(start_reserve, execute_release) },
+    { ROW_10(0x56, "RESERVE(10)"), FREE, QUICK, .usage = { 0x56 },
+      RUN(start_reserve, execute_reserve) },
+    { ROW_10(0x57, "RELEASE(10)"), FREE, QUICK, .usage = { 0x57 },
+      RUN(start_reserve, execute_release) },
 };
 
 const unsigned scsi_opcode_count = sizeof(scsi_opcodes) / sizeof(scsi_opcodes[0]);

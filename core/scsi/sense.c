@@ -100,6 +100,15 @@ void scsi_bad_list(struct scsi_command *cmd, uint16_t byte, int bit)
     scsi_check(cmd, &cause);
 }
 
+void scsi_conflict(struct scsi_command *cmd)
+{
+    cmd->status = SCSI_RESERVATION_CONFLICT;
+    cmd->sense_bytes = 0;
+    cmd->data_in_bytes = 0;
+    cmd->mapped = 0;
+    cmd->transfer_length = cmd->data_out_bytes;
+}
+
 /* What was wrong, in the order of how often it is seen. EAGAIN and ENOMEM are BUSY: try again. */
 void scsi_io_error(struct scsi_command *cmd, int error, bool writing, uint64_t lba)
 {

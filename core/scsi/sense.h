@@ -48,6 +48,7 @@ enum scsi_asc {
     ASC_INVALID_FIELD_IN_CDB = 0x2400,
     ASC_LUN_NOT_SUPPORTED = 0x2500,
     ASC_INVALID_FIELD_IN_LIST = 0x2600,
+    ASC_INVALID_RELEASE = 0x2604,
     ASC_WRITE_PROTECTED = 0x2700,
     ASC_SOFTWARE_WRITE_PROTECTED = 0x2702,
     ASC_SPACE_ALLOCATION_FAILED = 0x2707,
@@ -56,12 +57,16 @@ enum scsi_asc {
     ASC_DEVICE_RESET = 0x2903,
     ASC_NEXUS_LOSS = 0x2907,
     ASC_MODE_PARAMETERS_CHANGED = 0x2a01,
+    ASC_RESERVATIONS_PREEMPTED = 0x2a03,
+    ASC_RESERVATIONS_RELEASED = 0x2a04,
+    ASC_REGISTRATIONS_PREEMPTED = 0x2a05,
     ASC_CAPACITY_CHANGED = 0x2a09,
     ASC_COMMAND_TIMEOUT = 0x2e02,
     ASC_SAVING_NOT_SUPPORTED = 0x3900,
     ASC_INQUIRY_CHANGED = 0x3f03,
     ASC_LUNS_CHANGED = 0x3f0e,
     ASC_INTERNAL_FAILURE = 0x4400,
+    ASC_INSUFFICIENT_REGISTRATIONS = 0x5504,
 };
 
 struct scsi_cause {
@@ -82,5 +87,7 @@ void scsi_check_condition(struct scsi_command *cmd, uint8_t key, uint16_t asc);
 /* INVALID FIELD IN CDB / IN PARAMETER LIST with its place. */
 void scsi_bad_cdb(struct scsi_command *cmd, uint16_t byte, int bit);
 void scsi_bad_list(struct scsi_command *cmd, uint16_t byte, int bit);
+/* RESERVATION CONFLICT. */
+void scsi_conflict(struct scsi_command *cmd);
 /* From a backend's negative errno; `lba` is where that I/O began. */
 void scsi_io_error(struct scsi_command *cmd, int error, bool writing, uint64_t lba);

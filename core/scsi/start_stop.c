@@ -21,6 +21,12 @@ enum scsi_next start_start_stop(struct scsi_command *cmd)
     return SCSI_EXECUTE;
 }
 
+static void set_stopped(struct scsi_command *cmd, bool stopped)
+{
+    atomic_store(&cmd->unit->stopped, stopped);
+    scsi_unit_kept(cmd->unit);
+}
+
 static int stop_step(struct scsi_command *cmd)
 {
     if (cmd->work[0]++ == 0) {
@@ -30,7 +36,7 @@ static int stop_step(struct scsi_command *cmd)
     if (cmd->io.result < 0)
         scsi_io_error(cmd, cmd->io.result, /* writing= */ true, 0);
     else
-        atomic_store(&cmd->unit->stopped, true);
+        set_stopped(cmd, true);
     return STEP_DONE;
 }
 
@@ -43,7 +49,7 @@ void execute_start_stop(struct scsi_command *cmd)
             scsi_steps(cmd, stop_step);
             return;
         }
-        atomic_store(&cmd->unit->stopped, !(cmd->cdb[4] & START));
+        set_stopped(cmd, !(cmd->cdb[4] & START));
     }
     scsi_finish(cmd);
 }

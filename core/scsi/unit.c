@@ -40,6 +40,27 @@ static uint32_t mode_changeable(const struct backend_info *info)
     return bits;
 }
 
+void scsi_unit_kept(struct scsi_unit *unit)
+{
+    struct keep_data *data = unit->home.keep.data;
+
+    atomic_store(&data->mode, atomic_load(&unit->mode));
+    atomic_store(&data->medium, atomic_load(&unit->stopped) ? KEEP_STOPPED : 0);
+}
+
+/* Nothing of it has changed by a worker's death. */
+static void take_kept(struct scsi_unit *unit)
+{
+    struct keep_data *data = unit->home.keep.data;
+
+    if (unit->home.keep.existed) {
+        uint32_t changed = atomic_load(&data->mode) & unit->mode_changeable;
+        atomic_init(&unit->mode, (unit->mode_default & ~unit->mode_changeable) | changed);
+        atomic_init(&unit->stopped, (atomic_load(&data->medium) & KEEP_STOPPED) != 0);
+    }
+    scsi_unit_kept(unit);
+}
+
 int scsi_unit_create(const struct scsi_unit_config *config, struct backend *backend,
                      struct scsi_unit **ret_unit)
 {
@@ -97,6 +118,10 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
         unit->lanes[i].backend = backend;
     }
     r = scsi_counters_create(unit);
+    if (r == 0)
+        r = scsi_home_init(unit, config);
+    if (r == 0)
+        take_kept(unit);
     if (r < 0) {
         scsi_unit_free(unit);
         return r;
@@ -109,6 +134,7 @@ struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
 {
     if (!unit)
         return NULL;
+    scsi_home_deinit(unit);
     free(unit->lanes);
     free(unit->counters_memory);
     g_strfreev(unit->initiators);
@@ -146,5 +172,7 @@ void scsi_unit_reset(struct scsi_unit *unit, bool target_reset)
 
     atomic_store(&unit->mode, unit->mode_default);
     atomic_store(&unit->stopped, false);
+    scsi_unit_kept(unit);
+    scsi_home_drop(unit, 0);
     scsi_unit_attention(unit, NULL, (uint8_t)(asc >> 8), (uint8_t)asc);
 }

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "scsi/backend.h"
 #include "scsi/counters.h"
+#include "scsi/home.h"
 #include "scsi/range.h"
 #include "scsi/services.h"
 
@@ -101,6 +102,7 @@ struct scsi_unit {
     _Atomic bool stopped; /* START STOP UNIT */
     struct scsi_ua_ring attentions;
     struct scsi_ranges ranges;
+    struct scsi_home home; /* reservations */
 
     const struct scsi_services *services;
     void *user; /* the composition root's */
@@ -133,6 +135,9 @@ enum scsi_unit_change {
 /* The backend's info changed. Control thread; every nexus gets the unit attention. */
 void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what);
 
+/* Mode or medium have changed: for the worker that comes after this one. Any thread. */
+void scsi_unit_kept(struct scsi_unit *unit);
+
 /* A unit attention for every nexus but `origin` (NULL: for all). Any thread. */
 void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin, uint8_t asc,
                          uint8_t ascq);
@@ -148,6 +153,8 @@ void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin
 void scsi_unit_reset(struct scsi_unit *unit, bool target_reset);
 /* Aborts this reactor's commands of the unit: all, or only those of `only` (ABORT TASK SET). */
 void scsi_unit_abort_all(struct scsi_unit *unit, const struct scsi_nexus *only);
+void scsi_unit_abort_if(struct scsi_unit *unit,
+                        bool (*wanted)(const struct scsi_nexus *nexus, void *data), void *data);
 void scsi_unit_drain(struct scsi_unit *unit, struct scsi_drain *drain);
 
 /* Commands of this reactor between scsi_start() and done(). */

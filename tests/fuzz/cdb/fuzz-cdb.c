@@ -47,7 +47,8 @@ static void check_answer(const struct task *task)
 {
     const struct scsi_command *cmd = &task->cmd;
 
-    g_assert_true(cmd->status == SCSI_GOOD || cmd->status == SCSI_CHECK_CONDITION);
+    g_assert_true(cmd->status == SCSI_GOOD || cmd->status == SCSI_CHECK_CONDITION ||
+                  cmd->status == SCSI_RESERVATION_CONFLICT);
     g_assert_cmpuint(cmd->transfer_length, <=, SCSI_TRANSFER_MAX);
     g_assert_cmpuint(cmd->data_in_bytes, <=, cmd->transfer_length);
     if (is_plain_read(cmd)) {
@@ -85,6 +86,12 @@ static void run_command(const uint8_t *header, const uint8_t *data, size_t bytes
     task_free(task);
 }
 
+static void forget_registrations(struct scsi_unit *unit)
+{
+    pr_table_free(atomic_exchange(&unit->home.table, NULL));
+    atomic_fetch_add(&unit->home.version, 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!rig.unit)
@@ -101,6 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_assert_cmpuint(rig.a->active + rig.b->active, ==, 0);
     g_assert_cmpuint(scsi_unit_active(rig.unit) + scsi_unit_active(second), ==, 0);
     g_assert_cmpuint(bufpool_used(rig.pool), ==, 0);
+    forget_registrations(rig.unit);
+    forget_registrations(second);
     scsi_unit_reset(rig.unit, false);
     scsi_unit_reset(second, false);
     scsi_nexus_lost(rig.a);
@@ -158,6 +167,29 @@ const struct fuzz_seed fuzz_seeds[] = {
     COMMAND("\x01", "\x10\x00", "\xa3\x0c\x80\0\0\0\0\0\x10\0\0\0" Z4),
     COMMAND("\x01", "\x10\x00", "\xa3\x0c\x82\x9e\0\x10\0\0\x10\0\0\0" Z4),
     COMMAND("\x01", "\x00\x10", "\xa3\x0d\x80\0\0\0\0\0\0\x10\0\0" Z4),
+    FUZZ_SEED("\x02\x00\x04\x89\0\0\0\0\0\0\0\0\1\0\0\0\1\0\0\0\0"),
+    FUZZ_SEED("\x82\x00\x10\x89\0\0\0\0\0\0\0\0\1\0\0\0\1\0\0\0\0"),
+    COMMAND("\x82", "\x00\x08", "\x8b\0\0\0\0\0\0\0\0\1\0\0\0\1\0\0"),
+    COMMAND("\x86", "\x00\x40", "\x9c\0\0\0\0\0\0\0\0\1\0\0\0\1\0\0"),
+    COMMAND("\x01", "\x01\x00", "\x5e\0\0\0\0\0\0\1\0\0" Z6),
+    COMMAND("\x01", "\x01\x00", "\x5e\1\0\0\0\0\0\1\0\0" Z6),
+    COMMAND("\x01", "\x01\x00", "\x5e\2\0\0\0\0\0\1\0\0" Z6),
+    COMMAND("\x01", "\x01\x00", "\x5e\3\0\0\0\0\0\1\0\0" Z6),
+    FUZZ_SEED("\x02\0\x18\x5f\0\0\0\0\0\0\0\x18\0" Z6 "\0\x18"
+              "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0"
+              "\x02\0\x18\x5f\1\3\0\0\0\0\0\x18\0" Z6 "\0\x18"
+              "\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+              "\x11\2\0\x28\0\0\0\0\0\0\0\1\0" Z6 "\0\0"
+              "\x12\0\x18\x5f\6\0\0\0\0\0\0\x18\0" Z6 "\0\x18"
+              "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x9\0\0\0\0\0\0\0\0"
+              "\x12\0\x18\x5f\5\1\0\0\0\0\0\x18\0" Z6 "\0\x18"
+              "\0\0\0\0\0\0\0\x9\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\0"),
+    FUZZ_SEED("\x02\0\x38\x5f\0\0\0\0\0\0\0\x38\0" Z6 "\0\x38"
+              "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\7\0\0\0\0\x8\0\0\0\0\0\0\x1c"
+              "\x45\0\0\x18iqn.2000-01.a.b,i,0x1\0\0"),
+    COMMAND("\x00", "\x00\x00", "\x16\0\0\0\0\0" Z6 Z4),
+    COMMAND("\x10", "\x00\x00", "\x56\0\0\0\0\0\0\0\0\0" Z6),
+    COMMAND("\x00", "\x00\x00", "\x17\0\0\0\0\0" Z6 Z4),
     { NULL, 0 },
 };
 

@@ -23,9 +23,10 @@ struct scsi_unit *rig_unit(struct disk *disk, uint16_t lun, const char *const *i
 
 struct scsi_nexus *rig_nexus(struct rig *rig, const char *initiator, bool announce_reset)
 {
+    g_autofree char *port = g_strconcat(initiator, ",i,0x400001370000", NULL);
     struct scsi_nexus_config config = { .target = rig->target,
                                         .initiator_name = initiator,
-                                        .initiator_port = "iqn.x,i,0x400001370000",
+                                        .initiator_port = port,
                                         .tag = 1,
                                         .version_descriptor = 0x0961,
                                         .announce_reset = announce_reset };

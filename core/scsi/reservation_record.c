@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Saving and loading reservation tables; see reservation_record.h. */
+#include "scsi/reservation_record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+/*
+ *  0 magic 4 | version 4 | bytes of all 4 | CRC32C of all but these four bytes 4 |
+ * 16 sequence 8 | generation 4 | holder + 1, 2 | registrations 2 | type 1 | APTPL 1 | 6 |
+ * 40 for each registration: key 8 | tag 2 | length of the name 2 | name
+ */
+#define MAGIC        0x48465052u /* "HFPR" */
+#define VERSION      1
+#define HEADER_BYTES 40u
+#define CRC_AT       12u
+
+static uint32_t check_sum(const uint8_t *record, size_t bytes)
+{
+    static const uint8_t nothing[4];
+    uint32_t crc = crc32c(0, record, CRC_AT);
+    crc = crc32c(crc, nothing, sizeof(nothing));
+    return crc32c(crc, record + CRC_AT + 4, bytes - CRC_AT - 4);
+}
+
+size_t pr_record_write(const struct pr_table *table, uint8_t *to)
+{
+    size_t at = HEADER_BYTES;
+
+    memset(to, 0, HEADER_BYTES);
+    put_be32(to, MAGIC);
+    put_be32(to + 4, VERSION);
+    put_be64(to + 16, table->sequence);
+    put_be32(to + 24, table->generation);
+    put_be16(to + 28, (uint16_t)(table->holder + 1));
+    put_be16(to + 30, (uint16_t)table->count);
+    to[32] = table->type;
+    to[33] = table->aptpl;
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct pr_registration *r = &table->registrations[i];
+        size_t bytes = strlen(r->name.port);
+        put_be64(to + at, r->key);
+        put_be16(to + at + 8, r->name.tag);
+        put_be16(to + at + 10, (uint16_t)bytes);
+        memcpy(to + at + 12, r->name.port, bytes);
+        at += 12 + bytes;
+    }
+    put_be32(to + 8, (uint32_t)at);
+    put_be32(to + CRC_AT, check_sum(to, at));
+    return at;
+}
+
+static bool read_registration(const uint8_t *from, size_t end, size_t *at, struct pr_registration *r)
+{
+    if (end - *at < 12)
+        return false;
+    size_t bytes = get_be16(from + *at + 10);
+    if (bytes == 0 || bytes >= PR_PORT_MAX || end - *at - 12 < bytes)
+        return false;
+    r->key = get_be64(from + *at);
+    r->name.tag = get_be16(from + *at + 8);
+    memcpy(r->name.port, from + *at + 12, bytes);
+    *at += 12 + bytes;
+    return r->key != 0 && strlen(r->name.port) == bytes;
+}
+
+static bool consistent(const struct pr_table *t)
+{
+    if (t->type == PR_NONE || pr_all_registrants(t->type))
+        return t->holder == -1 && (t->type == PR_NONE || t->count);
+    return t->type <= PR_EXCLUSIVE_ACCESS_REGISTRANTS && t->holder >= 0 &&
+           (unsigned)t->holder < t->count;
+}
+
+int pr_record_read(const uint8_t *from, size_t bytes, struct pr_table **ret_table)
+{
+    if (bytes < HEADER_BYTES || get_be32(from) != MAGIC)
+        return -EBADMSG;
+    size_t end = get_be32(from + 8), at = HEADER_BYTES;
+    if (end < HEADER_BYTES || end > bytes || get_be32(from + CRC_AT) != check_sum(from, end))
+        return -EBADMSG;
+    if (get_be32(from + 4) != VERSION)
+        return -ENOTSUP;
+    unsigned count = get_be16(from + 30);
+    if (count > PR_REGISTRATIONS_MAX)
+        return -EBADMSG;
+
+    struct pr_table *t = pr_table_new();
+    t->sequence = get_be64(from + 16);
+    t->generation = get_be32(from + 24);
+    t->holder = (int)get_be16(from + 28) - 1;
+    t->type = from[32];
+    t->aptpl = from[33];
+    t->registrations = g_new0(struct pr_registration, count);
+    bool good = true;
+    for (; good && t->count < count; t->count++)
+        good = read_registration(from, end, &at, &t->registrations[t->count]);
+    if (!good || at != end || !consistent(t)) {
+        pr_table_free(t);
+        return -EBADMSG;
+    }
+    *ret_table = t;
+    return 0;
+}
+
+/* ---- the file ---- */
+
+char *pr_file_path(const char *state_directory, const char *target, unsigned lun)
+{
+    g_autofree char *name = g_strdup_printf("%s,%u", target, lun);
+
+    g_strdelimit(name, "/", '_'); /* no iSCSI name has it */
+    return g_build_filename(state_directory, "reservations", name, NULL);
+}
+
+int pr_file_prepare(const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+
+    if (g_mkdir_with_parents(directory, 0700) < 0)
+        return -errno;
+    return access(directory, W_OK | X_OK) < 0 ? -errno : 0;
+}
+
+static int sync_directory_of(const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t bytes)
+{
+    while (bytes) {
+        ssize_t n = write(fd, data, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        data += n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+int pr_file_save(const char *path, const struct pr_table *table)
+{
+    g_autofree char *beside = g_strconcat(path, ".new", NULL);
+    g_autofree uint8_t *record = g_malloc(PR_RECORD_BYTES_MAX);
+    size_t bytes = pr_record_write(table, record);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = write_all(fd, record, bytes);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r == 0 && rename(beside, path) < 0)
+        r = -errno;
+    if (r < 0) {
+        unlink(beside);
+        return r;
+    }
+    return sync_directory_of(path);
+}
+
+int pr_file_remove(const char *path)
+{
+    if (unlink(path) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return sync_directory_of(path);
+}
+
+int pr_file_load(const char *path, struct pr_table **ret_table)
+{
+    g_autofree uint8_t *record = g_malloc(PR_RECORD_BYTES_MAX);
+    size_t bytes = 0;
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    while (bytes < PR_RECORD_BYTES_MAX) {
+        n = read(fd, record + bytes, PR_RECORD_BYTES_MAX - bytes);
+        if (n <= 0 && !(n < 0 && errno == EINTR))
+            break;
+        bytes += n > 0 ? (size_t)n : 0;
+    }
+    int r = n < 0 ? -errno : 0;
+    close(fd);
+    return r < 0 ? r : pr_record_read(record, bytes, ret_table);
+}
