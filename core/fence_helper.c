@@ -62,7 +62,11 @@ static int read_config(struct helper *h, struct config_problems *problems)
     if (r == 0)
         log_set_level(config->daemon.log_level);
     h->config = config;
-    return r == 0 && config->fence.plugin == NULL ? -EINVAL : r;
+    if (r == 0 && config->fence.plugin == NULL) {
+        log_error("fence", "the configuration has no fence any more");
+        r = -EINVAL;
+    }
+    return r;
 }
 
 static struct hf_fence_portal portal_of(const struct address *a)

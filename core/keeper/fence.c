@@ -10,6 +10,7 @@
 #include "keeper/fence_process.h"
 #include "keeper/state.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <inttypes.h>
 #include <sys/epoll.h>
@@ -24,6 +25,8 @@ struct fence {
     char instance[INSTANCE_DIGITS + 1];
     bool clean; /* the rules of earlier processes are dealt with */
     bool wanted;
+    bool by_hand;   /* wanted so: once, not renewed */
+    bool lower_now; /* though no worker is ready */
     const char *reason;
     bool rules;     /* there may be rules of ours */
     uint64_t up_ns; /* up since; 0: not */
@@ -55,7 +58,7 @@ static void went_up(struct fence *f, uint64_t started_ns)
     if (f->up_ns == 0)
         f->up_ns = started_ns;
     f->expires_ns = started_ns + FENCE_MAX_AGE_MS * NS_PER_MS; /* it counts from a bit later */
-    f->renew_ns = started_ns + FENCE_RENEW_MS * NS_PER_MS;
+    f->renew_ns = f->by_hand ? UINT64_MAX : started_ns + FENCE_RENEW_MS * NS_PER_MS;
 }
 
 static void went_down(struct fence *f, uint64_t now)
@@ -75,7 +78,7 @@ static void succeeded(struct keeper *k, const struct fence_process *h, int code,
     f->counters.last_error = NULL;
     if (h->verb == FENCE_LOWER) {
         log_notice("fence", "lowered after=%.3fs", was_up ? seconds(now - f->up_ns) : 0.0);
-        f->rules = false;
+        f->rules = f->lower_now = false;
         f->counters.lowered++;
         went_down(f, now);
     } else if (h->verb == FENCE_RAISE || code == FENCE_EXIT_UP) {
@@ -93,11 +96,19 @@ static void succeeded(struct keeper *k, const struct fence_process *h, int code,
     }
 }
 
+static void by_hand_ends(struct fence *f)
+{
+    f->wanted = f->wanted && !f->by_hand;
+    f->by_hand = false;
+}
+
 static void failed(struct keeper *k, enum fence_verb verb, const char *how, uint64_t now)
 {
     struct fence *f = k->fence;
     unsigned delay = MIN(FENCE_RETRY_MS << MIN(f->failures, 8u), FENCE_RETRY_MAX_MS);
 
+    if (verb == FENCE_RAISE)
+        by_hand_ends(f);
     f->failures++;
     f->counters.failed++;
     f->counters.last_error = how;
@@ -195,6 +206,12 @@ static void start_helper(struct keeper *k, enum fence_verb verb, uint64_t now)
     failed(k, verb, g_strerror(-r), now);
 }
 
+static bool may_lower(const struct keeper *k)
+{
+    const struct fence *f = k->fence;
+    return !f->wanted && f->rules && (k->worker.state == WORKER_READY || f->lower_now);
+}
+
 static void run_next(struct keeper *k, uint64_t now)
 {
     struct fence *f = k->fence;
@@ -205,7 +222,7 @@ static void run_next(struct keeper *k, uint64_t now)
         start_helper(k, FENCE_CLEAN, now);
     else if (f->wanted && now >= f->renew_ns)
         start_helper(k, FENCE_RAISE, now);
-    else if (!f->wanted && f->rules && k->worker.state == WORKER_READY)
+    else if (may_lower(k))
         start_helper(k, FENCE_LOWER, now);
 }
 
@@ -215,6 +232,9 @@ static void want(struct keeper *k, bool wanted, const char *reason)
 
     if (f->wanted != wanted)
         f->retry_ns = 0;
+    if (f->by_hand)
+        f->renew_ns = 0;
+    f->by_hand = f->lower_now = false;
     f->wanted = wanted;
     if (wanted)
         f->reason = reason;
@@ -258,7 +278,13 @@ void fence_close(struct keeper *k)
 
 void fence_worker_ready(struct keeper *k)
 {
-    if (k->fence != NULL && k->fence->stop == STOP_NOT)
+    struct fence *f = k->fence;
+
+    if (f == NULL || f->stop != STOP_NOT)
+        return;
+    if (f->by_hand)
+        run_next(k, clock_now_ns());
+    else
         want(k, false, NULL);
 }
 
@@ -266,6 +292,38 @@ void fence_worker_gone(struct keeper *k)
 {
     if (k->fence != NULL && k->ever_ready && k->failures >= FENCE_AFTER_DEATHS)
         want(k, true, "crash loop");
+}
+
+int fence_raise_by_hand(struct keeper *k)
+{
+    struct fence *f = k->fence;
+
+    if (f == NULL)
+        return -ENOTSUP;
+    if (f->stop != STOP_NOT || k->stopping)
+        return -EBUSY;
+    if (f->wanted && !f->by_hand)
+        return 0; /* it is up, or will be, for a better reason */
+    f->renew_ns = f->retry_ns = 0;
+    f->wanted = f->by_hand = true;
+    f->lower_now = false;
+    f->reason = "by hand";
+    run_next(k, clock_now_ns());
+    return 0;
+}
+
+int fence_lower_by_hand(struct keeper *k)
+{
+    struct fence *f = k->fence;
+
+    if (f == NULL)
+        return -ENOTSUP;
+    if (f->stop != STOP_NOT || k->stopping)
+        return -EBUSY;
+    want(k, false, NULL);
+    f->lower_now = true;
+    run_next(k, clock_now_ns());
+    return 0;
 }
 
 bool fence_delays_stop(struct keeper *k)
@@ -312,7 +370,7 @@ static uint64_t next_ns(const struct keeper *k)
         return f->helper.deadline_ns == 0 ? UINT64_MAX : f->helper.deadline_ns;
     if (f->wanted)
         return MAX(f->renew_ns, f->retry_ns);
-    return f->rules && k->worker.state == WORKER_READY ? f->retry_ns : UINT64_MAX;
+    return may_lower(k) ? f->retry_ns : UINT64_MAX;
 }
 
 uint64_t fence_tick(struct keeper *k, uint64_t now)
@@ -324,6 +382,7 @@ uint64_t fence_tick(struct keeper *k, uint64_t now)
     if (f->up_ns != 0 && now >= f->expires_ns) {
         log_warning("fence", "ended by its age reason=\"%s\"", f->reason);
         went_down(f, now);
+        by_hand_ends(f);
     }
     helper_tick(k, now);
     run_next(k, now);

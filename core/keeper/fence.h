@@ -48,7 +48,8 @@ struct fence_status {
     const char *plugin; /* NULL: none */
     bool up;            /* packets are dropped now */
     bool wanted;
-    const char *reason; /* why it is wanted, or was wanted last: "stop", "crash loop", "start" */
+    const char *
+        reason; /* why it is wanted, or was wanted last: "stop", "crash loop", "start", "by hand" */
     uint64_t up_since_ns, expires_ns; /* 0: not up */
     uint64_t up_total_ns;             /* in the life of this keeper, the present one included */
     uint64_t raised, renewed, lowered, failed, timeouts;
@@ -71,6 +72,14 @@ void fence_worker_gone(struct keeper *k);
  * raised. Asked again meanwhile (a second signal) it gives in.
  */
 bool fence_delays_stop(struct keeper *k);
+
+/*
+ * By hand: up once for its age whatever workers do, and not renewed; or down, also while no worker is
+ * ready. Both return at once; what became of it is in the status. -ENOTSUP without a fence, -EBUSY
+ * while we stop.
+ */
+int fence_raise_by_hand(struct keeper *k);
+int fence_lower_by_hand(struct keeper *k);
 
 bool fence_is_up(const struct keeper *k);
 /* Does what is due; returns when something will be, or UINT64_MAX. */
