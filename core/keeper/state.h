@@ -59,6 +59,7 @@ struct keeper {
     uint64_t upgrade_deadline_ns, old_deadline_ns, freeze_ns, upgraded_ns;
     unsigned generation; /* of the newest worker */
     unsigned failures;   /* deaths since a worker last ran well */
+    uint64_t spared_ns;  /* when the deaths by others' hands so far will have been forgotten */
     uint64_t restart_ns;
     bool ever_ready;
     bool died, crashed;  /* the last worker; for the next one */

@@ -3,7 +3,7 @@
  * The life of workers.
  *
  * A worker that dies is replaced at once; one that dies again before it has run well for a while is
- * replaced after 100 ms, 200 ms, 400 ms ... at most 10 s. Connections of the dead one are held until
+ * replaced after 100 ms, 200 ms, 400 ms ... at most 10 s. One that others killed is replaced at once. Connections of the dead one are held until
  * the new one is ready; those it had not begun with are then given to the new one, and the others
  * closed in order: initiators find a target that answers. The new worker
  * gets GO, the leave to open storage, only when the tombstones of all earlier ones have hung up: a
@@ -31,6 +31,8 @@
 #define RAN_WELL             (10 * NS_PER_S) /* ready for so long: its death counts as a first one */
 #define DELAY_FIRST_MS       100u
 #define DELAY_MAX_MS         10000u
+#define SPARED_DEATH         (NS_PER_S / 5) /* deaths by others' hands that cost nothing: five a second, ... */
+#define SPARED_AT_ONCE       50             /* ... and so many in a burst */
 #define FIRST_STARTS_MAX     5              /* crashes before any worker was ever ready */
 #define EXIT_GRACE           (2 * NS_PER_S) /* from "I stop here" to really gone */
 #define TOMBSTONE_WARN       (5 * NS_PER_S)
@@ -316,9 +318,8 @@ static void link_ready(struct keeper *k, struct source *s, uint32_t events)
 
 /* --- start, death, restart --- */
 
-static void restart_later(struct keeper *k)
+static void restart_later(struct keeper *k, unsigned delay)
 {
-    unsigned delay = supervise_delay_ms(k->failures);
     fence_worker_gone(k);
     k->restart_ns = clock_now_ns() + delay * NS_PER_MS;
     if (delay > 0)
@@ -340,7 +341,7 @@ void supervise_start(struct keeper *k)
         worker_discard(&k->worker);
         k->failures++;
         if (k->ever_ready)
-            restart_later(k);
+            restart_later(k, supervise_delay_ms(k->failures));
         else
             keeper_finish(k, 1);
         return;
@@ -369,6 +370,24 @@ static bool start_has_failed(const struct keeper *k, bool by_signal)
     return !k->ever_ready && (!by_signal || k->worker.failed || k->failures >= FIRST_STARTS_MAX);
 }
 
+/*
+ * Killed by somebody else (an administrator, the kernel short of memory): that says nothing against it,
+ * and its initiators wait. Not without a limit: memory can be short again and again.
+ */
+static bool is_spared(struct keeper *k, bool by_signal, int signal_number, uint64_t now)
+{
+    const struct worker *w = &k->worker;
+
+    if (!by_signal || (signal_number != SIGKILL && signal_number != SIGTERM) || w->killed ||
+        w->failed || !k->ever_ready)
+        return false;
+    uint64_t due = MAX(k->spared_ns, now) + SPARED_DEATH;
+    if (due - now > SPARED_AT_ONCE * SPARED_DEATH)
+        return false;
+    k->spared_ns = due;
+    return true;
+}
+
 /* The worker's own fault, or that of what it was working on. */
 static bool is_crash(bool by_signal, int code)
 {
@@ -390,7 +409,8 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
         k->failures = 0;
     k->status.deaths += !k->stopping;
     g_strlcpy(k->status.how, k->stopping ? k->status.how : how, sizeof(k->status.how));
-    k->failures++;
+    bool spared = is_spared(k, by_signal, code, now);
+    k->failures += !spared;
     k->died = true;
     k->crashed = is_crash(by_signal, code);
     upgrade_death(k);
@@ -399,7 +419,7 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     else if (start_has_failed(k, by_signal))
         keeper_finish(k, 1);
     else
-        restart_later(k);
+        restart_later(k, spared ? 0 : supervise_delay_ms(k->failures));
 }
 
 static void exit_ready(struct keeper *k, struct source *s, uint32_t events)

@@ -166,6 +166,7 @@ void worker_kill(struct worker *w)
 {
     if (w->state != WORKER_NONE)
         kill(w->pid, SIGKILL); /* not reaped yet, so the number is still its */
+    w->killed = true;
     w->kill_ns = 0;
 }
 

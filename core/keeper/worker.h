@@ -32,6 +32,7 @@ struct worker {
     int tombstone; /* read end; POLLHUP when its last ring is gone */
     bool go_sent;
     bool failed;                   /* it has said FAILED */
+    bool killed;                   /* by us */
     uint64_t started_ns, ready_ns; /* ready_ns 0: never */
     uint64_t kill_ns;              /* when to send SIGKILL; 0: no such plan */
 };

@@ -3,6 +3,7 @@
 #include "fake-worker.h"
 
 #include "keeper/link.h"
+#include "net/position.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,8 @@ struct fake {
     int test; /* to the test */
     int memfd;
     int sockets[SLOTS];
+    struct link_message held[SLOTS]; /* connections of earlier workers; looked at when told "ready" */
+    unsigned held_count;
     bool deaf; /* does not read the link */
 };
 
@@ -67,6 +70,10 @@ static void heard(struct fake *f, const struct link_message *m)
         if (m->connection.slot >= SLOTS || (fcntl(m->fd, F_GETFL) & O_NONBLOCK) != 0)
             abort();
         f->sockets[m->connection.slot] = m->fd;
+        if (m->connection.held) {
+            f->held[f->held_count++] = *m;
+            break;
+        }
         say(f, "CONNECTION %u %s %u %s", m->connection.slot, m->connection.portal,
             m->connection.listener, address_format(&m->connection.peer, peer));
         break;
@@ -76,10 +83,29 @@ static void heard(struct fake *f, const struct link_message *m)
     case LINK_MEMFD:
         heard_memfd(f, m);
         break;
+    case LINK_AFTER: /* how the last one died: the same for every test here */
+        break;
     default:
         say(f, "unexpected %d", (int)m->type);
         break;
     }
+}
+
+/* As the real one, which has no records here: takes what nobody has touched, is done with the rest. */
+static void take_over(struct fake *f)
+{
+    char peer[ADDRESS_TEXT_MAX];
+    for (unsigned i = 0; i < f->held_count; i++) {
+        const struct link_connection *c = &f->held[i].connection;
+        struct socket_position at;
+        if (socket_position(f->held[i].fd, &at) == 0 && at.open && at.rx == 0 && at.tx == 0)
+            say(f, "CONNECTION %u %s %u %s", c->slot, c->portal, c->listener,
+                address_format(&c->peer, peer));
+        else
+            send_link(f, (struct link_message){
+                             .type = LINK_CLOSED, .fd = -1, .closed.slot = c->slot });
+    }
+    f->held_count = 0;
 }
 
 static void send_tombstone(struct fake *f)
@@ -141,9 +167,10 @@ static void obey(struct fake *f, const char *line)
 {
     g_auto(GStrv) word = g_strsplit(line, " ", 3);
 
-    if (g_str_equal(word[0], "ready"))
+    if (g_str_equal(word[0], "ready")) {
+        take_over(f);
         send_link(f, (struct link_message){ .type = LINK_READY, .fd = -1 });
-    else if (g_str_equal(word[0], "stopped"))
+    } else if (g_str_equal(word[0], "stopped"))
         send_link(f, (struct link_message){ .type = LINK_STOPPED, .fd = -1 });
     else if (g_str_equal(word[0], "nonsense"))
         send_link(f, (struct link_message){ .type = LINK_GO, .fd = -1 });
@@ -169,6 +196,8 @@ static void obey(struct fake *f, const char *line)
     else if (g_str_equal(word[0], "exit"))
         _exit(atoi(word[1]));
     else if (g_str_equal(word[0], "abort"))
+        raise(SIGTRAP);
+    else if (g_str_equal(word[0], "killed"))
         raise(SIGKILL);
 }
 

@@ -82,7 +82,7 @@ static void test_connections_of_a_dead_worker_are_held_and_then_closed_in_order(
     peer_expect_data(talking, "hello");
     g_assert_cmpint(send(talking, "never read", 10, 0), ==, 10);
 
-    host_tell(&h, "abort");
+    host_tell(&h, "killed");
     host_expect_worker(&h, 2); /* at once */
     g_assert_cmpuint(host_log_count(&h, "next start in"), ==, 0);
     g_assert_cmpuint(host_log_count(&h, "ended by signal 9"), ==, 1);
@@ -146,27 +146,6 @@ static void test_connections_that_no_worker_has_begun_with_go_to_the_next(void)
     close(known);
     close(read);
     close(unseen);
-}
-
-static void test_a_connection_is_not_offered_for_ever(void)
-{
-    struct host h = { 0 };
-
-    host_start(&h, NULL);
-    host_ready_worker(&h, 1);
-    int peer = peer_connect(&h, false);
-    host_expect_connection(&h, 0);
-    for (unsigned generation = 2; generation <= 3; generation++) {
-        host_tell(&h, "abort");
-        host_ready_worker(&h, generation);
-        host_expect_connection(&h, 0);
-    }
-    g_assert_true(peer_is_held(peer));
-    host_tell(&h, "abort");
-    host_ready_worker(&h, 4);
-    peer_expect_end(peer);
-    close(peer);
-    stop(&h);
 }
 
 static void test_storage_waits_for_the_rings_of_the_dead(void)
@@ -251,6 +230,21 @@ static void test_a_worker_that_dies_again_and_again_is_restarted_with_delays(voi
     g_assert_cmpuint(host_log_count(&h, "next start in 100 ms"), ==, 1);
     g_assert_cmpuint(host_log_count(&h, "next start in 200 ms"), ==, 1);
     g_assert_cmpuint(host_log_count(&h, "next start in 400 ms"), ==, 1);
+    stop(&h);
+}
+
+static void test_a_worker_that_others_kill_is_restarted_at_once(void)
+{
+    struct host h = { 0 };
+
+    host_start(&h, NULL);
+    for (unsigned generation = 1; generation <= 10; generation++) {
+        host_ready_worker(&h, generation);
+        host_tell(&h, "killed");
+        host_expect_worker_end(&h);
+    }
+    host_ready_worker(&h, 11);
+    g_assert_cmpuint(host_log_count(&h, "next start in"), ==, 0);
     stop(&h);
 }
 
@@ -360,16 +354,19 @@ static void test_a_port_in_use_is_named_and_nothing_starts(void)
     stop(&first);
 }
 
-static void test_signals_that_do_nothing_yet_are_answered_in_the_log(void)
+static void test_signals_that_do_nothing_are_answered_in_the_log(void)
 {
     struct host h = { 0 };
 
     host_start(&h, NULL);
-    host_ready_worker(&h, 1);
+    host_expect_worker(&h, 1);
+    g_free(host_expect(&h, "GO"));
+    host_signal(&h, SIGUSR2);
+    host_expect_log(&h, "not now: no worker is ready");
+    host_tell(&h, "ready");
+    host_expect_log(&h, "ready generation=1 ");
     host_signal(&h, SIGHUP);
     host_expect_log(&h, "SIGHUP: ");
-    host_signal(&h, SIGUSR2);
-    host_expect_log(&h, "SIGUSR2: ");
     host_signal(&h, SIGPIPE);
     int peer = peer_connect(&h, false);
     host_expect_connection(&h, 0);
@@ -533,13 +530,14 @@ int main(int argc, char **argv)
         test_connections_of_a_dead_worker_are_held_and_then_closed_in_order);
     ADD("connections-that-no-worker-has-begun-with-go-to-the-next",
         test_connections_that_no_worker_has_begun_with_go_to_the_next);
-    ADD("a-connection-is-not-offered-for-ever", test_a_connection_is_not_offered_for_ever);
     ADD("storage-waits-for-the-rings-of-the-dead", test_storage_waits_for_the_rings_of_the_dead);
     ADD("memory-of-luns-survives-and-the-rest-is-fresh",
         test_memory_of_luns_survives_and_the_rest_is_fresh);
     ADD("delays-grow-up-to-ten-seconds", test_delays_grow_up_to_ten_seconds);
     ADD("a-worker-that-dies-again-and-again-is-restarted-with-delays",
         test_a_worker_that_dies_again_and_again_is_restarted_with_delays);
+    ADD("a-worker-that-others-kill-is-restarted-at-once",
+        test_a_worker_that_others_kill_is_restarted_at_once);
     ADD("a-refused-configuration-ends-the-first-start",
         test_a_refused_configuration_ends_the_first_start);
     ADD("crashes-before-the-first-ready-end-the-start-after-five",
@@ -549,8 +547,8 @@ int main(int argc, char **argv)
         test_a_worker_that_speaks_out_of_turn_is_replaced);
     ADD("a-port-in-use-is-named-and-nothing-starts",
         test_a_port_in_use_is_named_and_nothing_starts);
-    ADD("signals-that-do-nothing-yet-are-answered-in-the-log",
-        test_signals_that_do_nothing_yet_are_answered_in_the_log);
+    ADD("signals-that-do-nothing-are-answered-in-the-log",
+        test_signals_that_do_nothing_are_answered_in_the_log);
     ADD("a-worker-that-does-not-stop-is-killed", test_a_worker_that_does_not_stop_is_killed);
     ADD("stop-while-a-worker-starts-and-while-there-is-none",
         test_stop_while_a_worker_starts_and_while_there_is_none);
