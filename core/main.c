@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -147,6 +148,13 @@ static int run_worker(int argc, char **argv)
     return daemon_run(&args);
 }
 
+/* A process that lives for one job leaves its memory to the kernel. */
+static _Noreturn void exit_at_once(int code)
+{
+    fflush(NULL);
+    _exit(code);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = { .mode = MODE_KEEPER };
@@ -154,7 +162,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--fence-helper") == 0)
-        return fence_helper_run(argc, argv);
+        exit_at_once(fence_helper_run(argc, argv));
     if (parse_arguments(argc, argv, &a) < 0) {
         fputs(usage, stderr);
         return EXIT_USAGE;
