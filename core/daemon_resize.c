@@ -106,8 +106,8 @@ static char *refuse(const struct daemon *d, const struct daemon_lun *l, uint64_t
     const struct backend_info *info = &l->backend->info;
     if (d->resize)
         return g_strdup("another resize is under way");
-    if (d->stopping)
-        return g_strdup("the daemon stops");
+    if (d->stopping || d->freeze)
+        return g_strdup("this worker is about to end");
     if (bytes < info->bytes)
         return g_strdup_printf("it has %" PRIu64 " bytes, and disks in use are not made smaller",
                                info->bytes);

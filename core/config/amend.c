@@ -22,8 +22,6 @@ static struct config *parse(const char *text, size_t length)
 static size_t offset_of(const char *text, size_t length, unsigned line, unsigned column)
 {
     size_t at = 0;
-    if (length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
-        at = 3; /* a byte order mark is no column */
     while (--line) {
         const char *end = at < length ? memchr(text + at, '\n', length - at) : NULL;
         if (!end)

@@ -48,6 +48,11 @@ bool client_is_idle(const struct client *c)
     return !c->call && !c->out && !c->in_bytes;
 }
 
+uint64_t client_waits_ns(const struct client *c, uint64_t now_ns)
+{
+    return c->out ? now_ns - c->sent_ns : 0;
+}
+
 bool client_may_change(const struct client *c)
 {
     return c->may_change;
@@ -103,7 +108,6 @@ static void out_free(struct client *c)
     g_string_free(c->out, TRUE);
     c->out = NULL;
     c->out_sent = 0;
-    control_out_drained(c->control);
 }
 
 /* 0: all is sent; -EAGAIN: not all; or another negative errno: the client is gone. */

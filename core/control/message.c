@@ -84,25 +84,25 @@ static void call_turn(struct turn *turn)
     verb_run(container_of(turn, struct call, turn));
 }
 
-/* An id as JSON again; false: it is not one. */
+/* An id as JSON again; false: it is not one. Fractions cannot be told apart safely, so they are none. */
 static bool take_id(JsonObject *object, char **ret_id)
 {
     JsonNode *node = json_object_get_member(object, "id");
+    g_autoptr(GString) out = g_string_new(NULL);
+    struct json_writer w = { .out = out };
     *ret_id = NULL;
     if (!node)
         return true;
-    GType type = json_node_get_value_type(node);
-    if (!JSON_NODE_HOLDS_NULL(node) && !(JSON_NODE_HOLDS_VALUE(node) &&
-                                         (type == G_TYPE_STRING || type == G_TYPE_INT64 ||
-                                          type == G_TYPE_DOUBLE)))
+    if (JSON_NODE_HOLDS_NULL(node))
+        json_put_string(&w, NULL, NULL);
+    else if (json_node_get_value_type(node) == G_TYPE_STRING)
+        json_put_string(&w, NULL, json_node_get_string(node));
+    else if (json_node_get_value_type(node) == G_TYPE_INT64)
+        g_string_append_printf(out, "%" G_GINT64_FORMAT, json_node_get_int(node));
+    if (!out->len || out->len > ID_MAX)
         return false;
-    char *id = json_to_string(node, FALSE);
-    if (id && strlen(id) <= ID_MAX) {
-        *ret_id = id;
-        return true;
-    }
-    g_free(id);
-    return false;
+    *ret_id = g_strdup(out->str);
+    return true;
 }
 
 /* Says what is wrong with the request, or fills the call and returns NULL. */
@@ -113,7 +113,7 @@ static char *take_request(JsonObject *object, struct call *call, int *ret_error)
     JsonNode *params = json_object_get_member(object, "params");
     *ret_error = RPC_REQUEST;
     if (!take_id(object, &call->id))
-        return g_strdup("id must be a short string or a number");
+        return g_strdup("id must be a short string or a whole number");
     if (!version || json_node_get_value_type(version) != G_TYPE_STRING ||
         strcmp(json_node_get_string(version), "2.0") != 0)
         return g_strdup("jsonrpc must be \"2.0\"");

@@ -19,6 +19,8 @@
 #define ACCEPT_PAUSE_MS 100
 #define DEBT_NS (5 * NS_PER_MS) /* work without a pause */
 #define SWEEP_MS 1000
+#define OUT_PATIENCE_MS 1000 /* with a client that takes nothing, while there is no room for others */
+#define OUT_AGAIN_MS    20
 
 /* ---- turns ---- */
 
@@ -32,8 +34,7 @@ void turn_init(struct turn *turn, void (*run)(struct turn *turn))
 
 static void turn_schedule(struct control *control, unsigned delay_ms)
 {
-    if (control->turn_source || control->stopping || list_empty(&control->ready) ||
-        control->out_bytes > CONTROL_OUT_MAX)
+    if (control->turn_source || control->stopping || list_empty(&control->ready))
         return;
     control->turn_source = delay_ms
                                ? g_timeout_add_full(G_PRIORITY_LOW, delay_ms, turn_run, control, NULL)
@@ -52,6 +53,26 @@ void turn_cancel(struct turn *turn)
     list_remove(&turn->link);
 }
 
+/* Answers that nobody takes must not keep others from theirs: the one that waits longest goes. */
+static bool out_has_room(struct control *control, uint64_t now_ns)
+{
+    while (control->out_bytes > CONTROL_OUT_MAX) {
+        struct client *slowest = NULL;
+        uint64_t longest = OUT_PATIENCE_MS * NS_PER_MS;
+        list_for_each(pos, &control->clients) {
+            uint64_t waits = client_waits_ns(client_of_link(pos), now_ns);
+            if (waits > longest) {
+                longest = waits;
+                slowest = client_of_link(pos);
+            }
+        }
+        if (!slowest)
+            return false;
+        client_close(slowest);
+    }
+    return true;
+}
+
 static gboolean turn_run(gpointer data)
 {
     struct control *control = data;
@@ -59,8 +80,10 @@ static gboolean turn_run(gpointer data)
     uint64_t rest = before - control->turn_ended_ns;
     control->debt_ns -= MIN(control->debt_ns, rest);
     control->turn_source = 0;
-    if (control->out_bytes > CONTROL_OUT_MAX) /* control_out_drained() goes on */
+    if (!out_has_room(control, before)) {
+        turn_schedule(control, OUT_AGAIN_MS);
         return G_SOURCE_REMOVE;
+    }
     struct list *n = list_take(&control->ready);
     if (n) {
         struct turn *turn = list_entry(n, struct turn, link);
@@ -70,11 +93,6 @@ static gboolean turn_run(gpointer data)
     control->debt_ns += control->turn_ended_ns - before;
     turn_schedule(control, control->debt_ns > DEBT_NS ? (unsigned)(control->debt_ns / NS_PER_MS) : 0);
     return G_SOURCE_REMOVE;
-}
-
-void control_out_drained(struct control *control)
-{
-    turn_schedule(control, 0);
 }
 
 /* ---- notes ---- */

@@ -23,7 +23,7 @@
 #define CONTROL_MESSAGE_MAX   (64u << 10) /* bytes of a request, its newline included */
 #define CONTROL_DEPTH_MAX     8           /* of nested values in it */
 #define CONTROL_MISTAKES_MAX  16          /* lines that are no requests; then the client is closed */
-#define CONTROL_OUT_MAX       (32u << 20) /* of answers not yet taken by clients: no call begins then */
+#define CONTROL_OUT_MAX       (32u << 20) /* of answers not yet taken by clients: then they go first */
 #define CONTROL_RECEIVE_MS    10000       /* a message has to be complete */
 #define CONTROL_SEND_MS       30000       /* a client takes something of its answer */
 #define CONTROL_IDLE_MS       600000
@@ -61,8 +61,6 @@ struct turn {
 void turn_init(struct turn *turn, void (*run)(struct turn *turn));
 void turn_queue(struct control *control, struct turn *turn);
 void turn_cancel(struct turn *turn);
-/* Answers have been taken: turns that waited for that go on. */
-void control_out_drained(struct control *control);
 
 /* client.c */
 struct client *client_new(struct control *control, int fd);
@@ -71,6 +69,8 @@ void client_close(struct client *client);
 void client_check(struct client *client, uint64_t now_ns);
 /* No request under way and none half received. */
 bool client_is_idle(const struct client *client);
+/* How long it has taken nothing of its answer; 0: it has none. */
+uint64_t client_waits_ns(const struct client *client, uint64_t now_ns);
 bool client_may_change(const struct client *client);
 /* The call's answer, a line; empty: there is none (a notification). Takes the text over. */
 void client_answer(struct client *client, GString *line);

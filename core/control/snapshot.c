@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "control/server.h"
 
-#define PAUSE_NS   (20 * NS_PER_MS) /* from the beginning of one to the beginning of the next */
-#define ROOM_FIRST 64u
+#define PAUSE_MIN_MS 20u   /* after one, before the next */
+#define PAUSE_MAX_MS 1000u
+#define PAUSE_FACTOR 9u    /* of the time it took: looking is a tenth of what reactors do, at most */
+#define ROOM_FIRST   64u
 
 static void part_back(struct control_note *note);
 
@@ -106,12 +108,10 @@ static void one_is_back(struct control *control)
     s->taken_ns = clock_now_ns();
     all->current = NULL;
     all->late = false;
+    uint64_t pause_ms = PAUSE_FACTOR * (s->taken_ns - all->begun_ns) / NS_PER_MS;
     release_calls(&all->riding, s);
     snapshot_unref(s);
-    uint64_t took = s->taken_ns - all->begun_ns;
-    if (!control->stopping)
-        all->timer = g_timeout_add(took < PAUSE_NS ? (guint)((PAUSE_NS - took) / NS_PER_MS) : 0,
-                                   pause_over, control);
+    all->timer = g_timeout_add((guint)CLAMP(pause_ms, all->pause_min_ms, PAUSE_MAX_MS), pause_over, control);
 }
 
 static void part_back(struct control_note *note)
@@ -172,6 +172,7 @@ void snapshots_init(struct control *control)
     list_init(&all->next);
     list_init(&all->riding);
     all->session_room = all->connection_room = ROOM_FIRST;
+    all->pause_min_ms = PAUSE_MIN_MS;
 }
 
 void snapshots_stop(struct control *control)

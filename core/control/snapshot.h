@@ -33,6 +33,7 @@ struct snapshots {
     bool late;                     /* it took too long: its calls have failed */
     struct list next, riding;      /* calls that wait for the next one, for the current one */
     uint64_t begun_ns;
+    unsigned pause_min_ms;
     guint timer;                   /* of the pause, or of the limit */
     uint32_t session_room, connection_room; /* of a part, from experience */
 };

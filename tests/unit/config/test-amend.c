@@ -47,16 +47,16 @@ static void test_only_the_lun_that_is_meant(void)
     expect(HEAD "      0: { handler: ram, options: { size: 1M } }\n      1: { handler: ram, options: { size: 1M } }\n",
            1, 2 << 20,
            HEAD "      0: { handler: ram, options: { size: 1M } }\n      1: { handler: ram, options: { size: 2M } }\n");
-    expect(HEAD "      { 0: { handler: ram, options: { size: 1M } }, 1: { handler: ram, serial: \xc3\xbc, options: { size: 1M } } }\n",
+    expect(HEAD "      { 0: { handler: ram, options: { size: 1M } }, 1: { handler: ram, options: { path: /\xc3\xbc, size: 1M } } }\n",
            0, 2 << 20,
-           HEAD "      { 0: { handler: ram, options: { size: 2M } }, 1: { handler: ram, serial: \xc3\xbc, options: { size: 1M } } }\n");
+           HEAD "      { 0: { handler: ram, options: { size: 2M } }, 1: { handler: ram, options: { path: /\xc3\xbc, size: 1M } } }\n");
 }
 
 static void test_characters_of_several_bytes_and_dos_lines(void)
 {
-    expect("\xef\xbb\xbf" HEAD "      0: { vendor: \"a\", handler: ram, options: { path: /\xe2\x82\xac\xf0\x9f\x98\x80, size: 1M } }\r\n",
+    expect(HEAD "      0: { vendor: \"a\", handler: ram, options: { path: /\xe2\x82\xac\xf0\x9f\x98\x80, size: 1M } }\r\n",
            0, 2 << 20,
-           "\xef\xbb\xbf" HEAD "      0: { vendor: \"a\", handler: ram, options: { path: /\xe2\x82\xac\xf0\x9f\x98\x80, size: 2M } }\r\n");
+           HEAD "      0: { vendor: \"a\", handler: ram, options: { path: /\xe2\x82\xac\xf0\x9f\x98\x80, size: 2M } }\r\n");
 }
 
 static void test_what_is_not_there_is_not_changed(void)
