@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon_control.h"
 #include "daemon_private.h"
 #include "handover/freeze.h"
 
@@ -43,6 +44,7 @@ static void all_answered(struct daemon *d, struct daemon_note *note)
         d->freeze = NULL; /* the messages of the undo are still in it: a few hundred bytes a failure */
         return;
     }
+    daemon_control_stop(d); /* its clients ask the next worker */
     bool clean = daemon_targets_release(d);
     struct link_message m = {.type = LINK_FROZEN, .fd = -1, .frozen.clean = clean};
     log_info("handover", "holding still took=%.3fms clean=%s",
