@@ -24,6 +24,7 @@ uint8_t *payload;
 static uint64_t histogram[64 << SUB_BITS];
 static int poller = -1;
 static unsigned polled; /* connections that wait for room to send */
+static volatile sig_atomic_t enough;
 
 void figures_latency(uint64_t ns)
 {
@@ -101,7 +102,7 @@ static bool turn(struct conn *c, bool wait)
     return true;
 }
 
-/* Runs until `end`, or, once nothing is issued any more, until every command has come back. */
+/* Runs until `end` or SIGTERM, or, once nothing is issued any more, until every command has come back. */
 static bool run_until(struct conn *conns, uint64_t end)
 {
     uint64_t last = fig.now;
@@ -126,7 +127,7 @@ static bool run_until(struct conn *conns, uint64_t end)
         else if (fig.now - last > STALL_NS)
             return fail(conns, "no answer for %u s", (unsigned)(STALL_NS / NS_PER_S));
         fig.now = clock_now_ns();
-        if (end && fig.now >= end)
+        if (end && (fig.now >= end || enough))
             return true;
         if (!end) {
             unsigned busy = 0;
@@ -179,6 +180,10 @@ static bool measure(struct conn *conns)
     cpu = cpu_us();
     begin = clock_now_ns();
     fig.measuring = true;
+    if (opt.verify) { /* for those who want to know when all is under way */
+        puts("running");
+        fflush(stdout);
+    }
     if (!run_until(conns, begin + (uint64_t)(opt.seconds * (double)NS_PER_S)))
         return false;
     fig.measuring = false;
@@ -205,6 +210,11 @@ static bool measure(struct conn *conns)
     return true;
 }
 
+static void on_enough(int number)
+{
+    enough = 1;
+}
+
 int main(int argc, char **argv)
 {
     struct conn *conns;
@@ -212,6 +222,7 @@ int main(int argc, char **argv)
 
     options_parse(argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, on_enough);
     pause_init();
     if (opt.storm)
         return storm_run();

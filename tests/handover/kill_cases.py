@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""kill -9 of the worker under load. The load generator judges: a wrong byte, a wrong number, a lost
+connection or a command that failed ends it with an error."""
+import contextlib
+import time
+
+from cases import case
+from load import Load, in_words
+from server import IQN, ram, file, serving
+
+FIRST, SECOND, THIRD = IQN + '-a', IQN + '-b', IQN + '-c'
+DIGESTS = ('--header-digest', '--data-digest')
+ASKED = ('--initial-r2t', '--no-immediate-data', '--max-burst', '65536', '--first-burst', '65536')
+SMALL_PDUS = ('--receive-segment', '8192', '--max-burst', '262144')
+
+
+def targets(size='256M', path='$FOLDER/disk.img'):
+    """Three targets, for loads that do not meet: two in memory, one in a file."""
+    return {FIRST: {'portals': ['test'], 'luns': {0: ram(size)}},
+            SECOND: {'portals': ['test'], 'luns': {0: ram(size)}},
+            THIRD: {'portals': ['test'], 'luns': {0: file(path, size)}}}
+
+
+@contextlib.contextmanager
+def loads_on(server, *wanted):
+    """Loads under way; afterwards each must end well. wanted: (iqn, keywords of Load)."""
+    loads = []
+    try:
+        for number, (iqn, more) in enumerate(wanted):
+            loads.append(Load(server, iqn, name='load%d' % number, **more))
+        for load in loads:
+            load.wait_running()
+        yield loads
+        for load in loads:
+            load.finish()
+    finally:
+        for load in loads:
+            load.kill()
+
+
+def report(server, loads):
+    """One line: kills, what was resumed, what was checked, the pauses clients saw."""
+    taken = server.taken()
+    parts = ['%d kills' % server.kills] if server.kills else []
+    if server.upgrades:
+        parts.append('%d upgrades' % server.upgrades)
+    parts.append('%d commands under way resumed' % sum(t['tasks'] for t in taken))
+    parts.append('%d commands, %d blocks read again' % (
+        sum(load.figures.get('commands', 0) for load in loads),
+        sum(load.figures.get('checked', 0) for load in loads)))
+    nobody = [p[0] for load in loads for p in load.pauses]
+    worst = [p[1] for load in loads for p in load.pauses]
+    if nobody:
+        parts.append('nobody served: ' + in_words(nobody))
+        parts.append('the longest waiting session: ' + in_words(worst))
+    return '; '.join(parts)
+
+
+def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), **config):
+    """Kills at random moments; each waits for the worker before."""
+    with serving(targets(**config), daemon={'reactors': 2}) as server:
+        with loads_on(server, *wanted) as loads:
+            for _ in range(kills):
+                time.sleep(scale.between(*rest))
+                for load in loads:
+                    load.mark()
+                server.kill()
+                for load in loads:
+                    load.check()
+            time.sleep(0.3)
+        server.check()
+        return report(server, loads)
+
+
+@case('kill: one session, 4k')
+def _(scale):
+    return kill_under_load(scale, scale.count(8, 1000), [(FIRST, dict(depth=16))])
+
+
+@case('kill: 100 sessions, 4k and 64k, RAM and file, with and without digests')
+def _(scale):
+    return kill_under_load(scale, scale.count(8, 1000), [
+        (FIRST, dict(connections=50, depth=4)),
+        (SECOND, dict(connections=30, depth=2, block='64K', options=DIGESTS)),
+        (THIRD, dict(connections=20, depth=2, block='64K', options=ASKED))])
+
+
+@case('kill: large commands, R2Ts, many Data-In PDUs')
+def _(scale):
+    return kill_under_load(scale, scale.count(8, 500), [
+        (FIRST, dict(connections=4, depth=4, block='1M', options=SMALL_PDUS + DIGESTS)),
+        (SECOND, dict(connections=4, depth=8, block='256K', options=ASKED + DIGESTS)),
+        (THIRD, dict(connections=4, depth=4, block='2M', options=ASKED))])
+
+
+@case('kill: 1000 sessions')
+def _(scale):
+    return kill_under_load(scale, scale.count(3, 500), [
+        (FIRST, dict(connections=600, depth=1)),
+        (SECOND, dict(connections=200, depth=1, block='64K', options=DIGESTS)),
+        (THIRD, dict(connections=200, depth=1, block='64K'))], rest=(0.3, 1.2))
+
+
+@case('kill: bursts of kills, also while a worker recovers')
+def _(scale):
+    with serving(targets(), daemon={'reactors': 2}) as server:
+        with loads_on(server, (FIRST, dict(connections=20, depth=8)),
+                      (SECOND, dict(connections=10, depth=4, block='64K', options=DIGESTS)),
+                      (THIRD, dict(connections=10, depth=4, block='256K', options=ASKED))) as loads:
+            for _ in range(scale.count(4, 200)):
+                for _ in range(5):
+                    server.kill_now()
+                    time.sleep(scale.between(0, 0.06))
+                server.kill()
+                time.sleep(scale.between(1, 1.5)) # the keeper forgives five a second
+                for load in loads:
+                    load.check()
+        server.check()
+        return report(server, loads)

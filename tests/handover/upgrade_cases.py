@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""SIGUSR2 under load: the worker is replaced by the binary on disk, or goes on when that is no good."""
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+
+from cases import case
+from kill_cases import ASKED, DIGESTS, FIRST, SECOND, THIRD, loads_on, report, targets
+from server import Settings, serving
+from tap import Skip
+
+SHARE = [(FIRST, dict(connections=50, depth=4)),
+         (SECOND, dict(connections=30, depth=2, block='64K', options=DIGESTS)),
+         (THIRD, dict(connections=20, depth=2, block='64K', options=ASKED))]
+
+
+@contextlib.contextmanager
+def own_binary():
+    """The daemon runs from a copy of its binary, which can be replaced."""
+    before = Settings.daemon
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-upgrade.'))
+    try:
+        Settings.daemon = str(folder / 'holdfastd')
+        shutil.copy2(before, Settings.daemon)
+        yield Binary(folder, before)
+    finally:
+        Settings.daemon = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Binary:
+    """What lies where the daemon's binary should lie."""
+
+    def __init__(self, folder, good):
+        self.path, self.good = folder / 'holdfastd', good
+        core = pathlib.Path(good).resolve().parent
+        self.tools = next((path for path in (core.parent / 'tests' / 'handover', core)
+                           if (path / 'broken').exists()), None)
+
+    def put(self, source):
+        """As a package manager does it: a new file, then a rename."""
+        new = self.path.with_suffix('.new')
+        shutil.copy2(source, new)
+        os.replace(new, self.path)
+
+    def put_text(self, data, mode=0o755):
+        new = self.path.with_suffix('.new')
+        new.write_bytes(data)
+        new.chmod(mode)
+        os.replace(new, self.path)
+
+    def put_good(self):
+        self.put(self.good)
+
+    def put_broken(self, how):
+        if not self.tools:
+            raise Skip('tests/handover/broken is not built')
+        self.path.with_suffix('.mode').write_text('%s\n%s\n%s\n' % (
+            self.good, self.tools / 'breaking.so', how), encoding='utf-8')
+        self.put(self.tools / 'broken')
+
+
+def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5)):
+    with own_binary() as binary, serving(targets(), daemon={'reactors': 2}) as server:
+        with loads_on(server, *wanted) as loads:
+            for _ in range(upgrades):
+                time.sleep(scale.between(*rest))
+                binary.put_good()
+                for load in loads:
+                    load.mark()
+                server.upgrade()
+                for load in loads:
+                    load.check()
+            time.sleep(0.3)
+        server.check()
+        return report(server, loads)
+
+
+@case('upgrade: one session, 4k')
+def _(scale):
+    return upgrade_under_load(scale, scale.count(8, 1000), [(FIRST, dict(depth=16))])
+
+
+@case('upgrade: 100 sessions, 4k and 64k, RAM and file, with and without digests')
+def _(scale):
+    return upgrade_under_load(scale, scale.count(8, 1000), SHARE)
+
+
+@case('upgrade: 1000 sessions')
+def _(scale):
+    return upgrade_under_load(scale, scale.count(3, 1000), [
+        (FIRST, dict(connections=600, depth=1)),
+        (SECOND, dict(connections=200, depth=1, block='64K', options=DIGESTS)),
+        (THIRD, dict(connections=200, depth=1, block='64K'))])
+
+
+@case('upgrade: upgrades and kills, one after the other and into each other')
+def _(scale):
+    with own_binary() as binary, serving(targets(), daemon={'reactors': 2}) as server:
+        with loads_on(server, *SHARE) as loads:
+            for turn in range(scale.count(10, 500)):
+                binary.put_good()
+                if turn % 2:        # a kill somewhere in the upgrade; whoever is the worker then
+                    server.begin_upgrade()
+                    time.sleep(scale.between(0, 0.08))
+                    server.kill_any(scale.random)
+                    server.wait_serving()
+                else:
+                    server.upgrade()
+                    server.kill()
+                time.sleep(scale.between(0.2, 0.6))
+                for load in loads:
+                    load.check()
+            time.sleep(0.3)
+        server.check()
+        return report(server, loads)
+
+
+# What may lie there, and whether the worker before goes on (True: the same process).
+BEFORE_GO = ('abort start', 'exit start', 'abort memory', 'exit memory', 'abort prepared', 'exit prepared',
+             'lie prepared', 'layout prepared')
+SLOW = ('hang start', 'hang prepared')      # ten seconds each: the keeper's patience
+AFTER_GO = ('abort go', 'exit go', 'abort ready', 'exit ready')
+AFTER_READY = ('abort after', 'exit after')
+
+
+def attempt(server, binary, how, old):
+    """One upgrade to something broken; the service goes on, in the end with the good binary."""
+    binary.put_broken(how)
+    if how in BEFORE_GO + SLOW:
+        server.upgrade(good=False)
+        assert server.workers() == [old], 'the old worker was replaced: %s' % how
+        return
+    before = server.log().count('back to the old one')
+    server.begin_upgrade()
+    server.wait_log('back to the old one', before + 1)
+    server.wait_serving()
+
+
+@case('upgrade: binaries that are none, or break at every step: the service goes on')
+def _(scale):
+    with own_binary() as binary, serving(targets(), daemon={'reactors': 2}) as server:
+        with loads_on(server, *SHARE) as loads:
+            attempts = 0
+            steps = list(BEFORE_GO + AFTER_GO + AFTER_READY)
+            for turn in range(scale.count(1, 30)):
+                if not turn % 10 and scale.soak:
+                    steps += SLOW
+                old = server.worker()
+                for data, mode in ((b'', 0o755), (b'no program\n', 0o755), (b'\x7fELF' + bytes(60), 0o755),
+                                   (pathlib.Path(binary.good).read_bytes()[:20000], 0o755),
+                                   (pathlib.Path(binary.good).read_bytes(), 0o644)):
+                    binary.put_text(data, mode)
+                    server.upgrade(good=False)
+                    attempts += 1
+                binary.path.unlink()
+                server.upgrade(good=False)
+                attempts += 1
+                assert server.workers() == [old], 'the old worker was replaced'
+                for how in steps:
+                    attempt(server, binary, how, server.worker())
+                    attempts += 1
+                    for load in loads:
+                        load.check()
+            binary.put_good()
+            server.upgrade()
+            time.sleep(0.2)
+        server.check()
+        return '%d broken binaries; %s' % (attempts, report(server, loads))
+
+
+@case('upgrade: a binary that hangs, before and after it has taken over', soak_only=True)
+def _(scale):
+    with own_binary() as binary, serving(targets(), daemon={'reactors': 2}) as server:
+        with loads_on(server, *SHARE) as loads:
+            for how in SLOW:
+                attempt(server, binary, how, server.worker())
+            for how in ('hang go', 'hang ready'):
+                attempt(server, binary, how, server.worker())
+            binary.put_good()
+            server.upgrade()
+        server.check()
+        return report(server, loads)
