@@ -194,7 +194,7 @@ fail:
 
 static bool take_index(struct acceptor *a, uint32_t index)
 {
-    for (uint32_t i = 0; i < a->free_count; i++)
+    for (uint32_t i = a->free_count; i-- > 0;) /* those in use were at the end of the stack */
         if (a->free_index[i] == index) {
             a->free_index[i] = a->free_index[--a->free_count];
             return true;
@@ -293,6 +293,21 @@ void acceptor_accept(struct acceptor *a, int fd, uint32_t slot, unsigned portal,
     reactor_post(a->options.login->reactor, &arrival->message);
 }
 
+/* In turn, so that records of a connection that is gone are not taken for this one's; never one in use. */
+static uint8_t give_number(struct session *s, struct registry_entry *entry)
+{
+    for (;;) {
+        uint8_t number = (uint8_t)(s->numbers_given++ % STATE_CONNECTIONS_PER_SESSION);
+        bool used = false;
+        list_for_each(pos, &entry->connections) {
+            struct registry_seat *seat = list_entry(pos, struct registry_seat, link);
+            used = used || (seat->attached && seat->connection->number == number);
+        }
+        if (!used)
+            return number;
+    }
+}
+
 /* The final reply has been taken by the socket: full feature phase begins on the session's reactor. */
 void acceptor_login_done(struct connection *c)
 {
@@ -312,7 +327,7 @@ void acceptor_login_done(struct connection *c)
              login->params.result.header_digest ? "crc32c" : "none",
              login->params.result.data_digest ? "crc32c" : "none");
     c->params = login->params.result;
-    c->number = (uint8_t)(s->numbers_given++ % STATE_CONNECTIONS_PER_SESSION);
+    c->number = give_number(s, c->seat.entry);
     c->stream.next.number[STATE_STAT_SN] = login->stat_sn;
     c->stream.next.number[STATE_EXP_CMD_SN] = login->exp_cmd_sn;
     c->stream.next.number[STATE_MAX_CMD_SN] = login->max_cmd_sn;

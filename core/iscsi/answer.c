@@ -154,6 +154,9 @@ static void record_answer(struct task *t)
     rec->answer_data = t->answer_data;
     rec->answer_bytes = t->answer_bytes;
     rec->answer_next_status = t->answer_next_status;
+    atomic_signal_fence(memory_order_release);
+    if (rec->born_pos == TASK_UNBORN && t->conn)
+        rec->born_pos = t->conn->stream.next.rx_parsed;
 }
 
 void answer_simple(struct task *t)

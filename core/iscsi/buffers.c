@@ -10,14 +10,19 @@ static uint32_t piece(uint32_t left)
     return left < BUFPOOL_MAX_BYTES ? left : BUFPOOL_MAX_BYTES;
 }
 
+static void have(struct task *t, struct buf *b)
+{
+    t->buf[t->buf_count++] = b;
+    t->capacity += b->bytes;
+}
+
 static void add(struct task *t, struct buf *b)
 {
-    t->buf[t->buf_count] = b;
     t->record->buffer[t->buf_count] = buf_arena_ref(b);
     t->record->buffer_bytes[t->buf_count] = b->bytes;
-    t->buf_count++;
+    atomic_signal_fence(memory_order_release); /* counted when it is there */
+    have(t, b);
     t->record->buffers = (uint8_t)t->buf_count;
-    t->capacity += b->bytes;
 }
 
 bool buffers_adopt(struct task *t)
@@ -31,7 +36,7 @@ bool buffers_adopt(struct task *t)
         struct buf *b = bufpool_adopt(pool, rec->buffer[i], rec->buffer_bytes[i]);
         if (!b)
             return false;
-        add(t, b);
+        have(t, b); /* the record says so already, and must not say less for a moment */
     }
     return true;
 }

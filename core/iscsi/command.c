@@ -176,7 +176,7 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
         return PDU_DISCARD;
     }
     bool in_progress = task_find(s, itt) != NULL;
-    enum cmd_sn_verdict order = session_cmd_sn(s, h);
+    enum cmd_sn_verdict order = session_cmd_sn(c, h);
     if (order == CMD_SN_IGNORE || s->stopping)
         return PDU_DISCARD;
     if (in_progress)

@@ -315,6 +315,8 @@ void connection_resume(struct connection *c, struct session *s)
 {
     join(c, s);
     c->record->slot = c->slot;
+    c->late_from = c->stream.next.number[STATE_EXP_CMD_SN];
+    c->late_until = c->stream.rx_pos;
     c->nop_last_tag = c->stream.next.number[STATE_NOP_TAG];
     connection_apply_params(c);
     timer_next(c);

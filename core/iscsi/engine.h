@@ -157,6 +157,8 @@ struct connection {
     bool header_digest, data_digest;
     bool receiving;                  /* inside receive_run(): it commits */
     bool stalled;                    /* receive_run() waits for buffers or a task */
+    uint32_t late_from;              /* resumed: CmdSNs from here on that this connection has not */
+    uint64_t late_until;             /* committed, as far as this position of the stream */
     bool leaves_session;             /* its end is orderly: the session's other connections stay */
     struct iscsi_params params;
 
@@ -383,7 +385,7 @@ bool answer_emit(struct task *t);
 
 enum cmd_sn_verdict { CMD_SN_DUE, CMD_SN_HOLD, CMD_SN_IGNORE };
 /* The CmdSN rules (RFC 7143 4.2.2.1) for a PDU that carries one; a due one is taken. */
-enum cmd_sn_verdict session_cmd_sn(struct session *s, const uint8_t *bhs);
+enum cmd_sn_verdict session_cmd_sn(struct connection *c, const uint8_t *bhs);
 
 /* The same for everything but SCSI commands, which act at once even when their number is not due
    (then a TASK_NUMBER keeps its place); false: ignore the PDU. */

@@ -60,7 +60,7 @@ enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu)
         return PDU_DISCARD;
     }
     bool in_progress = task_find(s, itt) != NULL;
-    enum cmd_sn_verdict order = session_cmd_sn(s, h);
+    enum cmd_sn_verdict order = session_cmd_sn(c, h);
     if (order == CMD_SN_IGNORE)
         return PDU_DISCARD;
     if (in_progress) {
@@ -72,6 +72,7 @@ enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu)
     t->immediate = h[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE;
     t->cmd_sn = t->record->cmd_sn = get_be32(h + ISCSI_BHS_CMD_SN);
     t->record->opcode = h[ISCSI_BHS_OPCODE];
+    t->record->begun = 0;
     memcpy(t->record->small, h, ISCSI_BHS_BYTES);
     if (order == CMD_SN_HOLD) {
         t->state = TASK_HELD;
@@ -150,13 +151,15 @@ static void abort_one(struct task *t)
     const uint8_t *h = request_of(t);
     struct task *x = task_find(t->session, get_be32(h + ISCSI_TMF_REFERENCED_TAG));
     if (!x) {
-        if (!abort_unseen(t, get_be32(h + ISCSI_TMF_REF_CMD_SN)))
+        /* A worker before this one may have ended it, and died before it could say so. */
+        if (!t->record->begun && !abort_unseen(t, get_be32(h + ISCSI_TMF_REF_CMD_SN)))
             t->response = ISCSI_TMF_RSP_NO_TASK;
     } else if (x->kind != TASK_SCSI) {
         t->response = ISCSI_TMF_RSP_REJECTED;
     } else if (x->cmd.lun != get_be64(h + ISCSI_BHS_LUN) || x->state == TASK_ANSWER) {
         t->response = ISCSI_TMF_RSP_NO_TASK;
     } else {
+        t->record->begun = 1;
         task_abort(x, t);
     }
 }

@@ -282,7 +282,7 @@ static uint16_t make(struct registry *r, const struct login *login,
 
 static bool take_index(struct registry *r, uint32_t index)
 {
-    for (uint32_t i = 0; i < r->free_count; i++)
+    for (uint32_t i = r->free_count; i-- > 0;) /* those in use were at the end of the stack */
         if (r->free_index[i] == index) {
             r->free_index[i] = r->free_index[--r->free_count];
             return true;

@@ -84,11 +84,24 @@ uint32_t session_max_cmd_sn(struct session *s)
     return s->max_cmd_sn;
 }
 
-enum cmd_sn_verdict session_cmd_sn(struct session *s, const uint8_t *bhs)
+/*
+ * Another connection's commit may have counted a PDU that this connection's did not reach before the
+ * worker died. It has come, so it is parsed again now, and is not old.
+ */
+static bool is_late(const struct connection *c, uint32_t sn)
 {
+    return c->stream.next.rx_parsed <= c->late_until && serial_ge(sn, c->late_from) &&
+           serial_lt(sn, c->session->exp_cmd_sn);
+}
+
+enum cmd_sn_verdict session_cmd_sn(struct connection *c, const uint8_t *bhs)
+{
+    struct session *s = c->session;
     if (bhs[ISCSI_BHS_OPCODE] & ISCSI_IMMEDIATE)
         return CMD_SN_DUE;
     uint32_t sn = get_be32(bhs + ISCSI_BHS_CMD_SN);
+    if (__builtin_expect(c->late_until, 0) && is_late(c, sn))
+        return CMD_SN_DUE;
     if (serial_lt(sn, s->exp_cmd_sn) || serial_gt(sn, s->max_cmd_sn))
         return CMD_SN_IGNORE;
     if (sn != s->exp_cmd_sn)
@@ -122,7 +135,7 @@ bool session_use_cmd_sn(struct connection *c, const uint8_t *bhs, enum cmd_sn_ve
 
 bool session_take_cmd_sn(struct connection *c, const uint8_t *bhs)
 {
-    return session_use_cmd_sn(c, bhs, session_cmd_sn(c->session, bhs));
+    return session_use_cmd_sn(c, bhs, session_cmd_sn(c, bhs));
 }
 
 void session_run_other(struct task *t)

@@ -58,6 +58,8 @@ struct state_transfer {
     uint8_t unsolicited, segment_open, fault, fault_key, fault_asc, fault_ascq, unused[2];
 };
 
+#define TASK_UNBORN UINT64_MAX /* born_pos: not valid yet */
+
 struct task_record {
     uint64_t born_pos, done_pos;
     uint64_t lun;
@@ -65,7 +67,8 @@ struct task_record {
     uint32_t expected_bytes;
     uint8_t opcode, flags, connection, buffers; /* connection: its number in the session */
     uint8_t kind;                     /* enum task_kind */
-    uint8_t answer_next_status, cdb_bytes, unused;
+    uint8_t answer_next_status, cdb_bytes;
+    uint8_t begun;                    /* TASK_MANAGEMENT: it has ended the task that it names */
     uint8_t cdb[32];
     struct state_transfer transfer[2];
     arena_ref buffer[STATE_TASK_BUFFERS];

@@ -32,10 +32,13 @@ struct task *task_take(struct session *s, struct connection *c, enum task_kind k
     rec->itt = itt;
     rec->kind = (uint8_t)kind;
     rec->transfer[0].seq = rec->transfer[1].seq = 0;
-    rec->born_pos = c->stream.next.rx_parsed;
-    rec->done_pos = UINT64_MAX;
     rec->connection = c->number;
     rec->buffers = 0;
+    /* What no PDU of the initiator stands for (a ping of ours) begins with its answer: answer_simple(). */
+    bool ours = !c->receiving && kind != TASK_NUMBER;
+    rec->born_pos = ours ? TASK_UNBORN : c->stream.next.rx_parsed;
+    atomic_signal_fence(memory_order_release); /* only now it may be one that lives */
+    rec->done_pos = UINT64_MAX;
     if (itt != ISCSI_TAG_NONE)
         task_hash(t);
     return t;
