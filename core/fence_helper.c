@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* See fence_helper.h. Whatever is read or loaded here lives until the process ends. */
+/* See fence_helper.h. The plugin and the text of the configuration live until the process ends. */
 #include "fence_helper.h"
 
 #include "fence_privileges.h"
@@ -28,9 +28,9 @@
 struct helper {
     const char *verb, *instance, *file;
     uint64_t max_age_ns;
-    const struct config *config;
+    struct config *config;
     const struct hf_fence_ops *ops;
-    const void *options;
+    struct plugin_config *options;
     struct hf_fence_portal *portals;
     uint32_t portal_count;
 };
@@ -47,7 +47,6 @@ static int complain(const struct helper *h, int r, const struct hf_error *error)
 
 static int read_config(struct helper *h, struct config_problems *problems)
 {
-    struct config *config = NULL;
     struct stat st;
     int fd = FENCE_HELPER_FD_CONFIG;
 
@@ -58,11 +57,10 @@ static int read_config(struct helper *h, struct config_problems *problems)
     char *text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (text == MAP_FAILED)
         return -errno;
-    int r = config_parse(text, (size_t)st.st_size, h->file, &config, problems);
+    int r = config_parse(text, (size_t)st.st_size, h->file, &h->config, problems);
     if (r == 0)
-        log_set_level(config->daemon.log_level);
-    h->config = config;
-    if (r == 0 && config->fence.plugin == NULL) {
+        log_set_level(h->config->daemon.log_level);
+    if (r == 0 && h->config->fence.plugin == NULL) {
         log_error("fence", "the configuration has no fence any more");
         r = -EINVAL;
     }
@@ -108,18 +106,16 @@ static int load(struct helper *h, struct config_problems *problems)
     const struct config_fence *fence = &h->config->fence;
     struct hf_error error = PLUGIN_ERROR_INIT;
     const struct plugin *plugin = NULL;
-    struct plugin_config *options = NULL;
     uint64_t kept = PRIVILEGE(CAP_NET_ADMIN);
 
     int r =
         plugin_load(h->config->daemon.plugin_path, HF_KIND_FENCE, fence->plugin, &plugin, &error);
     if (r < 0)
         return complain(h, r, &error);
-    r = plugin_config_new(plugin, fence->options, fence->plugin_node, &options, problems);
+    r = plugin_config_new(plugin, fence->options, fence->plugin_node, &h->options, problems);
     if (r < 0)
         return r;
     h->ops = &plugin->fence;
-    h->options = plugin_config_data(options);
     if (h->ops->flags & HF_FENCE_NEEDS_NET_RAW)
         kept |= PRIVILEGE(CAP_NET_RAW);
     r = fence_privileges_keep(kept);
@@ -174,7 +170,7 @@ static int act(struct helper *h)
     struct hf_error error = PLUGIN_ERROR_INIT;
     void *handle = NULL;
     int done = FENCE_EXIT_DONE;
-    int r = h->ops->open(h->options, h->instance, &handle, &error);
+    int r = h->ops->open(plugin_config_data(h->options), h->instance, &handle, &error);
 
     if (r == 0) {
         if (strcmp(h->verb, "raise") == 0)
@@ -203,7 +199,11 @@ int fence_helper_run(int argc, char **argv)
         return FENCE_EXIT_USAGE;
     prctl(PR_SET_NAME, "holdfast-fence");
     log_set_role("keeper");
-    if (prepare(&h) < 0)
-        return FENCE_EXIT_FAILED;
-    return h.ops->flags & HF_FENCE_DROPS_NOTHING ? FENCE_EXIT_NOTHING : act(&h);
+    int code = FENCE_EXIT_FAILED;
+    if (prepare(&h) == 0)
+        code = h.ops->flags & HF_FENCE_DROPS_NOTHING ? FENCE_EXIT_NOTHING : act(&h);
+    plugin_config_free(h.options);
+    config_free(h.config);
+    g_free(h.portals);
+    return code;
 }

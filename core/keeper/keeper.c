@@ -60,6 +60,8 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
     struct signalfd_siginfo info;
 
     while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
+        log_info("keeper", "signal %u (%s) from pid=%u uid=%u", info.ssi_signo,
+                 g_strsignal((int)info.ssi_signo), info.ssi_pid, info.ssi_uid);
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
