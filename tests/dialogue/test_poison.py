@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What an initiator whose commands crash the worker does to others: nothing (HANDOVER: blame, quarantine).
-The handler `poison` of tests/plugin/sample ends the process over certain writes."""
+The handler `poison` of tests/plugin/poison ends the process over certain writes."""
 import os
 import signal
 
