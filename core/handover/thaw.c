@@ -76,9 +76,7 @@ static bool adopt_connections(struct thaw *t, uint32_t index, struct thawed *w,
         socket->fd = -1;
         w->connections[w->connection_count++] = c;
     }
-    if (!w->connection_count)
-        *ret_why = "it was ending";
-    return w->connection_count > 0;
+    return true;
 }
 
 static void set_numbers(struct thawed *w)
@@ -154,6 +152,12 @@ static void clear_connection(struct thaw *t, uint32_t index)
     madvise(connection_record(index), STATE_CONNECTION_STRIDE, MADV_REMOVE);
 }
 
+static bool is_full(const struct connection_record *r)
+{
+    const struct stream_state *st = &r->stream;
+    return r->full && st->hot[atomic_load_explicit(&st->cur, memory_order_acquire) & 1].tx_tail >= r->full_pos;
+}
+
 /* Which connections belong to which session; those that belong to none are cleared. */
 static void sort_connections(struct thaw *t)
 {
@@ -161,7 +165,7 @@ static void sort_connections(struct thaw *t)
         if (!*state_connection_used(t->sessions, i))
             continue;
         const struct connection_record *r = connection_record(i);
-        if (!r->full || r->session >= t->sessions || !*state_session_used(r->session)) {
+        if (!is_full(r) || r->session >= t->sessions || !*state_session_used(r->session)) {
             clear_connection(t, i);
             continue;
         }
@@ -196,7 +200,8 @@ static void thaw_sessions(struct thaw *t)
         if (!*state_session_used(i))
             continue;
         unsigned before = t->result->sessions;
-        thaw_session(t, i);
+        if (t->first[i]) /* otherwise it was ending, or its first login was under way */
+            thaw_session(t, i);
         if (t->result->sessions > before)
             continue;
         for (uint32_t next = t->first[i]; next; next = t->next[next - 1])

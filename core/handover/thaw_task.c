@@ -212,7 +212,9 @@ static void rebuild_free(struct session *s)
 {
     s->free_count = 0;
     for (uint16_t i = s->task_count; i-- > 0;)
-        if (s->tasks[i].state == TASK_FREE) {
+        if (i >= s->record->touched) { /* untouched memory stays so */
+            s->free_tasks[s->free_count++] = i;
+        } else if (s->tasks[i].state == TASK_FREE) {
             s->record->task[i].done_pos = 0;
             s->free_tasks[s->free_count++] = i;
         }
@@ -232,7 +234,9 @@ bool thaw_tasks(struct thawed *w, const char **ret_why)
 {
     struct session *s = w->session;
     w->due = g_new0(struct task *, s->task_count);
-    for (uint16_t i = 0; i < s->task_count; i++)
+    if (s->record->touched > s->task_count)
+        return false;
+    for (uint16_t i = 0; i < s->record->touched; i++)
         if (!thaw_one(w, i, ret_why))
             return false;
     rebuild_free(s);
@@ -248,7 +252,7 @@ bool thaw_tasks(struct thawed *w, const char **ret_why)
 void thaw_tasks_release(struct thawed *w)
 {
     struct session *s = w->session;
-    for (uint16_t i = 0; i < s->task_count; i++)
+    for (uint16_t i = 0; i < s->task_count && i < s->record->touched; i++)
         if (s->tasks[i].record && s->tasks[i].buf_count)
             buffers_release(&s->tasks[i]);
     g_free(w->due);

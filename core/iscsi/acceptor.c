@@ -301,11 +301,32 @@ static uint8_t give_number(struct session *s, struct registry_entry *entry)
         bool used = false;
         list_for_each(pos, &entry->connections) {
             struct registry_seat *seat = list_entry(pos, struct registry_seat, link);
-            used = used || (seat->attached && seat->connection->number == number);
+            used = used || (seat->numbered && seat->connection->number == number);
         }
         if (!used)
             return number;
     }
+}
+
+void acceptor_login_final(struct connection *c, uint64_t end_pos)
+{
+    const struct login_run *run = c->login;
+    const struct login *login = &run->login;
+    const struct catalog *catalog = c->acceptor->options.catalog;
+    uint32_t *number = c->stream.next.number;
+    c->params = login->params.result;
+    c->number = give_number(c->seat.entry->session, c->seat.entry);
+    c->seat.numbered = true;
+    number[STATE_STAT_SN] = login->stat_sn;
+    number[STATE_EXP_CMD_SN] = login->exp_cmd_sn;
+    number[STATE_MAX_CMD_SN] = login->max_cmd_sn;
+    number[STATE_RECEIVE] = RECEIVE_HEADER;
+    c->nop_interval_ns = run->target ? run->target->nop_interval_ns : catalog->nop_interval_ns;
+    c->nop_timeout_ns = run->target ? run->target->nop_timeout_ns : catalog->nop_timeout_ns;
+    connection_record_fill(c, c->seat.entry->session);
+    c->record->full_pos = end_pos;
+    atomic_signal_fence(memory_order_release);
+    c->record->full = 1;
 }
 
 /* The final reply has been taken by the socket: full feature phase begins on the session's reactor. */
@@ -314,7 +335,6 @@ void acceptor_login_done(struct connection *c)
     struct acceptor *a = c->acceptor;
     struct login_run *run = c->login;
     struct login *login = &run->login;
-    struct session *s = c->seat.entry->session;
     if (c->state != CONNECTION_LOGIN)
         return;
     counter_add(&a->counters.logins, 1);
@@ -326,13 +346,6 @@ void acceptor_login_done(struct connection *c)
              login->authenticated ? login->found.auth->ops->method : "none",
              login->params.result.header_digest ? "crc32c" : "none",
              login->params.result.data_digest ? "crc32c" : "none");
-    c->params = login->params.result;
-    c->number = give_number(s, c->seat.entry);
-    c->stream.next.number[STATE_STAT_SN] = login->stat_sn;
-    c->stream.next.number[STATE_EXP_CMD_SN] = login->exp_cmd_sn;
-    c->stream.next.number[STATE_MAX_CMD_SN] = login->max_cmd_sn;
-    c->nop_interval_ns = run->target ? run->target->nop_interval_ns : a->options.catalog->nop_interval_ns;
-    c->nop_timeout_ns = run->target ? run->target->nop_timeout_ns : a->options.catalog->nop_timeout_ns;
     c->gone = gone_from_session;
     login_io_fini(c);
     g_free(run);

@@ -287,21 +287,25 @@ static void join(struct connection *c, struct session *s)
     stream_attach(&c->stream, s->engine->reactor);
 }
 
-void connection_attach(struct connection *c, struct session *s)
+void connection_record_fill(struct connection *c, const struct session *s)
 {
-    join(c, s);
     c->record->session = s->index;
     c->record->cid = c->cid;
     c->record->number = c->number;
     c->record->nop_interval_ns = c->nop_interval_ns;
     c->record->nop_timeout_ns = c->nop_timeout_ns;
+    c->record->params = c->params;
     memcpy(c->record->peer, c->peer, sizeof(c->peer));
     memcpy(c->record->portal, c->portal, sizeof(c->portal));
+}
+
+void connection_attach(struct connection *c, struct session *s)
+{
+    join(c, s);
     connection_apply_params(c);
     c->receive = RECEIVE_HEADER;
     c->stream.next.number[STATE_RECEIVE] = RECEIVE_HEADER;
     stream_commit(&c->stream);
-    c->record->full = 1; /* from here on a successor goes on with it */
     if (s->closing || s->stopping || s->leaving) {
         c->leaves_session = true;
         connection_close(c, "the session is ending");

@@ -125,6 +125,7 @@ struct registry_seat {
     struct registry_entry *entry;      /* NULL: in none */
     struct connection *connection;
     bool attached;                     /* it has gone to the session's reactor */
+    bool numbered;                     /* the connection has its number in the session */
 };
 
 enum connection_state {

@@ -24,6 +24,7 @@ void login_io_end(struct connection *c, const char *reason)
                    run->login.initiator_name[0] ? run->login.initiator_name : "-",
                    run->login.target_name[0] ? run->login.target_name : "-", c->peer);
     c->state = CONNECTION_CLOSING;
+    c->record->full = 0;
     registry_wait_cancel(&run->wait);
     stream_close(&c->stream);
 }
@@ -39,8 +40,32 @@ static void deadline(struct timer *timer)
 
 /* ---- out ---- */
 
-/* Queues the reply of the state machine; its text is copied to a buffer that lives until it is sent. */
-static bool reply(struct connection *c)
+/*
+ * The text of a reply lives in a buffer until it is sent; that of the final one behind what was received:
+ * a successor that finds it queued knows nothing of buffers of logins, and nothing is received before
+ * the initiator has it.
+ */
+static bool place_text(struct connection *c, struct stream_tx *e, bool final)
+{
+    struct login_run *run = c->login;
+    const struct login *login = &run->login;
+    if (final) {
+        if (login->reply_bytes > STREAM_WINDOW_BYTES - c->stream.window_end)
+            return false;
+        memcpy(c->stream.window + c->stream.window_end, login->reply_data, login->reply_bytes);
+        e->data = c->stream.window_ref + c->stream.window_end;
+        return true;
+    }
+    run->reply_buf = bufpool_take(c->engine->reactor->pool, login->reply_bytes);
+    if (!run->reply_buf)
+        return false;
+    memcpy(run->reply_buf->data, login->reply_data, login->reply_bytes);
+    e->data = buf_arena_ref(run->reply_buf);
+    return true;
+}
+
+/* Queues the reply of the state machine. */
+static bool reply(struct connection *c, bool final)
 {
     struct login_run *run = c->login;
     struct login *login = &run->login;
@@ -52,17 +77,16 @@ static bool reply(struct connection *c)
     e->data = 0;
     e->data_bytes = login->reply_bytes;
     e->trailer_bytes = 0;
-    e->owner = OWNER_REPLY;
+    e->owner = final ? 0 : OWNER_REPLY;
     if (login->reply_bytes) {
-        run->reply_buf = bufpool_take(c->engine->reactor->pool, login->reply_bytes);
-        if (!run->reply_buf)
+        if (!place_text(c, e, final))
             return false;
-        memcpy(run->reply_buf->data, login->reply_data, login->reply_bytes);
-        e->data = buf_arena_ref(run->reply_buf);
         e->trailer_bytes = (uint8_t)(ISCSI_PAD(login->reply_bytes) - login->reply_bytes);
         memset(e->trailer, 0, sizeof(e->trailer));
     }
     stream_tx_push(&c->stream, e);
+    if (final)
+        acceptor_login_final(c, c->stream.next.tx_tail);
     stream_commit(&c->stream);
     return true;
 }
@@ -76,7 +100,7 @@ static void act(struct connection *c, enum login_action action)
         return; /* resumed by the authenticator or the registry */
     case LOGIN_REPLY:
     case LOGIN_FULL_FEATURE:
-        if (!reply(c))
+        if (!reply(c, action == LOGIN_FULL_FEATURE))
             login_io_end(c, "no memory for the reply");
         return;
     case LOGIN_REPLY_THEN_CLOSE:
@@ -87,7 +111,7 @@ static void act(struct connection *c, enum login_action action)
                    run->login.target_name[0] ? run->login.target_name : "-", c->peer);
         run->closing = true;
         reactor_timer_start(c->engine->reactor, &run->deadline, GOODBYE_NS);
-        if (!reply(c))
+        if (!reply(c, false))
             login_io_end(c, NULL);
         return;
     default:

@@ -33,6 +33,9 @@ void login_io_fini(struct connection *c);
 void login_io_auth_resume(void *login_user);
 
 /* acceptor.c */
+/* Before the final reply is committed, which ends the stream at `end_pos`: with that commit, and not
+   before, a successor finds a connection in full feature phase. */
+void acceptor_login_final(struct connection *c, uint64_t end_pos);
 void acceptor_login_done(struct connection *c);
 void acceptor_connection_gone(struct connection *c);
 void acceptor_count_timeout(struct acceptor *a);

@@ -333,7 +333,7 @@ struct session *registry_adopt(struct registry *r, uint32_t index, const struct 
 void registry_adopt_seat(struct session *s, struct registry_seat *seat)
 {
     seat->entry = s->entry;
-    seat->attached = true;
+    seat->attached = seat->numbered = true;
     s->entry->started = true;
     list_append(&s->entry->connections, &seat->link);
 }

@@ -16,7 +16,9 @@ void session_start(struct session *s);
 /* Sets reactor->user. Before the reactor starts. */
 void engine_init(struct engine *e, struct reactor *reactor);
 
-/* connection.c: full feature phase begins; the stream is idle and detached, the session started.
+/* connection.c: what a successor has to know of the connection. Login reactor, before its final reply. */
+void connection_record_fill(struct connection *c, const struct session *s);
+/* Full feature phase begins; the stream is idle and detached, the session started.
    Reactor of the session. A session that is closing closes it. */
 void connection_attach(struct connection *c, struct session *s);
 /* The same for a connection of an earlier process: its receive state is set, nothing of it is

@@ -20,7 +20,7 @@
 #include "net/stream_state.h"
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 5u
+#define STATE_VERSION 6u
 
 #define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
 #define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
@@ -86,6 +86,7 @@ struct session_record {
     uint8_t discovery, unused;
     uint32_t window;
     uint32_t engine;     /* the reactor it lives on */
+    uint32_t touched;    /* task records from here on were never used */
     struct iscsi_params params;
     char initiator[ISCSI_NAME_MAX + 1];
     char target[ISCSI_NAME_MAX + 1];
@@ -98,6 +99,7 @@ struct connection_record {
     uint32_t session;    /* index */
     uint32_t blames;     /* workers that crashed while they parsed what came here */
     uint32_t full;       /* in full feature phase, and neither logged out nor being closed */
+    uint64_t full_pos;   /* ... once the committed tx_tail is here: the final Login Response is queued */
     uint16_t cid;
     uint8_t number;      /* in the session: task_record.connection */
     uint8_t unused;

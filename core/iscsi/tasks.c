@@ -18,6 +18,8 @@ struct task *task_take(struct session *s, struct connection *c, enum task_kind k
     uint16_t index = s->free_tasks[--s->free_count];
     struct task *t = &s->tasks[index];
     struct task_record *rec = &s->record->task[index];
+    if (index >= s->record->touched)
+        s->record->touched = index + 1u;
     size_t keep = offsetof(struct task, link);
     memset((char *)t + keep, 0, offsetof(struct task, buf) - keep);
     list_init(&t->link);
