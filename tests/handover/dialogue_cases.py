@@ -173,7 +173,7 @@ def _(server, session):
     for _ in range(4):
         time.sleep(0.03)
         server.kill()
-        for _ in range(8):
+        for _ in range(6):
             session.connection.pump()
     for task in tasks:
         assert task.good().data == data

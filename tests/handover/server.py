@@ -15,6 +15,7 @@ import daemon as dialogue_daemon  # noqa: E402
 from daemon import IQN, Settings, file, ram  # noqa: E402,F401
 
 LIMIT = 60.0
+EXPECTED = re.compile('reason="(session logout|connection logout|closed by the initiator)"')
 TAKEN = re.compile(r'taken over sessions=(\d+) connections=(\d+) tasks=(\d+) not-resumed=(\d+) '
                    r'closed=(\d+) took=([\d.]+)ms')
 
@@ -46,6 +47,13 @@ class Server:
             if time.monotonic() > deadline or self.daemon.process.poll() is not None:
                 raise AssertionError('%r was logged %d times, not %d:\n%s' % (
                     word, self._text.count(word), count, self._text[-6000:]))
+            time.sleep(0.002)
+
+    def wait_for(self, condition, limit=LIMIT):
+        """Waits until the condition holds for all that was logged."""
+        deadline = time.monotonic() + limit
+        while not condition(self.log()):
+            assert time.monotonic() < deadline, 'not logged in time:\n' + self._text[-6000:]
             time.sleep(0.002)
 
     def ready_count(self):
@@ -106,6 +114,17 @@ class Server:
                 os.kill(random.choice(found), signal.SIGKILL)
                 self.kills += 1
 
+    def wait_only(self, pid):
+        """Until this process, which must not end, is the only worker."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            found = self.workers()
+            assert pid in found, 'the worker was replaced:\n' + self.log()[-6000:]
+            if found == [pid]:
+                return
+            time.sleep(0.002)
+        raise AssertionError('the new worker does not go:\n' + self.log()[-6000:])
+
     def wait_serving(self):
         """Until the newest worker that was started is ready."""
         deadline = time.monotonic() + LIMIT
@@ -127,7 +146,7 @@ class Server:
         """No session may have been given up or closed by anybody."""
         text = self.log()
         bad = [line for line in text.splitlines() if 'not resumed' in line or
-               'connection ended' in line and 'logout' not in line]
+               'connection ended' in line and not EXPECTED.search(line)]
         bad += ['%r' % taken for taken in self.taken() if taken['doubtful'] or taken['closed']]
         assert not bad, 'sessions were lost:\n' + '\n'.join(bad[:20])
 
