@@ -165,6 +165,12 @@ void stream_freeze(struct stream *s);
 /* Goes on; the protocol looks at stream_peek() itself. */
 void stream_unfreeze(struct stream *s);
 
+/* Bytes queued that the next flush could give to the socket; 0 while a send is in flight. */
+static inline uint64_t stream_backlog(const struct stream *s)
+{
+    return s->tx_armed ? 0 : s->next.tx_tail - s->tx_pos;
+}
+
 /* True when everything queued has been taken by the socket. */
 static inline bool stream_drained(const struct stream *s)
 {
