@@ -14,6 +14,7 @@
 #include "iscsi/engine.h"
 
 #define SHORT_SEGMENT (16u << 10) /* handled whole */
+#define BACKLOG_A_ROUND (512u << 10) /* bytes to send: they leave before more is made */
 #define PDUS_A_TURN   64u         /* of one connection, before others have their go */
 
 typedef enum pdu_verdict (*pdu_handler)(struct connection *c, const struct pdu *pdu);
@@ -291,7 +292,7 @@ void receive_run(struct connection *c)
     while (more && c->state == CONNECTION_FULL && !c->stalled) {
         if (stream_direct_missing(stream))
             break;
-        if (!budget--) {
+        if (!budget-- || stream_backlog(stream) >= BACKLOG_A_ROUND) {
             reactor_defer(c->engine->reactor, &c->more);
             break;
         }
