@@ -352,7 +352,12 @@ void storage_host_lu_changed(struct hf_lun *lun, const struct hf_lun_info *info)
 
 void storage_set_info(struct backend *backend, const struct backend_info *info)
 {
-    backend->info = *info;
+    /* Reactors read it meanwhile: what is the same is not written, and the size is one word. */
+    struct backend_info *to = &backend->info, rest = *info;
+    rest.bytes = to->bytes;
+    if (memcmp(to, &rest, sizeof(rest)) != 0)
+        *to = rest;
+    __atomic_store_n(&to->bytes, info->bytes, __ATOMIC_RELAXED);
 }
 
 int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_fd,
