@@ -352,12 +352,17 @@ void storage_host_lu_changed(struct hf_lun *lun, const struct hf_lun_info *info)
 
 void storage_set_info(struct backend *backend, const struct backend_info *info)
 {
-    /* Reactors read it meanwhile: what is the same is not written, and the size is one word. */
-    struct backend_info *to = &backend->info, rest = *info;
-    rest.bytes = to->bytes;
-    if (memcmp(to, &rest, sizeof(rest)) != 0)
-        *to = rest;
+    /* Reactors read it meanwhile: word by word. Blocks, store and kind of medium are from open on. */
+    struct backend_info *to = &backend->info;
     __atomic_store_n(&to->bytes, info->bytes, __ATOMIC_RELAXED);
+    if (to->optimal_io_bytes != info->optimal_io_bytes)
+        to->optimal_io_bytes = info->optimal_io_bytes;
+    if (to->max_io_bytes != info->max_io_bytes)
+        to->max_io_bytes = info->max_io_bytes;
+    if (to->unmap_granularity_bytes != info->unmap_granularity_bytes)
+        to->unmap_granularity_bytes = info->unmap_granularity_bytes;
+    if (to->features != info->features)
+        to->features = info->features;
 }
 
 int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_fd,
