@@ -67,8 +67,8 @@ static int take_extent(struct slot *slot)
 {
     struct backend_io *io = slot->io;
     const struct backend_info *info = &slot->queue->lun->backend.info;
-    uint64_t bytes = __atomic_load_n(&info->bytes, __ATOMIC_RELAXED);
-    uint64_t rest = bytes > io->offset ? bytes - io->offset : 0;
+    uint64_t size = __atomic_load_n(&info->bytes, __ATOMIC_RELAXED);
+    uint64_t rest = size > io->offset ? size - io->offset : 0;
     uint64_t bytes = MIN(slot->hf.extent_bytes, rest);
     if (bytes == 0 || bytes % info->block_bytes)
         return -EIO;
