@@ -281,7 +281,9 @@ static bool handle(struct keeper *k, const struct link_message *m)
     case LINK_AMEND:
         tell(k, &(struct link_message){ .type = LINK_AMENDED,
                                         .fd = -1,
-                                        .amended.error = amend_size(k, &m->amend) });
+                                        .amended.error = k->upgrade != UPGRADE_NONE
+                                                             ? -EBUSY /* the next has read it */
+                                                             : amend_size(k, &m->amend) });
         return true;
     case LINK_STATUS_GET:
         on_status_get(k);
