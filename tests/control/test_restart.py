@@ -82,6 +82,26 @@ def _(target):
     assert len(made) > 10 and not refused, refused
 
 
+@case('while the worker is replaced by SIGUSR2, no verb that looks fails, and it is no death', own={})
+def _(target):
+    target.daemon.killed_workers = True     # another one than the first
+    codes = []
+    session = target.login()
+
+    def ask(verb):
+        with client.start(target.daemon, verb) as process:
+            codes.append((process.communicate(timeout=client.LIMIT)[1], process.returncode))
+    with at_the_same_time(lambda: ask('status'), lambda: ask('sessions'), lambda: ask('metrics')):
+        for generation in (2, 3, 4):
+            target.daemon.signal(signal.SIGUSR2)
+            target.daemon.wait_log('ready generation=%d' % generation)
+            session.alive()
+    assert len(codes) >= 3 and set(codes) == {('', 0)}, set(codes)
+    status = look(target.daemon, 'status')
+    assert status['generation'] == 4 and status['keeper']['worker-deaths'] == 0, status
+    assert [s['id'] for s in look(target.daemon, 'sessions')] == [session.tsih]
+
+
 @case('a request that waits for a worker is answered when there is one', own={})
 def _(target):
     target.daemon.killed_workers = True
