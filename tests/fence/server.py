@@ -133,6 +133,12 @@ class Server:
             capture_output=True, text=True, timeout=LIMIT, check=False, env=self.environment)
         assert done.returncode == code, '%s: exit code %d\n%s' % (verb, done.returncode, done.stderr)
 
+    def lower_whatever_happened(self):
+        """So that a case that failed is not the reason for the next one to fail."""
+        self.close()
+        with contextlib.suppress(AssertionError):
+            self.helper('lower')
+
     def close(self):
         if self.process and self.process.poll() is None:
             self.process.kill()
@@ -151,6 +157,12 @@ def server(fence, **more):
     one = Server(folder, fence, **more)
     try:
         yield one
+    except Exception:
+        print('# the daemon said last:')
+        for line in one.log()[-40:]:
+            print('#   ' + line)
+        one.lower_whatever_happened()
+        raise
     finally:
         one.close()
         shutil.rmtree(folder, ignore_errors=True)
