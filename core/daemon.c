@@ -21,6 +21,7 @@
 #include "daemon_control.h"
 #include "daemon_private.h"
 #include "net/position.h"
+#include "scsi/range.h"
 
 #define WATCH_S       5               /* between looks at I/Os that are not answered */
 #define STOP_RESERVE_MS 1000u         /* of the keeper's deadline, for flush and close */
@@ -431,6 +432,7 @@ int daemon_run(const struct daemon_args *args)
     ignore_signals();
     fcntl(args->tombstone_fd, F_SETFD, FD_CLOEXEC);
     fcntl(args->config_fd, F_SETFD, FD_CLOEXEC);
+    scsi_ranges_prepare();
     link_init(&d.link, args->link_fd);
     d.loop = g_main_loop_new(NULL, FALSE);
     d.held = g_array_new(FALSE, FALSE, sizeof(struct thaw_socket));

@@ -12,14 +12,19 @@
 
 static _Atomic bool have_membarrier;
 
+void scsi_ranges_prepare(void)
+{
+    if (!atomic_load(&have_membarrier))
+        atomic_store(&have_membarrier,
+                     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
+}
+
 void scsi_ranges_init(struct scsi_ranges *ranges)
 {
     atomic_init(&ranges->exclusive, 0);
     atomic_init(&ranges->taken, false);
     list_init(&ranges->list);
-    if (!atomic_load(&have_membarrier))
-        atomic_store(&have_membarrier,
-                     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
+    scsi_ranges_prepare();
 }
 
 /* Every other thread of the process has passed a full barrier. */

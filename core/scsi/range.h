@@ -53,6 +53,9 @@ struct scsi_range {
     struct scsi_range *next;
 };
 
+/* Early, while the process has one thread: the kernel registers it for membarrier(2) at once then, and
+   waits many milliseconds for all CPUs when there are more. scsi_ranges_init() does it otherwise. */
+void scsi_ranges_prepare(void);
 /* Once, before commands run. Control thread. */
 void scsi_ranges_init(struct scsi_ranges *ranges);
 
