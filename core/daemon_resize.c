@@ -88,12 +88,13 @@ static struct plugin_config *prepare(const struct plugin *plugin, const struct c
     g_snprintf(size, sizeof(size), "%" PRIu64, bytes);
     struct plugin_config *old = NULL, *new = new_config(plugin, c, size, problems);
     int change = -1;
-    if (new && plugin_config_new(plugin, c->options, c->handler_node, &old, problems) == 0)
+    if (new &&plugin_config_new(plugin, c->options, c->handler_node, &old, problems) == 0)
         change = plugin_config_compare(old, new);
     if (config_problems_count(problems))
         *ret_why = g_strdup(config_problems_get(problems, 0)->text);
     else if (change > (int)HF_CHANGE_LIVE)
-        *ret_why = g_strdup_printf("handler %s cannot change the size of a disk that is open", c->handler);
+        *ret_why =
+            g_strdup_printf("handler %s cannot change the size of a disk that is open", c->handler);
     config_problems_free(problems);
     plugin_config_free(old);
     if (*ret_why)
@@ -147,11 +148,12 @@ static void update(struct daemon *d, bool amended)
     uint64_t before = backend->info.bytes;
     int result = storage_update(backend, r->config, &error);
     if (result == 0) {
-        r->config = NULL; /* the storage's */
+        r->config = NULL;    /* the storage's */
         daemon_notes_run(d); /* what the handler has said of its size */
     }
     if (result == 0 && backend->info.bytes == r->bytes) {
-        log_notice("daemon", "LUN resized by request target=%s lun=%u bytes=%" PRIu64 " before=%" PRIu64,
+        log_notice("daemon",
+                   "LUN resized by request target=%s lun=%u bytes=%" PRIu64 " before=%" PRIu64,
                    r->target, r->lun->config->number, r->bytes, before);
         finish(d, NULL);
         return;
@@ -170,7 +172,8 @@ void daemon_resize_amended(struct daemon *d, int error)
         update(d, error == 0);
         return;
     }
-    why = g_strdup_printf("the configuration of later workers cannot be changed: %s", g_strerror(-error));
+    why = g_strdup_printf("the configuration of later workers cannot be changed: %s",
+                          g_strerror(-error));
     finish(d, why);
 }
 
@@ -187,8 +190,8 @@ void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes, re
         done(data, NULL, NULL);
         return;
     }
-    if (!why && plugin_load(d->config->daemon.plugin_path, HF_KIND_HANDLER, l->config->handler, &plugin,
-                            &error) < 0)
+    if (!why && plugin_load(d->config->daemon.plugin_path, HF_KIND_HANDLER, l->config->handler,
+                            &plugin, &error) < 0)
         why = g_strdup(error.text);
     else if (!why && !find_option(plugin, "size"))
         why = g_strdup_printf("handler %s has no option `size`", l->config->handler);

@@ -83,7 +83,8 @@ static int wanted_bytes(struct call *call, uint64_t *ret_bytes)
     int r = config_text_size(text, ret_bytes);
     if (r == -ERANGE)
         return call_fail(call, RPC_PARAMS, "size '%.64s' is too large", text);
-    return r < 0 ? call_fail(call, RPC_PARAMS, "'%.64s' is not a size (as 4096, 64K, 20G)", text) : 0;
+    return r < 0 ? call_fail(call, RPC_PARAMS, "'%.64s' is not a size (as 4096, 64K, 20G)", text)
+                 : 0;
 }
 
 struct resize {
@@ -144,8 +145,8 @@ int act_lun_resize(struct call *call)
             break;
     }
     if (at == t.lun_count || !l.backend)
-        return call_fail(call, RPC_REFUSED, "target %s has no LUN %" G_GUINT64_FORMAT, t.config->name,
-                         number);
+        return call_fail(call, RPC_REFUSED, "target %s has no LUN %" G_GUINT64_FORMAT,
+                         t.config->name, number);
     struct resize *r = g_new0(struct resize, 1);
     r->call = call;
     r->bytes = bytes;

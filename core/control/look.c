@@ -120,7 +120,10 @@ int look_status(struct call *call)
     }
     json_put_open(w, NULL, '{');
     json_put_string(w, "version", HOLDFAST_VERSION);
-    json_put_string(w, "state", s->stopping(s->user) ? "stopping" : call->snapshot ? "serving" : "stuck");
+    json_put_string(w, "state",
+                    s->stopping(s->user) ? "stopping"
+                    : call->snapshot     ? "serving"
+                                         : "stuck");
     json_put_string(w, "config-file", config->file);
     json_put_string(w, "log-level", log_level_name(log_get_level()));
     json_put_u64(w, "generation", s->generation);

@@ -65,8 +65,8 @@ static void put_connection(struct json_writer *w, const struct observed_connecti
 }
 
 /* `at`: the first connection of this session; returns the one after its last. */
-static uint32_t put_connections(struct json_writer *w, const struct observation *o, uint32_t session,
-                                uint32_t at)
+static uint32_t put_connections(struct json_writer *w, const struct observation *o,
+                                uint32_t session, uint32_t at)
 {
     json_put_open(w, "connections", '[');
     for (; at < o->connection_count && o->connections[at].session == session; at++)
@@ -75,7 +75,8 @@ static uint32_t put_connections(struct json_writer *w, const struct observation 
     return at;
 }
 
-static uint32_t put_session(struct json_writer *w, const struct observation *o, uint32_t i, uint32_t at)
+static uint32_t put_session(struct json_writer *w, const struct observation *o, uint32_t i,
+                            uint32_t at)
 {
     const struct observed_session *s = &o->sessions[i];
     json_put_open(w, NULL, '{');

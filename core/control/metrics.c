@@ -65,7 +65,8 @@ static void lun_row_clear(void *data)
     g_free(((struct lun_row *)data)->labels);
 }
 
-static int gather_lun(struct call *call, const struct control_target *t, const struct control_lun *l)
+static int gather_lun(struct call *call, const struct control_target *t,
+                      const struct control_lun *l)
 {
     struct lun_row row = { .handler = l->config->handler };
     unsigned at_handler, waiting;
@@ -173,8 +174,8 @@ static void put_session_row(GString *out, const struct observed_session *s, cons
     metrics_number(out, r->name, suffix_of(r->counter), labels, number_at(&s->counters, r->offset));
 }
 
-static void put_session_outstanding(GString *out, const struct observed_session *s, const char *labels,
-                                    const void *data)
+static void put_session_outstanding(GString *out, const struct observed_session *s,
+                                    const char *labels, const void *data)
 {
     metrics_number(out, P "session_outstanding", "", labels, s->outstanding);
 }
@@ -263,7 +264,7 @@ static void put_gauge(GString *out, const char *name, const char *help, uint64_t
 static void put_refusals(const struct acceptor_counters *c, GString *out)
 {
     metrics_family(out, P "login_refusals", "counter", NULL, "Logins refused, by status.");
-    for (unsigned class = 0; class < 2; class++) {
+    for (unsigned class = 0; class < 2; class ++) {
         for (unsigned detail = 0; detail < ACCEPTOR_DETAILS_MAX; detail++) {
             uint64_t n = counter_get(&c->refused_class[class][detail]);
             uint16_t status = (uint16_t)((class + 2) << 8 | detail);
@@ -286,7 +287,8 @@ static void put_logins(const struct acceptor_counters *c, GString *out)
                 counter_get(&c->accepted));
     put_counter(out, P "connections_without_room", "Of them, those there was no room for.",
                 counter_get(&c->full));
-    put_counter(out, P "logins", "Logins that reached full feature phase.", counter_get(&c->logins));
+    put_counter(out, P "logins", "Logins that reached full feature phase.",
+                counter_get(&c->logins));
     put_counter(out, P "login_timeouts", "Logins not finished in time.", counter_get(&c->timeouts));
     put_refusals(c, out);
     metrics_family(out, P "login_duration_seconds", "histogram", "seconds",
@@ -296,9 +298,12 @@ static void put_logins(const struct acceptor_counters *c, GString *out)
 
 static void put_keeper(const struct control_keeper *k, GString *out)
 {
-    put_counter(out, P "worker_deaths", "Workers that ended without having been told to.", k->deaths);
-    put_counter(out, P "connections_refused", "Connections that the keeper turned away.", k->refused);
-    put_gauge(out, P "connections_held", "Connections that the keeper has a duplicate of.", k->held);
+    put_counter(out, P "worker_deaths", "Workers that ended without having been told to.",
+                k->deaths);
+    put_counter(out, P "connections_refused", "Connections that the keeper turned away.",
+                k->refused);
+    put_gauge(out, P "connections_held", "Connections that the keeper has a duplicate of.",
+              k->held);
     put_gauge(out, P "connections_limit", "Connections it may have.", k->held_max);
     metrics_family(out, P "keeper_uptime_seconds", "gauge", "seconds", "Age of the keeper.");
     metrics_real(out, P "keeper_uptime_seconds", "", NULL, seconds_of(k->uptime_ns));

@@ -15,12 +15,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define ACCEPTS_A_TURN 16
+#define ACCEPTS_A_TURN  16
 #define ACCEPT_PAUSE_MS 100
-#define DEBT_NS (5 * NS_PER_MS) /* work without a pause */
-#define SWEEP_MS 1000
-#define OUT_PATIENCE_MS 1000 /* with a client that takes nothing, while there is no room for others */
-#define OUT_AGAIN_MS    20
+#define DEBT_NS         (5 * NS_PER_MS) /* work without a pause */
+#define SWEEP_MS        1000
+#define OUT_PATIENCE_MS                                                                            \
+    1000 /* with a client that takes nothing, while there is no room for others */
+#define OUT_AGAIN_MS 20
 
 /* ---- turns ---- */
 
@@ -36,9 +37,9 @@ static void turn_schedule(struct control *control, unsigned delay_ms)
 {
     if (control->turn_source || control->stopping || list_empty(&control->ready))
         return;
-    control->turn_source = delay_ms
-                               ? g_timeout_add_full(G_PRIORITY_LOW, delay_ms, turn_run, control, NULL)
-                               : g_idle_add_full(G_PRIORITY_LOW, turn_run, control, NULL);
+    control->turn_source =
+        delay_ms ? g_timeout_add_full(G_PRIORITY_LOW, delay_ms, turn_run, control, NULL)
+                 : g_idle_add_full(G_PRIORITY_LOW, turn_run, control, NULL);
 }
 
 void turn_queue(struct control *control, struct turn *turn)
@@ -59,7 +60,8 @@ static bool out_has_room(struct control *control, uint64_t now_ns)
     while (control->out_bytes > CONTROL_OUT_MAX) {
         struct client *slowest = NULL;
         uint64_t longest = OUT_PATIENCE_MS * NS_PER_MS;
-        list_for_each(pos, &control->clients) {
+        list_for_each(pos, &control->clients)
+        {
             uint64_t waits = client_waits_ns(client_of_link(pos), now_ns);
             if (waits > longest) {
                 longest = waits;
@@ -91,7 +93,8 @@ static gboolean turn_run(gpointer data)
     }
     control->turn_ended_ns = clock_now_ns();
     control->debt_ns += control->turn_ended_ns - before;
-    turn_schedule(control, control->debt_ns > DEBT_NS ? (unsigned)(control->debt_ns / NS_PER_MS) : 0);
+    turn_schedule(control,
+                  control->debt_ns > DEBT_NS ? (unsigned)(control->debt_ns / NS_PER_MS) : 0);
     return G_SOURCE_REMOVE;
 }
 
@@ -115,7 +118,8 @@ static gboolean notes_ready(gint fd, GIOCondition condition, gpointer data)
     uint64_t count;
     if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
         log_error("control", "cannot read its own eventfd error=\"%s\"", g_strerror(errno));
-    struct control_note *newest = atomic_exchange_explicit(&control->notes, NULL, memory_order_acquire);
+    struct control_note *newest =
+        atomic_exchange_explicit(&control->notes, NULL, memory_order_acquire);
     struct control_note *oldest = NULL;
     while (newest) {
         struct control_note *next = newest->next;
@@ -148,7 +152,8 @@ static bool make_room(struct control *control)
 {
     if (control->client_count < CONTROL_CLIENTS_MAX)
         return true;
-    list_for_each(pos, &control->clients) {
+    list_for_each(pos, &control->clients)
+    {
         struct client *client = client_of_link(pos);
         if (client_is_idle(client)) {
             client_close(client);
@@ -191,8 +196,7 @@ static gboolean sweep(gpointer data)
 {
     struct control *control = data;
     uint64_t now = clock_now_ns();
-    list_for_each_safe(pos, &control->clients)
-        client_check(client_of_link(pos), now);
+    list_for_each_safe(pos, &control->clients) client_check(client_of_link(pos), now);
     return G_SOURCE_CONTINUE;
 }
 
@@ -233,8 +237,7 @@ void control_stop(struct control *control)
     if (!control || control->stopping)
         return;
     control->stopping = true;
-    list_for_each_safe(pos, &control->clients)
-        client_close(client_of_link(pos));
+    list_for_each_safe(pos, &control->clients) client_close(client_of_link(pos));
     snapshots_stop(control);
     remove_source(&control->accept_watch);
     remove_source(&control->sweep_timer);

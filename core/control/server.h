@@ -19,15 +19,15 @@
 #include "control/notes.h"
 #include "control/snapshot.h"
 
-#define CONTROL_CLIENTS_MAX   256
-#define CONTROL_MESSAGE_MAX   (64u << 10) /* bytes of a request, its newline included */
-#define CONTROL_DEPTH_MAX     8           /* of nested values in it */
-#define CONTROL_MISTAKES_MAX  16          /* lines that are no requests; then the client is closed */
-#define CONTROL_OUT_MAX       (32u << 20) /* of answers not yet taken by clients: then they go first */
-#define CONTROL_RECEIVE_MS    10000       /* a message has to be complete */
-#define CONTROL_SEND_MS       30000       /* a client takes something of its answer */
-#define CONTROL_IDLE_MS       600000
-#define CONTROL_SNAPSHOT_MS   5000        /* a reactor answers */
+#define CONTROL_CLIENTS_MAX  256
+#define CONTROL_MESSAGE_MAX  (64u << 10) /* bytes of a request, its newline included */
+#define CONTROL_DEPTH_MAX    8           /* of nested values in it */
+#define CONTROL_MISTAKES_MAX 16          /* lines that are no requests; then the client is closed */
+#define CONTROL_OUT_MAX      (32u << 20) /* of answers not yet taken by clients: then they go first */
+#define CONTROL_RECEIVE_MS   10000       /* a message has to be complete */
+#define CONTROL_SEND_MS      30000       /* a client takes something of its answer */
+#define CONTROL_IDLE_MS      600000
+#define CONTROL_SNAPSHOT_MS  5000 /* a reactor answers */
 
 struct client;
 struct call;
@@ -37,14 +37,14 @@ struct control {
     int fd;
     bool stopping;
     guint accept_watch, sweep_timer, notes_watch, turn_source;
-    int notes_fd;                          /* eventfd */
-    _Atomic(struct control_note *) notes;  /* a stack */
+    int notes_fd;                         /* eventfd */
+    _Atomic(struct control_note *) notes; /* a stack */
 
-    struct list clients;                   /* the one that was heard longest ago comes first */
+    struct list clients; /* the one that was heard longest ago comes first */
     unsigned client_count;
-    struct list ready;                     /* struct turn: clients with a line, calls with a snapshot */
-    uint64_t out_bytes;                    /* of all clients */
-    uint64_t debt_ns, turn_ended_ns;       /* time spent on clients and not yet given back */
+    struct list ready;               /* struct turn: clients with a line, calls with a snapshot */
+    uint64_t out_bytes;              /* of all clients */
+    uint64_t debt_ns, turn_ended_ns; /* time spent on clients and not yet given back */
 
     struct snapshots snapshots;
     uint64_t started_ns;
@@ -95,19 +95,19 @@ struct verb;
 
 struct call {
     struct control *control;
-    struct client *client;       /* NULL: it has gone */
+    struct client *client; /* NULL: it has gone */
     const struct verb *verb;
-    char *id;                    /* JSON; NULL: a notification */
-    JsonObject *params;          /* NULL: none */
+    char *id;           /* JSON; NULL: a notification */
+    JsonObject *params; /* NULL: none */
     struct turn turn;
-    struct snapshot *snapshot;   /* of verbs that ask for one */
-    struct list waiting;         /* for a snapshot */
-    bool acting;                 /* it must not be forgotten when its client goes */
+    struct snapshot *snapshot; /* of verbs that ask for one */
+    struct list waiting;       /* for a snapshot */
+    bool acting;               /* it must not be forgotten when its client goes */
     GString *out;
-    struct json_writer result;   /* into out */
+    struct json_writer result; /* into out */
     int error;
     char *text;
-    GArray *rows;                /* metrics.c: while it gathers */
+    GArray *rows; /* metrics.c: while it gathers */
 };
 
 /* A line of a client (without its newline). NULL: it was answered already, or needs no answer; the

@@ -4,9 +4,9 @@
 #include "base/log.h"
 #include "control/server.h"
 
-#define PAUSE_MIN_MS 20u   /* after one, before the next */
+#define PAUSE_MIN_MS 20u /* after one, before the next */
 #define PAUSE_MAX_MS 1000u
-#define PAUSE_FACTOR 9u    /* of the time it took: looking is a tenth of what reactors do, at most */
+#define PAUSE_FACTOR 9u /* of the time it took: looking is a tenth of what reactors do, at most */
 #define ROOM_FIRST   64u
 
 static void part_back(struct control_note *note);
@@ -111,7 +111,8 @@ static void one_is_back(struct control *control)
     uint64_t pause_ms = PAUSE_FACTOR * (s->taken_ns - all->begun_ns) / NS_PER_MS;
     release_calls(&all->riding, s);
     snapshot_unref(s);
-    all->timer = g_timeout_add((guint)CLAMP(pause_ms, all->pause_min_ms, PAUSE_MAX_MS), pause_over, control);
+    all->timer =
+        g_timeout_add((guint)CLAMP(pause_ms, all->pause_min_ms, PAUSE_MAX_MS), pause_over, control);
 }
 
 static void part_back(struct control_note *note)
@@ -124,7 +125,8 @@ static void part_back(struct control_note *note)
         return; /* snapshots_deinit() frees it */
     if (o->session_count > o->session_room || o->connection_count > o->connection_room) {
         all->session_room = MAX(all->session_room, o->session_count + o->session_count / 4);
-        all->connection_room = MAX(all->connection_room, o->connection_count + o->connection_count / 4);
+        all->connection_room =
+            MAX(all->connection_room, o->connection_count + o->connection_count / 4);
         part_observe(part);
         return;
     }

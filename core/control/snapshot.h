@@ -20,21 +20,21 @@ struct snapshot_part {
 
 struct snapshot {
     unsigned refs;
-    unsigned pending;              /* parts, and the keeper's answer */
+    unsigned pending; /* parts, and the keeper's answer */
     bool keeper_known;
     struct control_keeper keeper;
     uint64_t taken_ns;
     unsigned part_count;
-    struct snapshot_part part[];   /* one for each engine */
+    struct snapshot_part part[]; /* one for each engine */
 };
 
 struct snapshots {
-    struct snapshot *current;      /* being taken */
-    bool late;                     /* it took too long: its calls have failed */
-    struct list next, riding;      /* calls that wait for the next one, for the current one */
+    struct snapshot *current; /* being taken */
+    bool late;                /* it took too long: its calls have failed */
+    struct list next, riding; /* calls that wait for the next one, for the current one */
     uint64_t begun_ns;
     unsigned pause_min_ms;
-    guint timer;                   /* of the pause, or of the limit */
+    guint timer;                            /* of the pause, or of the limit */
     uint32_t session_room, connection_room; /* of a part, from experience */
 };
 

@@ -6,10 +6,22 @@
 #include "config/scalar.h"
 #include "control/server.h"
 
-#define STRING_REQUIRED(key) { key, G_TYPE_STRING, true }
-#define STRING(key)          { key, G_TYPE_STRING, false }
-#define NUMBER_REQUIRED(key) { key, G_TYPE_INT64, true }
-#define SIZE_REQUIRED(key)   { key, G_TYPE_NONE, true }
+#define STRING_REQUIRED(key)                                                                       \
+    {                                                                                              \
+        key, G_TYPE_STRING, true                                                                   \
+    }
+#define STRING(key)                                                                                \
+    {                                                                                              \
+        key, G_TYPE_STRING, false                                                                  \
+    }
+#define NUMBER_REQUIRED(key)                                                                       \
+    {                                                                                              \
+        key, G_TYPE_INT64, true                                                                    \
+    }
+#define SIZE_REQUIRED(key)                                                                         \
+    {                                                                                              \
+        key, G_TYPE_NONE, true                                                                     \
+    }
 
 static const struct verb verbs[] = {
     { "status", VERB_SNAPSHOT_OPTIONAL, look_status, { { 0 } } },
@@ -65,7 +77,8 @@ static int unknown_param(struct call *call, const char *name)
     for (unsigned i = 0; i < VERB_PARAMS_MAX && call->verb->params[i].name; i++)
         names[i] = call->verb->params[i].name;
     g_autofree char *hint = strlen(name) < 64 ? config_did_you_mean(name, names) : g_strdup("");
-    return call_fail(call, RPC_PARAMS, "%s has no parameter '%.64s'%s", call->verb->method, name, hint);
+    return call_fail(call, RPC_PARAMS, "%s has no parameter '%.64s'%s", call->verb->method, name,
+                     hint);
 }
 
 static int check_param(struct call *call, const struct verb_param *p, JsonNode *node)
@@ -77,7 +90,8 @@ static int check_param(struct call *call, const struct verb_param *p, JsonNode *
         return call_fail(call, RPC_PARAMS, "%s must be a number, 0 or more", p->name);
     if (p->type == G_TYPE_NONE && type != G_TYPE_STRING &&
         (type != G_TYPE_INT64 || json_node_get_int(node) < 0))
-        return call_fail(call, RPC_PARAMS, "%s must be a size: a number of bytes, or as \"20G\"", p->name);
+        return call_fail(call, RPC_PARAMS, "%s must be a size: a number of bytes, or as \"20G\"",
+                         p->name);
     return 0;
 }
 
@@ -96,7 +110,8 @@ static int check_params(struct call *call)
     for (unsigned i = 0; i < VERB_PARAMS_MAX && call->verb->params[i].name; i++) {
         const struct verb_param *p = &call->verb->params[i];
         if (p->required && !(call->params && json_object_has_member(call->params, p->name)))
-            return call_fail(call, RPC_PARAMS, "%s needs the parameter '%s'", call->verb->method, p->name);
+            return call_fail(call, RPC_PARAMS, "%s needs the parameter '%s'", call->verb->method,
+                             p->name);
     }
     return 0;
 }
@@ -104,7 +119,8 @@ static int check_params(struct call *call)
 const char *call_string(const struct call *call, const char *name)
 {
     JsonNode *node = call->params ? json_object_get_member(call->params, name) : NULL;
-    return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node) : NULL;
+    return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node)
+                                                                   : NULL;
 }
 
 bool call_number(const struct call *call, const char *name, uint64_t *ret_number)
@@ -153,8 +169,8 @@ void verb_start(struct call *call)
 {
     const struct verb *verb = call->verb;
     if ((verb->flags & VERB_CHANGES) && !client_may_change(call->client)) {
-        call_fail(call, RPC_NOT_PERMITTED, "%s: only root and the group of the control socket may do this",
-                  verb->method);
+        call_fail(call, RPC_NOT_PERMITTED,
+                  "%s: only root and the group of the control socket may do this", verb->method);
         call_end(call);
     } else if (check_params(call) != 0) {
         call_end(call);

@@ -71,7 +71,9 @@ static const struct command commands[] = {
       "lun.resize",
       show_resize,
       false,
-      { { "target", WORD_TEXT, false }, { "lun", WORD_NUMBER, false }, { "size", WORD_SIZE, false } } },
+      { { "target", WORD_TEXT, false },
+        { "lun", WORD_NUMBER, false },
+        { "size", WORD_SIZE, false } } },
     { "log", NULL, "log.level", show_log_level, true, { { "level", WORD_LEVEL, true } } },
     { "plan", NULL, "plan", NULL, true, { { "file", WORD_TEXT, false } } },
     { "reload", NULL, "reload", NULL, false, { { 0 } } },
@@ -122,8 +124,9 @@ static int find_command(char **words, int count, const struct command **ret_comm
         g_string_append_printf(seconds, "%s%s", seconds->len ? "|" : "", c->second);
     }
     int r = !seconds->len ? unknown_verb(words[0])
-            : count > 1   ? wrong("%s: unknown word '%s' (it is %s)", words[0], words[1], seconds->str)
-                          : wrong("%s needs a word: %s", words[0], seconds->str);
+            : count > 1
+                ? wrong("%s: unknown word '%s' (it is %s)", words[0], words[1], seconds->str)
+                : wrong("%s needs a word: %s", words[0], seconds->str);
     g_string_free(seconds, TRUE);
     return r;
 }
@@ -231,7 +234,14 @@ static int run_top(struct options *o)
 
 /* ---- options ---- */
 
-enum { OPTION_SOCKET = 1, OPTION_JSON, OPTION_TIMEOUT, OPTION_INTERVAL, OPTION_COUNT, OPTION_VERSION };
+enum {
+    OPTION_SOCKET = 1,
+    OPTION_JSON,
+    OPTION_TIMEOUT,
+    OPTION_INTERVAL,
+    OPTION_COUNT,
+    OPTION_VERSION
+};
 
 /* Seconds, with a fraction if need be. */
 static bool take_seconds(const char *text, double min, double max, double *ret_seconds)

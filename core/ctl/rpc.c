@@ -17,9 +17,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define ANSWER_MAX   (1u << 30)
-#define DEPTH_MAX    16
-#define AGAIN_MS     50
+#define ANSWER_MAX (1u << 30)
+#define DEPTH_MAX  16
+#define AGAIN_MS   50
 
 struct attempt {
     const struct rpc *rpc;

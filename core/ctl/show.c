@@ -28,8 +28,9 @@ static struct table *finish(struct table *t, GString *out)
 
 static void show_reactors(JsonObject *status, GString *out)
 {
-    static const char *const headings[] = { ">REACTOR", "ROLE", ">SESSIONS", ">COMMANDS", ">READ",
-                                            ">WRITTEN", ">BUFFERS", ">OF", NULL };
+    static const char *const headings[] = { ">REACTOR",  "ROLE",  ">SESSIONS",
+                                            ">COMMANDS", ">READ", ">WRITTEN",
+                                            ">BUFFERS",  ">OF",   NULL };
     JsonArray *reactors = value_array(status, "reactors");
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < value_count(reactors); i++) {
@@ -69,8 +70,8 @@ static void show_keeper(JsonObject *s, GString *out)
     g_autofree char *all = units_duration(value_real(k, "uptime-seconds"));
     line(out, "running for", g_strdup_printf("%s, this worker for %s", all, worker));
     if (deaths)
-        line(out, "worker deaths", g_strdup_printf("%" PRIu64 ", the last by %s", deaths,
-                                                   value_text(k, "last-death")));
+        line(out, "worker deaths",
+             g_strdup_printf("%" PRIu64 ", the last by %s", deaths, value_text(k, "last-death")));
     else
         line(out, "worker deaths", g_strdup("none"));
     line(out, "connections",
@@ -82,22 +83,23 @@ static void show_keeper(JsonObject *s, GString *out)
 void show_status(JsonNode *result, GString *out)
 {
     JsonObject *s = object_of(result), *l = value_object(s, "logins");
-    line(out, "holdfastd", g_strdup_printf("%s, %s, worker generation %" PRIu64,
-                                           value_text(s, "version"), value_text(s, "state"),
-                                           value_number(s, "generation")));
+    line(out, "holdfastd",
+         g_strdup_printf("%s, %s, worker generation %" PRIu64, value_text(s, "version"),
+                         value_text(s, "state"), value_number(s, "generation")));
     line(out, "configuration", g_strdup(value_text(s, "config-file")));
     line(out, "log level", g_strdup(value_text(s, "log-level")));
     show_keeper(s, out);
-    line(out, "serves", g_strdup_printf("%" PRIu64 " targets, %" PRIu64 " LUNs, %" PRIu64 " portals",
-                                        value_number(s, "targets"), value_number(s, "luns"),
-                                        value_number(s, "portals")));
+    line(out, "serves",
+         g_strdup_printf("%" PRIu64 " targets, %" PRIu64 " LUNs, %" PRIu64 " portals",
+                         value_number(s, "targets"), value_number(s, "luns"),
+                         value_number(s, "portals")));
     line(out, "sessions",
          g_strdup_printf("%" PRIu64 ", and %" PRIu64 " of discovery", value_number(s, "sessions"),
                          value_number(s, "discovery-sessions")));
-    line(out, "logins", g_strdup_printf("%" PRIu64 " done, %" PRIu64 " refused, %" PRIu64
-                                        " not finished in time",
-                                        value_number(l, "completed"), value_number(l, "refused"),
-                                        value_number(l, "timed-out")));
+    line(out, "logins",
+         g_strdup_printf("%" PRIu64 " done, %" PRIu64 " refused, %" PRIu64 " not finished in time",
+                         value_number(l, "completed"), value_number(l, "refused"),
+                         value_number(l, "timed-out")));
     show_reactors(s, out);
 }
 
@@ -105,8 +107,8 @@ void show_status(JsonNode *result, GString *out)
 
 void show_targets(JsonNode *result, GString *out)
 {
-    static const char *const headings[] = { "TARGET", ">LUNS", ">SESSIONS", "AUTH", "PORTALS",
-                                            "INITIATORS", "ALIAS", NULL };
+    static const char *const headings[] = { "TARGET",  ">LUNS",      ">SESSIONS", "AUTH",
+                                            "PORTALS", "INITIATORS", "ALIAS",     NULL };
     JsonArray *targets = array_of(result);
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < value_count(targets); i++) {
@@ -116,7 +118,8 @@ void show_targets(JsonNode *result, GString *out)
         table_print(t, "%" PRIu64, value_number(o, "sessions"));
         table_text(t, value_text(o, "auth"));
         table_take(t, value_join(o, "portals", ","));
-        table_take(t, value_array(o, "initiators") ? value_join(o, "initiators", ",") : g_strdup("any"));
+        table_take(t, value_array(o, "initiators") ? value_join(o, "initiators", ",")
+                                                   : g_strdup("any"));
         table_text(t, value_text(o, "alias"));
     }
     finish(t, out);
@@ -148,9 +151,9 @@ static void way_cells(struct table *t, JsonObject *way)
 
 void show_luns(JsonNode *result, GString *out)
 {
-    static const char *const headings[] = { "TARGET", ">LUN", "HANDLER", ">SIZE", "MODE", ">READS",
-                                            ">READ", ">MEAN", ">WRITES", ">WRITTEN", ">MEAN",
-                                            ">ERRORS", ">QUEUE", "SERIAL", NULL };
+    static const char *const headings[] = { "TARGET", ">LUN",    "HANDLER", ">SIZE",   "MODE",
+                                            ">READS", ">READ",   ">MEAN",   ">WRITES", ">WRITTEN",
+                                            ">MEAN",  ">ERRORS", ">QUEUE",  "SERIAL",  NULL };
     JsonArray *luns = array_of(result);
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < value_count(luns); i++) {
@@ -184,9 +187,11 @@ static void session_row(struct table *t, JsonObject *s)
     JsonObject *first = value_count(connections) ? value_item(connections, 0) : NULL;
     table_print(t, "%" PRIu64, value_number(s, "id"));
     table_text(t, value_text(s, "initiator"));
-    table_text(t, g_str_equal(value_text(s, "type"), "discovery") ? "(discovery)" : value_text(s, "target"));
+    table_text(t, g_str_equal(value_text(s, "type"), "discovery") ? "(discovery)"
+                                                                  : value_text(s, "target"));
     connection_cells(t, first);
-    table_print(t, "%" PRIu64 "/%" PRIu64, value_number(s, "outstanding"), value_number(s, "window"));
+    table_print(t, "%" PRIu64 "/%" PRIu64, value_number(s, "outstanding"),
+                value_number(s, "window"));
     table_take(t, units_count((double)value_number(s, "commands")));
     table_take(t, units_bytes((double)value_number(s, "read-bytes")));
     table_take(t, units_bytes((double)value_number(s, "written-bytes")));
@@ -202,9 +207,9 @@ static void session_row(struct table *t, JsonObject *s)
 
 void show_sessions(JsonNode *result, GString *out)
 {
-    static const char *const headings[] = { ">ID", "INITIATOR", "TARGET", "ADDRESS", "PORTAL",
-                                            "DIGESTS", ">QUEUE", ">COMMANDS", ">READ", ">WRITTEN",
-                                            ">ERRORS", NULL };
+    static const char *const headings[] = { ">ID",    "INITIATOR", "TARGET",  "ADDRESS",
+                                            "PORTAL", "DIGESTS",   ">QUEUE",  ">COMMANDS",
+                                            ">READ",  ">WRITTEN",  ">ERRORS", NULL };
     JsonArray *sessions = array_of(result);
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < value_count(sessions); i++)
@@ -221,7 +226,8 @@ void show_metrics(JsonNode *result, GString *out)
 
 void show_drop(JsonNode *result, GString *out)
 {
-    g_string_append_printf(out, "session %" PRIu64 " has ended\n", value_number(object_of(result), "id"));
+    g_string_append_printf(out, "session %" PRIu64 " has ended\n",
+                           value_number(object_of(result), "id"));
 }
 
 void show_resize(JsonNode *result, GString *out)
@@ -233,12 +239,12 @@ void show_resize(JsonNode *result, GString *out)
                            value_text(o, "target"), value_number(o, "lun"), now,
                            value_number(o, "bytes"), before);
     if (stale)
-        g_string_append_printf(out,
-                               "%s:%" PRIu64 ":%" PRIu64 ": the configuration still says %s; change it "
-                               "to %s before the next start\n",
-                               value_text(stale, "file"), value_number(stale, "line"),
-                               value_number(stale, "column"), value_text(stale, "says"),
-                               value_text(stale, "should-say"));
+        g_string_append_printf(
+            out,
+            "%s:%" PRIu64 ":%" PRIu64 ": the configuration still says %s; change it "
+            "to %s before the next start\n",
+            value_text(stale, "file"), value_number(stale, "line"), value_number(stale, "column"),
+            value_text(stale, "says"), value_text(stale, "should-say"));
 }
 
 void show_log_level(JsonNode *result, GString *out)

@@ -93,7 +93,8 @@ static void write_line(GString *out, GString *line, unsigned columns_max)
     while (line->len && line->str[line->len - 1] == ' ')
         g_string_truncate(line, line->len - 1);
     if (columns_max && g_utf8_strlen(line->str, -1) > (glong)columns_max)
-        g_string_truncate(line, (gsize)(g_utf8_offset_to_pointer(line->str, columns_max) - line->str));
+        g_string_truncate(line,
+                          (gsize)(g_utf8_offset_to_pointer(line->str, columns_max) - line->str));
     g_string_append(out, line->str);
     g_string_append_c(out, '\n');
 }

@@ -70,7 +70,8 @@ void terminal_size(unsigned *ret_rows, unsigned *ret_columns)
 
 void terminal_draw(const char *text)
 {
-    g_autoptr(GString) out = g_string_new("\033[H"); /* home; clear the rest of each line, then below */
+    g_autoptr(GString) out =
+        g_string_new("\033[H"); /* home; clear the rest of each line, then below */
     for (const char *p = text; *p; p++) {
         if (*p == '\n')
             g_string_append(out, "\033[K\r\n");

@@ -56,14 +56,15 @@ static void put_totals(const struct top_rates *r, GString *out)
     }
     g_autofree char *c = units_count(commands), *rb = units_bytes(read_bytes),
                     *wb = units_bytes(written_bytes);
-    g_string_append_printf(out, "%u sessions, %u disks in use: %s commands/s, %sB/s read, %sB/s written\n",
-                           r->sessions->len, r->luns->len, c, rb, wb);
+    g_string_append_printf(
+        out, "%u sessions, %u disks in use: %s commands/s, %sB/s read, %sB/s written\n",
+        r->sessions->len, r->luns->len, c, rb, wb);
 }
 
 static void put_luns(const struct top_rates *r, GString *out, unsigned rows, unsigned columns)
 {
-    static const char *const headings[] = { "TARGET", ">LUN", ">READ/S", ">B/S", ">MEAN", ">WRITE/S",
-                                            ">B/S", ">MEAN", ">QUEUE", NULL };
+    static const char *const headings[] = { "TARGET",   ">LUN", ">READ/S", ">B/S",   ">MEAN",
+                                            ">WRITE/S", ">B/S", ">MEAN",   ">QUEUE", NULL };
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < r->luns->len && (!rows || i < rows); i++) {
         const struct top_lun *l = &g_array_index(r->luns, struct top_lun, i);
@@ -83,8 +84,9 @@ static void put_luns(const struct top_rates *r, GString *out, unsigned rows, uns
 
 static void put_sessions(const struct top_rates *r, GString *out, unsigned rows, unsigned columns)
 {
-    static const char *const headings[] = { ">ID", "INITIATOR", "TARGET", ">COMMANDS/S", ">READ B/S",
-                                            ">WRITTEN B/S", ">MEAN", ">QUEUE", NULL };
+    static const char *const headings[] = { ">ID",         "INITIATOR", "TARGET",
+                                            ">COMMANDS/S", ">READ B/S", ">WRITTEN B/S",
+                                            ">MEAN",       ">QUEUE",    NULL };
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < r->sessions->len && (!rows || i < rows); i++) {
         const struct top_session *s = &g_array_index(r->sessions, struct top_session, i);
@@ -108,8 +110,9 @@ static void put_head(const struct top *t, GString *out)
     struct tm local;
     char clock[16];
     strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &local));
-    g_string_append_printf(out, "holdfast  %s  worker generation %" G_GUINT64_FORMAT
-                                ", deaths %" G_GUINT64_FORMAT "%s\n",
+    g_string_append_printf(out,
+                           "holdfast  %s  worker generation %" G_GUINT64_FORMAT
+                           ", deaths %" G_GUINT64_FORMAT "%s\n",
                            clock, value_number(o, "generation"), value_number(o, "worker-deaths"),
                            t->paused ? "  (paused)" : "");
 }

@@ -9,7 +9,8 @@
 
 static char *lun_key(JsonObject *lun)
 {
-    return g_strdup_printf("%s/%" G_GUINT64_FORMAT, value_text(lun, "target"), value_number(lun, "lun"));
+    return g_strdup_printf("%s/%" G_GUINT64_FORMAT, value_text(lun, "target"),
+                           value_number(lun, "lun"));
 }
 
 static char *session_key(JsonObject *session)
@@ -133,7 +134,8 @@ struct top_rates *top_rates_new(JsonObject *before, JsonObject *after)
         return r;
     r->seconds = (double)(to - from) / 1e9;
     add_all(r, value_array(before, "luns"), value_array(after, "luns"), lun_key, add_lun);
-    add_all(r, value_array(before, "sessions"), value_array(after, "sessions"), session_key, add_session);
+    add_all(r, value_array(before, "sessions"), value_array(after, "sessions"), session_key,
+            add_session);
     g_array_sort(r->luns, busier_lun);
     g_array_sort(r->sessions, busier_session);
     return r;

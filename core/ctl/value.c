@@ -51,7 +51,8 @@ bool value_bool(JsonObject *object, const char *key)
 
 static const char *text_of(JsonNode *node)
 {
-    bool text = node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+    bool text =
+        node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
     return text ? json_node_get_string(node) : NULL;
 }
 

@@ -9,9 +9,9 @@
 #include "iscsi/engine.h"
 
 struct observed_connection {
-    uint32_t session;             /* index of its session in the same observation */
+    uint32_t session; /* index of its session in the same observation */
     uint16_t cid;
-    uint8_t state;                /* enum connection_state */
+    uint8_t state; /* enum connection_state */
     bool header_digest, data_digest;
     uint32_t initiator_max_recv, target_max_recv;
     char peer[64], portal[64];
@@ -36,7 +36,7 @@ struct observation {
     void (*done)(struct observation *o); /* on the reactor: the observation is the caller's again */
     /* Filled. Counts beyond the room: how many there would have been. */
     uint32_t session_count, connection_count;
-    struct engine counters;       /* its counters alone are meaningful */
+    struct engine counters; /* its counters alone are meaningful */
     struct reactor_counters reactor;
     uint64_t buffer_used, buffer_capacity;
     /* Private. */

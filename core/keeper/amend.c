@@ -26,8 +26,8 @@ int amend_size(struct keeper *k, const struct link_amend *amend)
     char *old = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, k->config_fd, 0);
     if (old == MAP_FAILED)
         return -errno;
-    int r = config_amend_size(old, (size_t)st.st_size, amend->target, amend->lun, amend->bytes, &text,
-                              &bytes);
+    int r = config_amend_size(old, (size_t)st.st_size, amend->target, amend->lun, amend->bytes,
+                              &text, &bytes);
     munmap(old, (size_t)st.st_size);
     if (r == 0)
         r = config_seal(text, bytes, &fd);

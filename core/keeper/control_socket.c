@@ -18,7 +18,8 @@ static socklen_t fill_address(const char *path, struct sockaddr_un *a)
 {
     memset(a, 0, sizeof(*a));
     a->sun_family = AF_UNIX;
-    g_strlcpy(a->sun_path, path, sizeof(a->sun_path)); /* the configuration's reader knows its limit */
+    g_strlcpy(a->sun_path, path,
+              sizeof(a->sun_path)); /* the configuration's reader knows its limit */
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(a->sun_path) + 1);
 }
 

@@ -16,7 +16,8 @@ enum { SCSI_COUNT_READ, SCSI_COUNT_WRITE, SCSI_COUNT_WAYS };
 /* A short command touches the first cache line alone. */
 struct scsi_way_counters {
     uint64_t bytes;
-    struct histogram latency; /* from execution to the end, as of turns; also the number of commands */
+    struct histogram
+        latency; /* from execution to the end, as of turns; also the number of commands */
 };
 
 struct scsi_counters {

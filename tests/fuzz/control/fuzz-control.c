@@ -12,7 +12,8 @@
 #include "fuzz.h"
 #include "iscsi/session.h"
 
-#define CALL(method, params) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":" params "}\n"
+#define CALL(method, params)                                                                       \
+    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":" params "}\n"
 #define IQN "iqn.2026-11.org.example:a"
 
 const struct fuzz_seed fuzz_seeds[] = {
@@ -21,7 +22,8 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED(CALL("metrics", "{}") CALL("session.drop", "{\"id\":5}")),
     FUZZ_SEED(CALL("lun.resize", "{\"target\":\"" IQN "\",\"lun\":0,\"size\":\"20G\"}")),
     FUZZ_SEED(CALL("lun.resize", "{\"target\":\"" IQN "\",\"lun\":0,\"size\":4096}")),
-    FUZZ_SEED(CALL("log.level", "{\"level\":\"error\"}") CALL("reload", "{}") CALL("plan", "{\"file\":\"x\"}")),
+    FUZZ_SEED(CALL("log.level", "{\"level\":\"error\"}") CALL("reload", "{}")
+                  CALL("plan", "{\"file\":\"x\"}")),
     FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"method\":\"status\"}\r\n\n \n[{}]\n{}\nnull\n{\"id\":{}}\n"),
     FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"id\":\"\\u00fc\\\"\",\"method\":\"stauts\"}\n"
               "{\"jsonrpc\":\"2.0\",\"id\":1e300,\"method\":\"status\",\"x\":[[[[[[[]]]]]]]}\n"),
@@ -29,11 +31,29 @@ const struct fuzz_seed fuzz_seeds[] = {
 };
 
 const struct fuzz_seed fuzz_words[] = {
-    FUZZ_SEED("\n"), FUZZ_SEED("{"), FUZZ_SEED("}"), FUZZ_SEED("["), FUZZ_SEED("]"), FUZZ_SEED("\""),
-    FUZZ_SEED("\\"), FUZZ_SEED("\\u0000"), FUZZ_SEED("\\ud800"), FUZZ_SEED("null"), FUZZ_SEED("true"),
-    FUZZ_SEED("-1"), FUZZ_SEED("1.5"), FUZZ_SEED("99999999999999999999"), FUZZ_SEED("[[[[[[[["),
-    FUZZ_SEED("\"method\":"), FUZZ_SEED("\"params\":"), FUZZ_SEED("\"id\":"), FUZZ_SEED("\"size\":"),
-    FUZZ_SEED("/*"), FUZZ_SEED("\xff"), FUZZ_SEED("\x00"), { NULL, 0 },
+    FUZZ_SEED("\n"),
+    FUZZ_SEED("{"),
+    FUZZ_SEED("}"),
+    FUZZ_SEED("["),
+    FUZZ_SEED("]"),
+    FUZZ_SEED("\""),
+    FUZZ_SEED("\\"),
+    FUZZ_SEED("\\u0000"),
+    FUZZ_SEED("\\ud800"),
+    FUZZ_SEED("null"),
+    FUZZ_SEED("true"),
+    FUZZ_SEED("-1"),
+    FUZZ_SEED("1.5"),
+    FUZZ_SEED("99999999999999999999"),
+    FUZZ_SEED("[[[[[[[["),
+    FUZZ_SEED("\"method\":"),
+    FUZZ_SEED("\"params\":"),
+    FUZZ_SEED("\"id\":"),
+    FUZZ_SEED("\"size\":"),
+    FUZZ_SEED("/*"),
+    FUZZ_SEED("\xff"),
+    FUZZ_SEED("\x00"),
+    { NULL, 0 },
 };
 
 static struct config *config;
@@ -71,7 +91,8 @@ static void ask_keeper(void *user)
 }
 
 static void resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
-                   void (*done)(void *data, const char *why, const struct config_node *stale), void *data)
+                   void (*done)(void *data, const char *why, const struct config_node *stale),
+                   void *data)
 {
     done(data, bytes % 2 ? "odd" : NULL, config->targets[target].node);
 }
@@ -82,8 +103,9 @@ static void closed(void *user, uint32_t slot)
 
 static void set_up(void)
 {
-    static const char yaml[] = "version: 1\nportals: { p: { listen: [\"127.0.0.1:1\"] } }\ntargets: { " IQN
-                               ": { luns: { 0: { handler: ram } } } }\n";
+    static const char yaml[] =
+        "version: 1\nportals: { p: { listen: [\"127.0.0.1:1\"] } }\ntargets: { " IQN
+        ": { luns: { 0: { handler: ram } } } }\n";
     static struct engine engine, *list[] = { &engine };
     struct config_problems *problems = config_problems_new();
     struct reactor *reactor;
@@ -105,9 +127,17 @@ static void set_up(void)
     g_assert_cmpint(acceptor_create(&acceptor_options, &acceptor), ==, 0);
     g_assert_cmpint(reactor_start(reactor), ==, 0);
     struct control_services services = {
-        .engines = list, .engine_count = 1, .registry = registry, .acceptor = acceptor,
-        .config = get_config, .stopping = get_stopping, .target_count = get_target_count,
-        .target = get_target, .lun = get_lun, .ask_keeper = ask_keeper, .resize = resize,
+        .engines = list,
+        .engine_count = 1,
+        .registry = registry,
+        .acceptor = acceptor,
+        .config = get_config,
+        .stopping = get_stopping,
+        .target_count = get_target_count,
+        .target = get_target,
+        .lun = get_lun,
+        .ask_keeper = ask_keeper,
+        .resize = resize,
     };
     g_assert_cmpint(control_create(&services, -1, &control), ==, 0);
     control->snapshots.pause_min_ms = 0; /* nothing to be spared here */
@@ -124,7 +154,8 @@ static void check_lines(const GString *out)
         JsonObject *answer = node ? json_node_get_object(node) : NULL;
         g_assert_nonnull(answer);
         g_assert_cmpstr(json_object_get_string_member(answer, "jsonrpc"), ==, "2.0");
-        g_assert_true(json_object_has_member(answer, "result") != json_object_has_member(answer, "error"));
+        g_assert_true(json_object_has_member(answer, "result") !=
+                      json_object_has_member(answer, "error"));
     }
     g_assert_true(out->len == 0 || out->str[out->len - 1] == '\n');
 }

@@ -48,12 +48,16 @@ static void test_strings_are_escaped(void)
     expect_string("plain", "\"plain\"");
     expect_string("a\"b\\c", "\"a\\\"b\\\\c\"");
     expect_string("line\nnext\ttab\x01\x7f", "\"line\\nnext\\u0009tab\\u0001\\u007f\"");
-    expect_string("\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80", "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80\"");
+    expect_string("\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80",
+                  "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80\"");
 }
 
 static void test_what_is_not_utf8_is_replaced(void)
 {
-    expect_string("a\xff" "b", "\"a\xef\xbf\xbd" "b\"");
+    expect_string("a\xff"
+                  "b",
+                  "\"a\xef\xbf\xbd"
+                  "b\"");
     expect_string("\xc3", "\"\xef\xbf\xbd\"");
     expect_string("\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* a surrogate */
 }
@@ -61,11 +65,18 @@ static void test_what_is_not_utf8_is_replaced(void)
 static void test_sane_texts(void)
 {
     static const char *const sane[] = {
-        "{}", "[]", " {\"a\":[1,2,{\"b\":\"}\"}]} ", "{\"a\":\"\\\"]\"}", "[[[]]]", "{\"a\":\"\\\\\"}", "{x}",
+        "{}",
+        "[]",
+        " {\"a\":[1,2,{\"b\":\"}\"}]} ",
+        "{\"a\":\"\\\"]\"}",
+        "[[[]]]",
+        "{\"a\":\"\\\\\"}",
+        "{x}",
     };
     static const char *const insane[] = {
-        "", " ", "1", "null", "\"{}\"", "{", "}", "{}{}", "{} x", "x {}", "[[[[]]]]", "{\"a", "{\"a\\\"}",
-        "{\"\xff\":1}", "[]]", "{\"a\":\"}",
+        "",     " ",          "1",    "null",     "\"{}\"", "{",         "}",
+        "{}{}", "{} x",       "x {}", "[[[[]]]]", "{\"a",   "{\"a\\\"}", "{\"\xff\":1}",
+        "[]]",  "{\"a\":\"}",
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(sane); i++) {
         g_test_message("%s", sane[i]);

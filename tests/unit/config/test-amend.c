@@ -8,7 +8,8 @@
 
 #define TARGET "iqn.2026-11.org.example:a"
 #define HEAD                                                                                       \
-    "version: 1\n# a comment \xc3\xbc\nportals: { p: { listen: [\"127.0.0.1:3260\"] } }\ntargets:\n"   \
+    "version: 1\n# a comment \xc3\xbc\nportals: { p: { listen: [\"127.0.0.1:3260\"] } "            \
+    "}\ntargets:\n"                                                                                \
     "  " TARGET ":\n    luns:\n"
 
 static void expect(const char *before, unsigned lun, uint64_t bytes, const char *after)
@@ -34,8 +35,10 @@ static void test_flow_and_block_style(void)
 {
     expect(HEAD "      0: { handler: ram, options: { size: 1G } } # size: 1G\n", 0, 3ull << 30,
            HEAD "      0: { handler: ram, options: { size: 3G } } # size: 1G\n");
-    expect(HEAD "      7:\n        handler: ram\n        options:\n          size:   512   # old\n", 7, 1536,
-           HEAD "      7:\n        handler: ram\n        options:\n          size:   1536   # old\n");
+    expect(HEAD "      7:\n        handler: ram\n        options:\n          size:   512   # old\n",
+           7, 1536,
+           HEAD
+           "      7:\n        handler: ram\n        options:\n          size:   1536   # old\n");
     expect(HEAD "      0: { handler: ram, options: { size: '64M' } }\n", 0, 1 << 30,
            HEAD "      0: { handler: ram, options: { size: '1G' } }\n");
     expect(HEAD "      0: { handler: ram, options: { \"size\": \"64M\" } }", 0, 1 << 20,
@@ -44,19 +47,25 @@ static void test_flow_and_block_style(void)
 
 static void test_only_the_lun_that_is_meant(void)
 {
-    expect(HEAD "      0: { handler: ram, options: { size: 1M } }\n      1: { handler: ram, options: { size: 1M } }\n",
+    expect(HEAD "      0: { handler: ram, options: { size: 1M } }\n      1: { handler: ram, "
+                "options: { size: 1M } }\n",
            1, 2 << 20,
-           HEAD "      0: { handler: ram, options: { size: 1M } }\n      1: { handler: ram, options: { size: 2M } }\n");
-    expect(HEAD "      { 0: { handler: ram, options: { size: 1M } }, 1: { handler: ram, options: { path: /\xc3\xbc, size: 1M } } }\n",
+           HEAD "      0: { handler: ram, options: { size: 1M } }\n      1: { handler: ram, "
+                "options: { size: 2M } }\n");
+    expect(HEAD "      { 0: { handler: ram, options: { size: 1M } }, 1: { handler: ram, options: { "
+                "path: /\xc3\xbc, size: 1M } } }\n",
            0, 2 << 20,
-           HEAD "      { 0: { handler: ram, options: { size: 2M } }, 1: { handler: ram, options: { path: /\xc3\xbc, size: 1M } } }\n");
+           HEAD "      { 0: { handler: ram, options: { size: 2M } }, 1: { handler: ram, options: { "
+                "path: /\xc3\xbc, size: 1M } } }\n");
 }
 
 static void test_characters_of_several_bytes_and_dos_lines(void)
 {
-    expect(HEAD "      0: { vendor: \"a\", handler: ram, options: { path: /\xe2\x82\xac\xf0\x9f\x98\x80, size: 1M } }\r\n",
+    expect(HEAD "      0: { vendor: \"a\", handler: ram, options: { path: "
+                "/\xe2\x82\xac\xf0\x9f\x98\x80, size: 1M } }\r\n",
            0, 2 << 20,
-           HEAD "      0: { vendor: \"a\", handler: ram, options: { path: /\xe2\x82\xac\xf0\x9f\x98\x80, size: 2M } }\r\n");
+           HEAD "      0: { vendor: \"a\", handler: ram, options: { path: "
+                "/\xe2\x82\xac\xf0\x9f\x98\x80, size: 2M } }\r\n");
 }
 
 static void test_what_is_not_there_is_not_changed(void)

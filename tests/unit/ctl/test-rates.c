@@ -13,10 +13,10 @@ static JsonNode *json(const char *text)
 }
 
 #define LUN(reads, bytes, ns)                                                                      \
-    "{\"target\":\"t\",\"lun\":3,\"reads\":{\"commands\":" #reads ",\"bytes\":" #bytes                 \
+    "{\"target\":\"t\",\"lun\":3,\"reads\":{\"commands\":" #reads ",\"bytes\":" #bytes             \
     ",\"latency-ns\":" #ns "},\"writes\":{\"commands\":5},\"at-handler\":2,\"waiting\":1}"
 #define SESSION(id, commands)                                                                      \
-    "{\"id\":" #id ",\"initiator\":\"i\",\"target\":\"t\",\"commands\":" #commands                     \
+    "{\"id\":" #id ",\"initiator\":\"i\",\"target\":\"t\",\"commands\":" #commands                 \
     ",\"executed\":" #commands ",\"latency-ns\":1000,\"outstanding\":4,\"window\":64}"
 
 static struct top_rates *rates(const char *before, const char *after)
@@ -27,9 +27,10 @@ static struct top_rates *rates(const char *before, const char *after)
 
 static void test_differences_over_time(void)
 {
-    struct top_rates *r =
-        rates("{\"time-ns\":1000000000,\"luns\":[" LUN(100, 4096, 5000) "],\"sessions\":[" SESSION(1, 10) "]}",
-              "{\"time-ns\":3000000000,\"luns\":[" LUN(300, 8192, 25000) "],\"sessions\":[" SESSION(1, 30) "]}");
+    struct top_rates *r = rates("{\"time-ns\":1000000000,\"luns\":[" LUN(
+                                    100, 4096, 5000) "],\"sessions\":[" SESSION(1, 10) "]}",
+                                "{\"time-ns\":3000000000,\"luns\":[" LUN(
+                                    300, 8192, 25000) "],\"sessions\":[" SESSION(1, 30) "]}");
     g_assert_cmpfloat(r->seconds, ==, 2);
     g_assert_cmpuint(r->luns->len, ==, 1);
     const struct top_lun *l = &g_array_index(r->luns, struct top_lun, 0);
@@ -47,9 +48,10 @@ static void test_differences_over_time(void)
 
 static void test_counters_that_begin_anew_count_in_full(void)
 {
-    struct top_rates *r =
-        rates("{\"time-ns\":1000000000,\"luns\":[" LUN(100, 4096, 5000) "],\"sessions\":[" SESSION(1, 10) "]}",
-              "{\"time-ns\":2000000000,\"luns\":[" LUN(7, 512, 70) "],\"sessions\":[" SESSION(2, 5) "]}");
+    struct top_rates *r = rates(
+        "{\"time-ns\":1000000000,\"luns\":[" LUN(100, 4096,
+                                                 5000) "],\"sessions\":[" SESSION(1, 10) "]}",
+        "{\"time-ns\":2000000000,\"luns\":[" LUN(7, 512, 70) "],\"sessions\":[" SESSION(2, 5) "]}");
     g_assert_cmpfloat(g_array_index(r->luns, struct top_lun, 0).reads, ==, 7);
     g_assert_cmpfloat(g_array_index(r->luns, struct top_lun, 0).read_ns, ==, 10);
     g_assert_cmpfloat(g_array_index(r->sessions, struct top_session, 0).commands, ==, 5);
@@ -59,7 +61,8 @@ static void test_counters_that_begin_anew_count_in_full(void)
 static void test_the_busiest_come_first(void)
 {
     struct top_rates *r = rates("{\"time-ns\":1,\"sessions\":[]}",
-                                "{\"time-ns\":1000000001,\"sessions\":[" SESSION(1, 10) "," SESSION(2, 30) "," SESSION(3, 20) "]}");
+                                "{\"time-ns\":1000000001,\"sessions\":[" SESSION(1, 10) "," SESSION(
+                                    2, 30) "," SESSION(3, 20) "]}");
     g_assert_cmpuint(g_array_index(r->sessions, struct top_session, 0).id, ==, 2);
     g_assert_cmpuint(g_array_index(r->sessions, struct top_session, 1).id, ==, 3);
     g_assert_cmpuint(g_array_index(r->sessions, struct top_session, 2).id, ==, 1);
@@ -68,7 +71,8 @@ static void test_the_busiest_come_first(void)
 
 static void test_looks_that_do_not_fit_together_give_nothing(void)
 {
-    struct top_rates *r = rates("{\"time-ns\":5,\"luns\":[" LUN(1, 1, 1) "]}", "{\"time-ns\":5,\"luns\":[" LUN(2, 1, 1) "]}");
+    struct top_rates *r = rates("{\"time-ns\":5,\"luns\":[" LUN(1, 1, 1) "]}",
+                                "{\"time-ns\":5,\"luns\":[" LUN(2, 1, 1) "]}");
     g_assert_cmpfloat(r->seconds, ==, 0);
     g_assert_cmpuint(r->luns->len, ==, 0);
     top_rates_free(r);
@@ -78,14 +82,21 @@ static void test_looks_that_do_not_fit_together_give_nothing(void)
 static void test_answers_of_another_form_are_survived(void)
 {
     static const char *const odd[] = {
-        "[]", "{}", "[1,null,[],\"x\"]", "{\"keeper\":5,\"reactors\":{},\"logins\":[]}",
-        "[{\"name\":{},\"portals\":\"x\",\"initiators\":[1,{}]}]", "{\"reactors\":[7,{\"number\":\"x\"}]}",
-        "[{\"connections\":[5,{\"address\":[]}],\"id\":-4}]", "{\"time-ns\":\"x\",\"luns\":[5],\"sessions\":7}",
-        "[{\"reads\":[],\"bytes\":1.5,\"read-only\":\"yes\"}]", "null", "5",
+        "[]",
+        "{}",
+        "[1,null,[],\"x\"]",
+        "{\"keeper\":5,\"reactors\":{},\"logins\":[]}",
+        "[{\"name\":{},\"portals\":\"x\",\"initiators\":[1,{}]}]",
+        "{\"reactors\":[7,{\"number\":\"x\"}]}",
+        "[{\"connections\":[5,{\"address\":[]}],\"id\":-4}]",
+        "{\"time-ns\":\"x\",\"luns\":[5],\"sessions\":7}",
+        "[{\"reads\":[],\"bytes\":1.5,\"read-only\":\"yes\"}]",
+        "null",
+        "5",
     };
     static void (*const show[])(JsonNode *, GString *) = {
-        show_status, show_targets, show_sessions, show_luns, show_portals,
-        show_metrics, show_drop, show_resize, show_log_level,
+        show_status,  show_targets, show_sessions, show_luns,      show_portals,
+        show_metrics, show_drop,    show_resize,   show_log_level,
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(odd); i++) {
         g_autoptr(JsonNode) node = json(odd[i]);

@@ -109,8 +109,10 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ctl/units/bytes-are-powers-of-1024", test_bytes_are_powers_of_1024);
-    g_test_add_func("/ctl/units/counts-latencies-and-durations", test_counts_latencies_and_durations);
-    g_test_add_func("/ctl/table/columns-are-as-wide-as-they-must", test_columns_are_as_wide_as_they_must);
+    g_test_add_func("/ctl/units/counts-latencies-and-durations",
+                    test_counts_latencies_and_durations);
+    g_test_add_func("/ctl/table/columns-are-as-wide-as-they-must",
+                    test_columns_are_as_wide_as_they_must);
     g_test_add_func("/ctl/table/rows-and-columns-are-cut", test_rows_and_columns_are_cut);
     g_test_add_func("/ctl/table/nothing-in-a-cell-moves-the-cursor",
                     test_nothing_in_a_cell_moves_the_cursor);
