@@ -56,7 +56,7 @@ struct keeper {
     struct source next_exit, next_link, old_exit;
     char *exe_path;               /* what lies on disk under our name */
     int exe, next_exe, previous_exe; /* binaries: of the worker, of the next, of the one before; or -1 */
-    uint64_t upgrade_deadline_ns, old_deadline_ns, freeze_ns, upgraded_ns;
+    uint64_t upgrade_deadline_ns, old_deadline_ns, take_over_deadline_ns, freeze_ns, upgraded_ns;
     unsigned generation; /* of the newest worker */
     unsigned failures;   /* deaths since a worker last ran well */
     uint64_t spared_ns;  /* when the deaths by others' hands so far will have been forgotten */

@@ -24,6 +24,7 @@
 #define PREPARE_NS   (10 * NS_PER_S) /* for the new binary to come up */
 #define FREEZE_MS    2000u           /* for I/O under way */
 #define FREEZE_NS    (3 * NS_PER_S)  /* ... and to say so */
+#define TAKE_OVER_NS (5 * NS_PER_S)  /* for the new one to be ready after GO */
 #define OLD_EXIT_NS  (5 * NS_PER_S)
 #define ROLLBACK_NS  (60 * NS_PER_S) /* crashes within this time are blamed on the new binary */
 #define ROLLBACK_CRASHES 3u
@@ -168,6 +169,7 @@ static void old_exit_ready(struct keeper *k, struct source *s, uint32_t events)
 
 static void promote(struct keeper *k)
 {
+    source_watch(k, &k->old_exit, k->old_exit.fd, 0); /* of the upgrade before: it may be there still */
     worker_discard(&k->old);
     source_watch(k, &k->worker_exit, k->worker_exit.fd, 0);
     source_watch(k, &k->worker_link, k->worker_link.fd, 0);
@@ -177,6 +179,7 @@ static void promote(struct keeper *k)
     worker_move(&k->worker, &k->next);
     k->worker.state = WORKER_STARTING;
     k->old_deadline_ns = clock_now_ns() + OLD_EXIT_NS;
+    k->take_over_deadline_ns = clock_now_ns() + TAKE_OVER_NS;
     k->upgrade = UPGRADE_NONE;
     k->upgrade_deadline_ns = 0;
     source_watch(k, &k->old_exit, k->old.pidfd, EPOLLIN);
@@ -187,8 +190,13 @@ static void promote(struct keeper *k)
 
 void upgrade_frozen(struct keeper *k, bool clean)
 {
-    if (k->upgrade != UPGRADE_FREEZING)
+    if (k->upgrade != UPGRADE_FREEZING) { /* the new one died meanwhile; this one has let go of all */
+        log_notice("upgrade", "generation %u holds still already, another one of its binary goes on",
+                   k->worker.generation);
+        worker_kill(&k->worker);
+        k->worker.killed = false; /* it has done nothing wrong */
         return;
+    }
     if (!clean) /* its rings may still write: GO waits for its tombstone, as after a crash */
         supervise_mourn(k, &k->worker);
     promote(k);
@@ -203,6 +211,7 @@ void upgrade_freeze_failed(struct keeper *k, const char *why)
 /* The worker that took over is ready: its binary is the one to start again after a crash. */
 void upgrade_ready(struct keeper *k)
 {
+    k->take_over_deadline_ns = 0;
     if (k->next_exe < 0)
         return;
     if (k->old.state != WORKER_NONE)
@@ -219,6 +228,7 @@ void upgrade_ready(struct keeper *k)
 /* The worker died. Which binary is next? */
 void upgrade_death(struct keeper *k)
 {
+    k->take_over_deadline_ns = 0;
     if (k->upgrade != UPGRADE_NONE) {
         fail(k, "the old worker died meanwhile");
     } else if (k->next_exe >= 0) {
@@ -244,6 +254,15 @@ uint64_t upgrade_tick(struct keeper *k, uint64_t now)
                                                     : "the old worker does not hold still in time");
         else
             next = k->upgrade_deadline_ns;
+    }
+    if (k->take_over_deadline_ns) {
+        if (now >= k->take_over_deadline_ns) {
+            log_error("upgrade", "the new worker is not ready in time, killed");
+            worker_kill(&k->worker);
+            k->take_over_deadline_ns = 0;
+        } else if (k->take_over_deadline_ns < next) {
+            next = k->take_over_deadline_ns;
+        }
     }
     if (k->old_deadline_ns) {
         if (now >= k->old_deadline_ns) {
