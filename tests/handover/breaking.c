@@ -68,8 +68,8 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
         here("prepared");
         if (!strcmp(how, "lie") && !strcmp(step, "prepared"))
             ((struct head *)m->msg_iov[0].iov_base)->type = LINK_CLOSED;
-        if (!strcmp(how, "layout")) /* the message's body is the layout */
-            ((uint8_t *)m->msg_iov[0].iov_base)[sizeof(struct head)] ^= 1;
+        if (!strcmp(how, "layout") && m->msg_iovlen > 1) /* the body of the message */
+            ((uint8_t *)m->msg_iov[1].iov_base)[0] ^= 1;
     }
     ssize_t n = real(fd, m, flags);
     if (type == LINK_READY)

@@ -74,12 +74,12 @@ def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), **config):
 
 @case('kill: one session, 4k')
 def _(scale):
-    return kill_under_load(scale, scale.count(8, 1000), [(FIRST, dict(depth=16))])
+    return kill_under_load(scale, scale.count(5, 1000), [(FIRST, dict(depth=16))])
 
 
 @case('kill: 100 sessions, 4k and 64k, RAM and file, with and without digests')
 def _(scale):
-    return kill_under_load(scale, scale.count(8, 1000), [
+    return kill_under_load(scale, scale.count(6, 1000), [
         (FIRST, dict(connections=50, depth=4)),
         (SECOND, dict(connections=30, depth=2, block='64K', options=DIGESTS)),
         (THIRD, dict(connections=20, depth=2, block='64K', options=ASKED))])
@@ -87,13 +87,13 @@ def _(scale):
 
 @case('kill: large commands, R2Ts, many Data-In PDUs')
 def _(scale):
-    return kill_under_load(scale, scale.count(8, 500), [
+    return kill_under_load(scale, scale.count(5, 500), [
         (FIRST, dict(connections=4, depth=4, block='1M', options=SMALL_PDUS + DIGESTS)),
         (SECOND, dict(connections=4, depth=8, block='256K', options=ASKED + DIGESTS)),
         (THIRD, dict(connections=4, depth=4, block='2M', options=ASKED))])
 
 
-@case('kill: 1000 sessions')
+@case('kill: 1000 sessions', soak_only=True)
 def _(scale):
     return kill_under_load(scale, scale.count(3, 500), [
         (FIRST, dict(connections=600, depth=1)),
@@ -107,7 +107,7 @@ def _(scale):
         with loads_on(server, (FIRST, dict(connections=20, depth=8)),
                       (SECOND, dict(connections=10, depth=4, block='64K', options=DIGESTS)),
                       (THIRD, dict(connections=10, depth=4, block='256K', options=ASKED))) as loads:
-            for _ in range(scale.count(4, 200)):
+            for _ in range(scale.count(2, 200)):
                 for _ in range(5):
                     server.kill_now()
                     time.sleep(scale.between(0, 0.06))

@@ -15,6 +15,7 @@ import daemon as dialogue_daemon  # noqa: E402
 from daemon import IQN, Settings, file, ram  # noqa: E402,F401
 
 LIMIT = 60.0
+DULL = re.compile(r'logged in |LUN opened|no auth|(session|connection) ended')
 EXPECTED = re.compile('reason="(session logout|connection logout|closed by the initiator)"')
 TAKEN = re.compile(r'taken over sessions=(\d+) connections=(\d+) tasks=(\d+) not-resumed=(\d+) '
                    r'closed=(\d+) took=([\d.]+)ms')
@@ -40,20 +41,24 @@ class Server:
         self._text += news.decode('utf-8', 'replace')
         return self._text
 
+    def tail(self, lines=25):
+        """The last of the log that tells something: not every login, LUN and logout."""
+        return '\n'.join([line for line in self.log().splitlines() if not DULL.search(line)][-lines:])
+
     def wait_log(self, word, count=1, limit=LIMIT):
         """Waits until the word was logged so many times."""
         deadline = time.monotonic() + limit
         while self.log().count(word) < count:
             if time.monotonic() > deadline or self.daemon.process.poll() is not None:
                 raise AssertionError('%r was logged %d times, not %d:\n%s' % (
-                    word, self._text.count(word), count, self._text[-6000:]))
+                    word, self._text.count(word), count, self.tail()))
             time.sleep(0.002)
 
     def wait_for(self, condition, limit=LIMIT):
         """Waits until the condition holds for all that was logged."""
         deadline = time.monotonic() + limit
         while not condition(self.log()):
-            assert time.monotonic() < deadline, 'not logged in time:\n' + self._text[-6000:]
+            assert time.monotonic() < deadline, 'not logged in time:\n' + self.tail()
             time.sleep(0.002)
 
     def ready_count(self):
@@ -77,7 +82,7 @@ class Server:
             if found:
                 return found[-1]
             time.sleep(0.0005)
-        raise AssertionError('no worker:\n' + self.log()[-6000:])
+        raise AssertionError('no worker:\n' + self.tail())
 
     def kill_now(self):
         """SIGKILL for whatever worker there is; returns its process id."""
@@ -119,11 +124,11 @@ class Server:
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
             found = self.workers()
-            assert pid in found, 'the worker was replaced:\n' + self.log()[-6000:]
+            assert pid in found, 'the worker was replaced:\n' + self.tail()
             if found == [pid]:
                 return
             time.sleep(0.002)
-        raise AssertionError('the new worker does not go:\n' + self.log()[-6000:])
+        raise AssertionError('the new worker does not go:\n' + self.tail())
 
     def wait_serving(self):
         """Until the newest worker that was started is ready."""
@@ -135,7 +140,7 @@ class Server:
                     ' pid=%d ' % workers[0] in text[text.rindex(' ready generation='):]:
                 return
             time.sleep(0.005)
-        raise AssertionError('no worker is ready:\n' + self.log()[-6000:])
+        raise AssertionError('no worker is ready:\n' + self.tail())
 
     def taken(self):
         """What new workers said they took over: a list of dicts."""
@@ -159,6 +164,5 @@ def serving(targets=None, **config):
         try:
             yield server
         except Exception as error:
-            lines = server.log().splitlines()
-            error.add_note('the daemon said last:\n  ' + '\n  '.join(lines[-25:]))
+            error.add_note('the daemon said last:\n' + server.tail())
             raise

@@ -81,15 +81,15 @@ def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5)):
 
 @case('upgrade: one session, 4k')
 def _(scale):
-    return upgrade_under_load(scale, scale.count(8, 1000), [(FIRST, dict(depth=16))])
+    return upgrade_under_load(scale, scale.count(5, 1000), [(FIRST, dict(depth=16))])
 
 
 @case('upgrade: 100 sessions, 4k and 64k, RAM and file, with and without digests')
 def _(scale):
-    return upgrade_under_load(scale, scale.count(8, 1000), SHARE)
+    return upgrade_under_load(scale, scale.count(5, 1000), SHARE)
 
 
-@case('upgrade: 1000 sessions')
+@case('upgrade: 1000 sessions', soak_only=True)
 def _(scale):
     return upgrade_under_load(scale, scale.count(3, 1000), [
         (FIRST, dict(connections=600, depth=1)),
@@ -101,7 +101,7 @@ def _(scale):
 def _(scale):
     with own_binary() as binary, serving(targets(), daemon={'reactors': 2}) as server:
         with loads_on(server, *SHARE) as loads:
-            for turn in range(scale.count(10, 500)):
+            for turn in range(scale.count(6, 500)):
                 binary.put_good()
                 if turn % 2:        # a kill somewhere in the upgrade; whoever is the worker then
                     server.begin_upgrade()

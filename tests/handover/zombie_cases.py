@@ -149,7 +149,7 @@ def _(scale):
     return zombies(scale, block(True))
 
 
-@case('zombies: a block LUN, through the page cache')
+@case('zombies: a block LUN, through the page cache', soak_only=True)
 def _(scale):
     return zombies(scale, block(False))
 
@@ -159,6 +159,6 @@ def _(scale):
     return zombies(scale, file(True), folder='file system')
 
 
-@case('zombies: a file LUN, through the page cache')
+@case('zombies: a file LUN, through the page cache', soak_only=True)
 def _(scale):
     return zombies(scale, file(False), folder='file system')
