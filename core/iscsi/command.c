@@ -95,8 +95,10 @@ static void check_unsolicited(struct task *t, const struct pdu *pdu)
     if (!final) {
         if (!cmd->expects_out || p->initial_r2t)
             command_fault(t, KEY_ABORTED, 0x0c, 0x0c);
-        else if (!t->fault)
+        else if (!t->fault) {
             t->unsolicited = true;
+            t->waiting_since_ns = t->session->engine->reactor->now_ns;
+        }
     }
 }
 
@@ -196,6 +198,7 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
     counter_add(&s->counters.commands, 1);
     if (order == CMD_SN_HOLD) {
         t->state = TASK_HELD;
+        t->waiting_since_ns = s->engine->reactor->now_ns;
         s->held[t->cmd_sn % s->held_size] = (uint16_t)(t->index + 1);
         s->held_count++;
     } else {
@@ -319,7 +322,6 @@ void command_execute(struct task *t, unsigned iov_count)
 {
     struct engine *e = t->session->engine;
     t->state = TASK_EXECUTE;
-    t->waiting_since_ns = 0;
     t->cmd.iov = t->iov;
     t->cmd.iov_count = iov_count;
     t->executing = true;

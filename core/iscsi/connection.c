@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A connection in full feature phase: attach, keepalive, output, orderly and other ends. Receiving
+ * A connection in full feature phase: attach, output, orderly and other ends. Receiving
  * is in receive.c, numbering in transmit.c.
  */
 #include "iscsi/session.h"
@@ -13,10 +13,7 @@
 #include "base/log.h"
 
 #define LINGER_NS   (2 * NS_PER_S)  /* for the peer's FIN after ours */
-#define DATA_OUT_NS (30 * NS_PER_S) /* for Data-Out that an R2T asked for */
 #define DRAIN_NS    (5 * NS_PER_S)  /* for the peer to take what is queued */
-
-static void timer_fired(struct timer *timer);
 
 /* ---- end ---- */
 
@@ -202,66 +199,6 @@ const struct stream_ops connection_stream_ops = {
     .closed = stream_closed,
 };
 
-/* ---- keepalive ---- */
-
-/* Between looks at a connection: the keepalive's interval, or without one that of overdue data. */
-static uint64_t interval(const struct connection *c)
-{
-    return c->nop_interval_ns ? c->nop_interval_ns : DATA_OUT_NS;
-}
-
-static void timer_next(struct connection *c)
-{
-    uint64_t now = c->engine->reactor->now_ns;
-    uint64_t at = c->received_ns + interval(c) + (c->nop_tag ? c->nop_timeout_ns : 0);
-    if (at <= now)
-        at = now + interval(c);
-    reactor_timer_start(c->engine->reactor, &c->timer, at - now);
-}
-
-/* Data-Out that an R2T asked for and that does not come holds buffers: not for ever. */
-static bool data_out_overdue(struct connection *c)
-{
-    struct session *s = c->session;
-    uint64_t now = c->engine->reactor->now_ns;
-    if (s->free_count == s->task_count)
-        return false;
-    for (uint16_t i = 0; i < s->task_count; i++) {
-        const struct task *t = &s->tasks[i];
-        if (t->state == TASK_COLLECT && t->conn == c && t->waiting_since_ns &&
-            now - t->waiting_since_ns > DATA_OUT_NS)
-            return true;
-    }
-    return false;
-}
-
-static void timer_fired(struct timer *timer)
-{
-    struct connection *c = container_of(timer, struct connection, timer);
-    uint64_t now = c->engine->reactor->now_ns;
-    if (c->engine->frozen) {
-        reactor_timer_start(c->engine->reactor, timer, interval(c));
-        return;
-    }
-    if (c->state != CONNECTION_FULL) {
-        connection_close(c, c->end_reason);
-        return;
-    }
-    if (data_out_overdue(c)) {
-        connection_close(c, "data of a write did not come in time");
-        return;
-    }
-    uint64_t silent = now - c->received_ns;
-    if (c->nop_tag && silent >= c->nop_interval_ns + c->nop_timeout_ns) {
-        c->engine->nop_timeouts++;
-        connection_close(c, "no answer to a ping in time");
-        return;
-    }
-    if (c->nop_interval_ns && !c->nop_tag && silent >= c->nop_interval_ns)
-        nop_ping(c);
-    timer_next(c);
-}
-
 /* ---- begin ---- */
 
 void connection_apply_params(struct connection *c)
@@ -279,11 +216,10 @@ static void join(struct connection *c, struct session *s)
     list_init(&c->output);
     reactor_task_init(&c->more, receive_more_run);
     reactor_task_init(&c->late, close_late);
-    timer_init(&c->timer, timer_fired);
+    timer_init(&c->timer, deadline_fired);
     list_append(&s->connections, &c->link);
     s->connection_count++;
     c->state = CONNECTION_FULL;
-    c->received_ns = s->engine->reactor->now_ns;
     stream_attach(&c->stream, s->engine->reactor);
 }
 
@@ -311,7 +247,7 @@ void connection_attach(struct connection *c, struct session *s)
         connection_close(c, "the session is ending");
         return;
     }
-    timer_next(c);
+    deadline_start(c);
     receive_run(c);
 }
 
@@ -323,7 +259,7 @@ void connection_resume(struct connection *c, struct session *s)
     c->late_until = c->stream.rx_pos;
     c->nop_last_tag = c->stream.next.number[STATE_NOP_TAG];
     connection_apply_params(c);
-    timer_next(c);
+    deadline_start(c);
 }
 
 void connection_go_on(struct connection *c)

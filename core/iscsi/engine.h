@@ -99,7 +99,7 @@ struct task {
     uint32_t sequence_end;           /* offset at which the current R2T ends */
     uint32_t r2t_sent, r2t_done;
     uint32_t r2t_offset;             /* next byte to ask for */
-    uint64_t waiting_since_ns;       /* for Data-Out; for its deadline */
+    uint64_t waiting_since_ns;       /* for its turn or a burst of Data-Out; see deadline.c */
 
     /* Data-In and the answer */
     arena_ref mapped;                /* as cmd.mapped, or 0: from buffers */
@@ -177,6 +177,11 @@ struct connection {
     struct list output;              /* tasks with PDUs to send, in order */
     struct timer timer;              /* keepalive, or the end of lingering */
     uint64_t received_ns;            /* when bytes last came */
+    uint64_t data_out_ns;            /* when a Data-Out last came */
+    /* deadline.c: as of its last look */
+    uint64_t parsed_seen, parsed_ns; /* receive position, and since when it stands inside of a PDU */
+    uint64_t taken_seen, taken_ns;   /* send position, and since when it stands with more to send */
+    uint64_t excused_ns;             /* before that the peer owes nothing */
     uint64_t nop_interval_ns, nop_timeout_ns;
     uint32_t nop_tag, nop_last_tag;  /* TTT of the open ping (0: none), of the last one */
     uint32_t rejects;
@@ -324,6 +329,13 @@ void connection_drain(struct connection *c, const char *reason);
 /* Sends what it can of the output list. */
 void connection_output(struct connection *c);
 void connection_output_task(struct task *t);
+
+/* ---- deadline.c ---- */
+
+/* connection->timer's. */
+void deadline_fired(struct timer *timer);
+/* Starts it: what the peer owes is counted from now on. */
+void deadline_start(struct connection *c);
 
 /* ---- receive.c ---- */
 

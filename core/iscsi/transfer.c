@@ -63,10 +63,12 @@ enum pdu_verdict data_out_receive(struct connection *c, const struct pdu *pdu)
 void transfer_data_out_done(struct task *t, const uint8_t *bhs)
 {
     bool final = bhs[ISCSI_BHS_FLAGS] & ISCSI_FINAL;
+    uint64_t now = t->session->engine->reactor->now_ns;
     t->data_sn++;
-    t->waiting_since_ns = t->session->engine->reactor->now_ns;
+    t->conn->data_out_ns = now;
     if (final) {
         t->data_sn = 0;
+        t->waiting_since_ns = now;
         if (t->unsolicited) {
             t->unsolicited = false;
         } else if (t->r2t_done != t->r2t_sent) {
