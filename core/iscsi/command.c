@@ -332,7 +332,6 @@ void command_execute(struct task *t, unsigned iov_count)
 
 static void answer(struct task *t)
 {
-    task_stop_running(t);
     counter_add(&t->session->counters.answered, 1);
     if (__builtin_expect(t->cmd.status != SCSI_GOOD, 0))
         counter_add(&t->session->counters.errors, 1);
@@ -342,6 +341,7 @@ static void answer(struct task *t)
         return;
     }
     connection_output_task(t);
+    task_stop_running(t); /* those that waited for it answer after it */
 }
 
 void command_advance(struct task *t)
