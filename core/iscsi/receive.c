@@ -196,6 +196,8 @@ static bool step_trailer(struct connection *c, const uint8_t *p, uint32_t have)
 /* Copies a short segment to where the verdict says. */
 static void place_short(struct connection *c, const struct pdu *pdu)
 {
+    if (!c->segment_task) /* aborted by a function that was held behind its command */
+        return;
     struct stream_part part[STREAM_PLAN_PARTS];
     unsigned parts = buffers_parts(c->segment_task, c->segment_offset, c->segment_placed, part);
     const uint8_t *from = pdu->data;
@@ -263,9 +265,8 @@ static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
         if (verdict != PDU_WAIT)
             return segment_begin(c);
         c->receive = RECEIVE_WAIT;
-        c->stalled = true;
         commit(c);
-        return false;
+        return true;
     }
     stream_consume(&c->stream, pdu.data_bytes + tail);
     if (pdu.data_bytes)
@@ -302,7 +303,7 @@ void receive_run(struct connection *c)
         case RECEIVE_HEADER:
             more = step_header(c, p, have);
             break;
-        case RECEIVE_WAIT: /* perhaps woken for a task, and the buffers are still to come */
+        case RECEIVE_WAIT: /* until the buffers have come; what else may wake it */
             c->stalled = c->segment_task && c->segment_task->gather;
             more = !c->stalled && segment_begin(c);
             break;

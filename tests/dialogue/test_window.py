@@ -167,6 +167,23 @@ def _(target):
     session.read(0, 1).good()
 
 
+@case('a command is aborted by a request that came early and waited for it')
+def _(target):
+    session = target.login()
+    for size in (512, 32768):
+        first = session.cmd_sn
+        session.cmd_sn += 2
+        itt = session.next_itt()
+        session.request(wire.TASK_REQUEST, flags=wire.FINAL | 1, lun=session.first_lun,
+                        referenced_tag=itt, cmd_sn=first + 1)
+        # its data comes with the command, and is not wanted when it is looked at
+        session.start(scsi.write_10(0, 128), write=b'a' * 65536, immediate_data=size, itt=itt,
+                      cmd_sn=first, hold_r2ts=True)
+        assert session.connection.expect(wire.TASK_RESPONSE).response == 0
+        session.connection.tasks.pop(itt)
+        session.alive()
+
+
 # --- a PDU that is refused has used its CmdSN, and what waited for it goes on
 
 def _waiting_write(session):
