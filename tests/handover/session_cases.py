@@ -118,8 +118,8 @@ def _(scale):
         session.close()
 
 
-def storm(server, count, failed, seconds):
-    """Logs in again and again; a login may be cut off by the kill, then it must succeed at once."""
+def storm(server, count, failed, seconds, cut_off):
+    """Logs in again and again. cut_off: a kill may end a login that is under way."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         session = Session(server.address, IQN, initiator='iqn.2026-11.org.example:storm%d' % count)
@@ -131,31 +131,42 @@ def storm(server, count, failed, seconds):
         except Refused as refusal:
             failed.append('refused with %04x' % refusal.status)
         except (Closed, ConnectionError, OSError) as error:
-            if session.tsih:
-                failed.append('a session in full feature phase was lost: %r' % error)
+            if session.tsih or not cut_off:
+                failed.append('a %s was lost: %r' % (
+                    'session in full feature phase' if session.tsih else 'login', error))
         except (AssertionError, TimeoutError) as error:
             failed.append('%s %s' % (type(error).__name__, error))
         session.close()
 
 
-@case('sessions: logins while the worker dies: cut off at most, never refused, sessions stay')
-def _(scale):
+def logins_while(scale, event, cut_off):
     with serving(LUNS) as server:
         idle = log_in(server, initiator='iqn.2026-11.org.example:idle')
         idle.write(0, DATA[:4096]).good()
         failed, seconds = [], scale.count(4, 120)
-        threads = [threading.Thread(target=storm, args=(server, i, failed, seconds)) for i in range(4)]
+        threads = [threading.Thread(target=storm, args=(server, i, failed, seconds, cut_off)) for i in range(4)]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
             time.sleep(scale.between(0.02, 0.3))
-            server.kill()
+            event(server)
         for thread in threads:
             thread.join()
         holds(idle, 0, DATA[:4096])
         idle.close()
         assert not failed, '\n'.join(failed[:10])
-        return '%d kills' % server.kills
+        return '%d kills, %d upgrades, %d logins' % (
+            server.kills, server.upgrades, server.log().count(' logged in '))
+
+
+@case('sessions: logins while the worker dies: cut off at most, never refused, sessions stay')
+def _(scale):
+    return logins_while(scale, lambda server: server.kill(), cut_off=True)
+
+
+@case('sessions: logins while the worker is replaced: not one is cut off or refused')
+def _(scale):
+    return logins_while(scale, lambda server: server.upgrade(), cut_off=False)
 
 
 def compare_and_write(lba, old, new):
