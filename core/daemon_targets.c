@@ -55,11 +55,38 @@ static int open_storage(struct daemon *d, const struct config_target *target, st
     return 0;
 }
 
+static unsigned port_tags(const struct config_target *t, uint16_t tags[static SCSI_PORTS_MAX])
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->portal_count; i++) {
+        bool known = false;
+        for (unsigned j = 0; j < n; j++)
+            known |= tags[j] == t->portals[i]->tag;
+        if (!known && n < SCSI_PORTS_MAX)
+            tags[n++] = t->portals[i]->tag;
+    }
+    return n;
+}
+
+/* By the order of port_tags(); of several portals with one tag the first one counts. */
+static void access_states(const struct config_target *t, uint8_t states[static SCSI_PORTS_MAX])
+{
+    uint16_t tags[SCSI_PORTS_MAX];
+    unsigned n = port_tags(t, tags);
+    memset(states, 0, SCSI_PORTS_MAX);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = t->portal_count; j-- > 0;)
+            if (t->portals[j]->tag == tags[i])
+                states[i] = (uint8_t)t->portals[j]->access_state;
+}
+
 static int open_lun(struct daemon *d, const struct config_target *target, struct daemon_lun *l)
 {
     const struct config_lun *c = l->config;
+    uint8_t states[SCSI_PORTS_MAX];
     if (open_storage(d, target, l) < 0)
         return -1;
+    access_states(target, states);
     struct scsi_unit_config config = {
         .target_name = target->name,
         .lun = (uint16_t)c->number,
@@ -72,6 +99,9 @@ static int open_lun(struct daemon *d, const struct config_target *target, struct
         .eui = c->eui,
         .eui_bytes = c->eui_length,
         .read_only = c->read_only,
+        .removable = c->removable,
+        .sanitize_rate = c->sanitize_rate,
+        .access_states = states,
         .compare_max = (uint8_t)c->max_compare_and_write,
         .initiators = c->initiators,
         .lanes = d->data_count,
@@ -87,19 +117,6 @@ static int open_lun(struct daemon *d, const struct config_target *target, struct
              target->name, c->number, c->handler, (unsigned long long)l->backend->info.bytes,
              l->backend->info.block_bytes, l->unit->read_only ? "yes" : "no");
     return 0;
-}
-
-static unsigned port_tags(const struct config_target *t, uint16_t tags[static SCSI_PORTS_MAX])
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < t->portal_count; i++) {
-        bool known = false;
-        for (unsigned j = 0; j < n; j++)
-            known |= tags[j] == t->portals[i]->tag;
-        if (!known && n < SCSI_PORTS_MAX)
-            tags[n++] = t->portals[i]->tag;
-    }
-    return n;
 }
 
 static int open_target(struct daemon *d, struct daemon_target *t)
@@ -275,6 +292,8 @@ bool daemon_targets_close(struct daemon *d)
             struct daemon_lun *l = &t->luns[j];
             if (!l->backend)
                 continue;
+            if (l->unit)
+                scsi_unit_quiesce(l->unit);
             if (storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0) {
                 log_error("daemon", "LUN does not close target=%s lun=%u", t->config->name,
                           l->config->number);
@@ -294,6 +313,8 @@ bool daemon_targets_release(struct daemon *d)
     for (unsigned i = 0; i < d->config->target_count; i++)
         for (unsigned j = 0; j < d->targets[i].config->lun_count; j++) {
             struct daemon_lun *l = &d->targets[i].luns[j];
+            if (l->unit)
+                scsi_unit_quiesce(l->unit);
             if (l->backend && !l->backend->info.store_arena &&
                 storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0)
                 all = false;

@@ -141,9 +141,21 @@ static void read_tag(const struct config_node *node, const struct config_field *
     portal->tag = (uint16_t)tag;
 }
 
+static void read_access_state(const struct config_node *node, const struct config_field *field,
+                              void *object, struct config_reader *reader)
+{
+    static const char *const words[] = { "active-optimized", "active-non-optimized", "standby",
+                                         "unavailable", NULL };
+    struct config_portal *portal = object;
+    unsigned index = 0;
+    if (node && config_read_choice(node, field->key, words, &index, reader->problems) == 0)
+        portal->access_state = index;
+}
+
 static const struct config_field portal_fields[] = {
     { "listen", FIELD_CUSTOM, .read = read_listen, .required = true },
     { "tag", FIELD_CUSTOM, .min = 1, .max = 65535, .read = read_tag },
+    { "access-state", FIELD_CUSTOM, .read = read_access_state },
     { NULL },
 };
 static const struct config_schema portal_schema = { "portal", portal_fields };

@@ -54,6 +54,7 @@ struct config_portal {
     struct config_listen *listen; /* at least one */
     unsigned listen_count;
     uint16_t tag; /* target portal group tag, 1..65535 */
+    unsigned access_state; /* of paths through it, as SPC-4 table 230 counts: 0..3 */
 };
 
 struct config_fence {
@@ -110,6 +111,7 @@ struct config_lun {
     unsigned physical_block_size; /* 0: as the handler says */
     unsigned max_compare_and_write; /* blocks, 1..255 */
     bool rotational;
+    uint64_t sanitize_rate; /* bytes a second; 0: no limit */
     bool removable; /* the medium can be ejected */
     const char *const *initiators; /* patterns, end with NULL; NULL: whoever may log in */
 };

@@ -109,6 +109,7 @@ static const struct config_field lun_fields[] = {
     { "physical-block-size", FIELD_CUSTOM, .read = read_physical_block_size },
     { "max-compare-and-write", FIELD_UNSIGNED, AT(config_lun, max_compare_and_write), 1, 255,
       "255" },
+    { "sanitize-rate", FIELD_SIZE, AT(config_lun, sanitize_rate), 0, 1ull << 50, "0" },
     { "removable", FIELD_BOOL, AT(config_lun, removable), 0, 0, "no" },
     { "rotational", FIELD_BOOL, AT(config_lun, rotational), 0, 0, "no" },
     { "initiators", FIELD_CUSTOM, AT(config_lun, initiators), .read = config_read_initiators },

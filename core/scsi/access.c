@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "scsi/alua.h"
 #include "scsi/home.h"
 #include "scsi/nexus.h"
 #include "scsi/sense.h"
@@ -27,6 +28,7 @@ static void judge(const struct scsi_nexus *nexus, struct scsi_unit *unit,
     state->denied = pr_denied(table, pr_find(table, nexus->initiator_port, nexus->tag));
     if (reserved_by && reserved_by != nexus->id)
         state->denied |= DENY_LEGACY;
+    state->denied |= scsi_alua_denied(unit, nexus);
 }
 
 /* It has come back after the worker died: the reservation is its own again. */

@@ -8,7 +8,7 @@
  *
  * What only concerns one nexus (power on, nexus loss, a new LUN map) is a flag there.
  */
-#include "scsi/nexus.h"
+#include "scsi/nexus_internal.h"
 #include "scsi/sense.h"
 
 struct event {
@@ -79,7 +79,7 @@ static bool next_event(const struct scsi_nexus *nexus, const struct scsi_ua_ring
     return found;
 }
 
-static struct scsi_nexus_unit *state_of(struct scsi_nexus *nexus, const struct scsi_unit *unit)
+struct scsi_nexus_unit *scsi_nexus_state(struct scsi_nexus *nexus, const struct scsi_unit *unit)
 {
     for (unsigned i = 0; i < nexus->unit_count; i++) {
         if (nexus->units[i].unit_id == unit->id)
@@ -108,7 +108,7 @@ static uint8_t reservation_flag(uint8_t flags, uint16_t *ret_asc)
 bool scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_unit *unit, bool take,
                           uint8_t *ret_asc, uint8_t *ret_ascq)
 {
-    struct scsi_nexus_unit *state = state_of(nexus, unit);
+    struct scsi_nexus_unit *state = scsi_nexus_state(nexus, unit);
     uint32_t head = atomic_load_explicit(&unit->attentions.head, memory_order_acquire);
     uint32_t next = 0;
     uint16_t asc = 0;

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "scsi/alua.h"
+#include "scsi/medium.h"
 #include "scsi/nexus_internal.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
@@ -78,6 +80,14 @@ static bool released(struct scsi_command *cmd, const struct scsi_opcode *opcode,
     return !(state->denied & opcode->denied_by);
 }
 
+static void refuse_access(struct scsi_command *cmd, uint8_t why)
+{
+    if (why & (DENY_READ | DENY_WRITE | DENY_LEGACY))
+        scsi_conflict(cmd);
+    else
+        scsi_alua_refuse(cmd);
+}
+
 /* What is the same for all commands; false: status is set. `state` is NULL without a unit. */
 static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *opcode,
                           struct scsi_nexus_unit *state)
@@ -88,7 +98,7 @@ static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *op
         return unknown_opcode(cmd, false);
     if (__builtin_expect(state && (state->denied & opcode->denied_by), 0) &&
         !released(cmd, opcode, state)) {
-        scsi_conflict(cmd);
+        refuse_access(cmd, state->denied & opcode->denied_by);
         return false;
     }
     if (cmd->cdb[opcode->cdb_bytes - 1] & 0x04) { /* NACA, and NORMACA is 0 */
@@ -99,10 +109,9 @@ static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *op
         scsi_bad_cdb(cmd, 1, 7);
         return false;
     }
-    if ((opcode->flags & OP_MEDIUM) && atomic_load_explicit(&unit->stopped, memory_order_relaxed)) {
-        scsi_check_condition(cmd, SENSE_NOT_READY, ASC_INITIALIZING_COMMAND_REQUIRED);
+    uint32_t not_ready = unit ? atomic_load_explicit(&unit->not_ready, memory_order_relaxed) : 0;
+    if (__builtin_expect(not_ready != 0, 0) && !scsi_ready(cmd, not_ready))
         return false;
-    }
     if (opcode->flags & OP_WRITES) {
         bool software = atomic_load_explicit(&unit->mode, memory_order_relaxed) & SCSI_MODE_SWP;
         if (unit->read_only || software) {
@@ -331,8 +340,8 @@ void scsi_abort(struct scsi_command *cmd)
     if (cmd->phase == SCSI_STARTED) {
         scsi_finish(cmd);
     } else if (cmd->leave) {
-        cmd->leave(cmd);
-        scsi_finish(cmd);
+        if (cmd->leave(cmd))
+            scsi_finish(cmd);
     } else if (cmd->parked) {
         return; /* whoever it waits for will find it aborted */
     } else if (!list_empty(&cmd->scratch_waiter.link)) {

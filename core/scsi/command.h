@@ -95,7 +95,8 @@ struct scsi_command {
     uint8_t phase; /* enum scsi_phase */
     bool stepping, stepped;
     bool parked; /* it waits for something else than the backend: … */
-    void (*leave)(struct scsi_command *cmd); /* … which lets it go at once when it is aborted */
+    bool (*leave)(struct scsi_command *cmd); /* … which is told when it is aborted; true: the command
+                                                ends now, false: it ends by itself */
     void *left;
 };
 

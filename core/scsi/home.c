@@ -12,6 +12,7 @@
 #include "scsi/command.h"
 #include "scsi/nexus.h"
 #include "scsi/sense.h"
+#include "scsi/state_file.h"
 #include "scsi/step.h"
 #include "scsi/unit.h"
 
@@ -103,10 +104,11 @@ static void conclude(struct reactor_message *message)
 }
 
 /* Aborted: the change goes on without it. */
-static void leave(struct scsi_command *cmd)
+static bool leave(struct scsi_command *cmd)
 {
     struct request *r = cmd->left;
     r->cmd = NULL;
+    return true;
 }
 
 /* ---- one at a time ---- */
@@ -234,7 +236,7 @@ static void save_run(struct pool_job *job)
     const struct scsi_home *home = &r->unit->home;
 
     r->saved = r->result.table->aptpl ? pr_file_save(home->path, r->result.table)
-                                      : pr_file_remove(home->path);
+                                      : state_file_remove(home->path);
 }
 
 static void save_done(struct pool_job *job)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "scsi/home.h"
+#include "scsi/state_file.h"
 #include "scsi/unit.h"
 
 #define RESTORED_NS (60 * NS_PER_S)
@@ -22,8 +23,8 @@ static void find_place(struct scsi_unit *unit, const char *target)
 
     if (!services || !services->state_directory)
         return;
-    home->path = pr_file_path(services->state_directory, target, unit->lun);
-    int r = pr_file_prepare(home->path);
+    home->path = state_file_path(services->state_directory, "reservations", target, unit->lun);
+    int r = state_file_prepare(home->path);
     home->can_persist = r == 0;
     if (r < 0 && !atomic_exchange(&said, true))
         log_notice("scsi", "reservations cannot outlive a power loss directory=%s error=\"%s\"",
@@ -60,7 +61,7 @@ static void make_file_agree(const struct scsi_home *home, const struct pr_table 
     if (table && table->aptpl && (!saved || saved->sequence != table->sequence))
         r = pr_file_save(home->path, table);
     else if (saved && (!table || !table->aptpl))
-        r = pr_file_remove(home->path);
+        r = state_file_remove(home->path);
     if (r < 0)
         log_error("scsi", "a reservation cannot be saved file=%s error=\"%s\"", home->path,
                   g_strerror(-r));

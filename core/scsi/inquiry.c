@@ -26,12 +26,16 @@ static int standard(const struct scsi_command *cmd, uint8_t *data)
     data[2] = VERSION_SPC4;
     data[3] = 0x12; /* HISUP, response data format 2 */
     data[4] = STANDARD_BYTES - 5;
+    data[5] = 0x30; /* TPGS: implicit and explicit */
     data[7] = 0x02; /* CMDQUE */
     if (!unit) {
+        data[5] = 0;
         data[0] = 0x7f; /* peripheral qualifier 3: no unit can be here */
         memset(data + 8, ' ', 28);
         return STANDARD_BYTES;
     }
+    if (unit->removable)
+        data[1] = 0x80; /* RMB */
     memcpy(data + 8, unit->vendor, SCSI_VENDOR_MAX);
     memcpy(data + 16, unit->product, SCSI_PRODUCT_MAX);
     memcpy(data + 32, unit->revision, SCSI_REVISION_MAX);

@@ -12,10 +12,8 @@
 #include <stdint.h>
 
 #include "scsi/reservation_record.h"
+#include "scsi/sanitize.h"
 #include "scsi/services.h"
-
-#define KEEP_STOPPED 1u
-#define KEEP_EJECTED 2u
 
 /* RESERVE(6): whose. `sequence` is odd while the name is being written. */
 struct keep_owner {
@@ -26,9 +24,12 @@ struct keep_owner {
 
 struct keep_data {
     uint32_t magic, version, bytes;
-    _Atomic uint32_t mode;   /* SCSI_MODE_* */
-    _Atomic uint32_t medium; /* KEEP_STOPPED, KEEP_EJECTED */
+    _Atomic uint32_t mode;      /* SCSI_MODE_* */
+    _Atomic uint32_t not_ready; /* UNIT_* */
     struct keep_owner owner;
+    _Atomic uint8_t access[64]; /* states of target ports, by index (alua.c) */
+    struct sanitize_record sanitize;
+    _Atomic uint64_t sanitized; /* bytes of it that are done */
     _Atomic uint32_t table_at; /* 0: none; 1, 2: this place is the valid one */
     uint8_t table[2][PR_RECORD_BYTES_MAX];
 };

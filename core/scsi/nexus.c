@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "scsi/medium.h"
 #include "scsi/nexus_internal.h"
 #include "scsi/sense.h"
 
@@ -119,8 +120,10 @@ struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus)
 
 static void let_go(struct scsi_unit *unit, void *data)
 {
-    const struct scsi_nexus *nexus = data;
+    struct scsi_nexus *nexus = data;
+
     scsi_home_drop(unit, nexus->id);
+    scsi_prevent_allow(unit, scsi_nexus_state(nexus, unit), false);
 }
 
 void scsi_nexus_gone(struct scsi_nexus *nexus)

@@ -32,6 +32,7 @@ struct scsi_nexus_unit {
     uint8_t flags;           /* SCSI_NEXUS_* */
     uint8_t denied;          /* DENY_*, as of … */
     uint32_t access_version; /* … this version of the unit's reservations (home.h) */
+    uint32_t prevents;       /* it prevents removal: generation + 1 of unit->prevents; 0: not */
     uint32_t serial;         /* and its unit attentions of them are seen up to here */
 };
 #define SCSI_NEXUS_POWER_ON     1u /* 29/00 pending */

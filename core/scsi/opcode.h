@@ -27,6 +27,8 @@
 #define OP_RANGE   0x080u /* not while another command has its blocks alone (range.h) */
 #define OP_ALONE   0x100u /* with OP_RANGE: has its blocks alone */
 #define OP_ATOMIC  0x200u /* exists only where a write is never torn */
+#define OP_ALWAYS  0x400u /* also while the unit is sanitized */
+#define OP_REMOVES 0x800u /* exists only on a removable unit */
 
 enum cdb_layout { /* where LBA and length are */
                   CDB_OTHER,
@@ -67,13 +69,18 @@ const struct scsi_opcode *scsi_opcode_lookup(uint8_t opcode, uint16_t service_ac
 /* Whether this unit has the command at all. */
 static inline bool scsi_opcode_exists(const struct scsi_opcode *opcode, const struct scsi_unit *unit)
 {
-    if (!(opcode->flags & (OP_THIN | OP_ATOMIC)))
+    if (!(opcode->flags & (OP_THIN | OP_ATOMIC | OP_REMOVES)))
         return true;
-    return opcode->flags & OP_THIN ? unit->thin : unit->atomic_max != 0;
+    if (opcode->flags & OP_THIN)
+        return unit->thin;
+    return opcode->flags & OP_REMOVES ? unit->removable : unit->atomic_max != 0;
 }
 
 /* reply rows */
 int reply_inquiry(struct scsi_command *cmd, uint8_t *data);
+int reply_report_port_groups(struct scsi_command *cmd, uint8_t *data);
+int reply_read_defects_10(struct scsi_command *cmd, uint8_t *data);
+int reply_read_defects_12(struct scsi_command *cmd, uint8_t *data);
 int reply_request_sense(struct scsi_command *cmd, uint8_t *data);
 int reply_mode_sense(struct scsi_command *cmd, uint8_t *data);
 int reply_read_capacity_10(struct scsi_command *cmd, uint8_t *data);
@@ -114,5 +121,12 @@ void execute_reserve(struct scsi_command *cmd);
 void execute_release(struct scsi_command *cmd);
 enum scsi_next start_mode_select(struct scsi_command *cmd);
 void execute_mode_select(struct scsi_command *cmd);
+enum scsi_next start_sanitize(struct scsi_command *cmd);
+void execute_sanitize(struct scsi_command *cmd);
+void execute_sanitize_exit(struct scsi_command *cmd);
+enum scsi_next start_set_port_groups(struct scsi_command *cmd);
+void execute_set_port_groups(struct scsi_command *cmd);
+enum scsi_next start_prevent_allow(struct scsi_command *cmd);
+void execute_prevent_allow(struct scsi_command *cmd);
 enum scsi_next start_start_stop(struct scsi_command *cmd);
 void execute_start_stop(struct scsi_command *cmd);

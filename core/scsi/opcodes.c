@@ -27,11 +27,17 @@
 #define BLOCK_16(op, byte1)                                                                        \
     .layout = CDB_16, .length_at = 10, .usage = { op, byte1, ALL8, ALL4, 0x1f }
 
-/* What other nexuses' reservations keep away (SPC-4 table 66, SBC-3 table 13). */
+/* What other nexuses' reservations keep away (SPC-4 table 66, SBC-3 table 13), and the states of the
+   target port (SPC-4 5.15.2.4). */
+#define AWAY     (DENY_STANDBY | DENY_UNAVAILABLE)
 #define FREE     .denied_by = 0
 #define ASKS     .denied_by = DENY_LEGACY
-#define LOOKS    .denied_by = DENY_READ | DENY_LEGACY
-#define CHANGES  .denied_by = DENY_WRITE | DENY_LEGACY
+#define TESTS    .denied_by = DENY_LEGACY | AWAY
+#define SIZES    .denied_by = AWAY
+#define LOOKS    .denied_by = DENY_READ | DENY_LEGACY | AWAY
+#define CHANGES  .denied_by = DENY_WRITE | DENY_LEGACY | AWAY
+#define RESERVES .denied_by = DENY_LEGACY | DENY_UNAVAILABLE
+#define MODES(d) .denied_by = d | DENY_LEGACY | DENY_UNAVAILABLE
 
 #define READS    .flags = OP_MEDIUM | OP_PROTECT | OP_FUA | OP_RANGE, LOOKS
 #define WRITES   .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE, CHANGES
@@ -42,12 +48,17 @@
 
 #define ALLOCATION(at, bytes) .length_at = at, .length_bytes = bytes
 
+#define SANITIZE(action, text)                                                                     \
+    .name = text, .opcode = 0x48, .service_action = action, .cdb_bytes = 10, LONG,                 \
+    .length_at = 7, .usage = { 0x48, 0xa0 | action, 0, 0, 0, 0, 0, 0xff, 0xff }
+#define SANITIZES                                                                                  \
+    .flags = OP_WRITES | OP_RANGE | OP_ALONE, CHANGES, RUN(start_sanitize, execute_sanitize)
 #define PERSISTENT_IN(action, text)                                                                \
-    .name = text, .opcode = 0x5e, .service_action = action, .cdb_bytes = 10, ASKS, QUICK,          \
-    ALLOCATION(7, 2), .usage = { 0x5e, action, 0, 0, 0, 0, 0, 0xff, 0xff },                        \
+    .name = text, .opcode = 0x5e, .service_action = action, .cdb_bytes = 10, RESERVES, QUICK,      \
+    .flags = OP_ALWAYS, ALLOCATION(7, 2), .usage = { 0x5e, action, 0, 0, 0, 0, 0, 0xff, 0xff },                        \
     RUN(start_persistent_in, execute_persistent_in)
 #define PERSISTENT_OUT(action, text)                                                               \
-    .name = text, .opcode = 0x5f, .service_action = action, .cdb_bytes = 10, ASKS, QUICK,          \
+    .name = text, .opcode = 0x5f, .service_action = action, .cdb_bytes = 10, RESERVES, QUICK,          \
     .length_at = 5, .usage = { 0x5f, action, 0xff, 0, 0, ALL4 },                                   \
     RUN(start_persistent_out, execute_persistent_out)
 
@@ -116,41 +127,61 @@ const struct scsi_opcode scsi_opcodes[] = {
       .usage = { 0x9e, 0x12, ALL8, ALL4 },
       RUN(start_lba_status, execute_lba_status) },
 
-    { ROW_6(0x00, "TEST UNIT READY"), .flags = OP_MEDIUM, ASKS, QUICK, .usage = { 0x00 },
+    { ROW_6(0x00, "TEST UNIT READY"), .flags = OP_MEDIUM, TESTS, QUICK, .usage = { 0x00 },
       REPLY(reply_test_unit_ready) },
-    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA, FREE, QUICK, ALLOCATION(4, 1),
+    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK, ALLOCATION(4, 1),
       .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
-    { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA, FREE, QUICK, ALLOCATION(3, 2),
+    { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK, ALLOCATION(3, 2),
       .usage = { 0x12, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_inquiry) },
-    { ROW_6(0x15, "MODE SELECT(6)"), CHANGES, QUICK, .length_at = 4, .usage = { 0x15, 0x11, 0, 0, 0xff },
+    { ROW_6(0x15, "MODE SELECT(6)"), MODES(DENY_WRITE), QUICK, .length_at = 4, .usage = { 0x15, 0x11, 0, 0, 0xff },
       RUN(start_mode_select, execute_mode_select) },
-    { ROW_10(0x55, "MODE SELECT(10)"), CHANGES, QUICK, .length_at = 7,
+    { ROW_10(0x55, "MODE SELECT(10)"), MODES(DENY_WRITE), QUICK, .length_at = 7,
       .usage = { 0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff },
       RUN(start_mode_select, execute_mode_select) },
-    { ROW_6(0x1a, "MODE SENSE(6)"), LOOKS, QUICK, ALLOCATION(4, 1),
+    { ROW_6(0x1a, "MODE SENSE(6)"), MODES(DENY_READ), QUICK, ALLOCATION(4, 1),
       .usage = { 0x1a, 0x08, 0xff, 0xff, 0xff }, REPLY(reply_mode_sense) },
-    { ROW_10(0x5a, "MODE SENSE(10)"), LOOKS, QUICK, ALLOCATION(7, 2),
+    { ROW_10(0x5a, "MODE SENSE(10)"), MODES(DENY_READ), QUICK, ALLOCATION(7, 2),
       .usage = { 0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff }, REPLY(reply_mode_sense) },
     { ROW_6(0x1b, "START STOP UNIT"), CHANGES, LONG, .usage = { 0x1b, 0x01, 0, 0x0f, 0xf7 },
       RUN(start_start_stop, execute_start_stop) },
-    { ROW_10(0x25, "READ CAPACITY(10)"), .flags = OP_MEDIUM, FREE, QUICK,
+    { ROW_10(0x25, "READ CAPACITY(10)"), .flags = OP_MEDIUM, SIZES, QUICK,
       .usage = { 0x25, 0, ALL4, 0, 0, 0x01 }, REPLY(reply_read_capacity_10) },
     { .name = "READ CAPACITY(16)",
       .opcode = 0x9e,
       .service_action = 0x10,
       .cdb_bytes = 16,
       .flags = OP_MEDIUM,
-      FREE,
+      SIZES,
       QUICK,
       ALLOCATION(10, 4),
       .usage = { 0x9e, 0x10, ALL8, ALL4, 0x01 },
       REPLY(reply_read_capacity_16) },
-    { ROW_12(0xa0, "REPORT LUNS"), .flags = OP_ANY_LUN | OP_NO_UA, FREE, QUICK, ALLOCATION(6, 4),
+    { ROW_12(0xa0, "REPORT LUNS"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK, ALLOCATION(6, 4),
       .usage = { 0xa0, 0, 0xff, 0, 0, 0, ALL4 }, REPLY(reply_report_luns) },
+    { .name = "REPORT TARGET PORT GROUPS",
+      .opcode = 0xa3,
+      .service_action = 0x0a,
+      .cdb_bytes = 12,
+      .flags = OP_ALWAYS,
+      FREE,
+      QUICK,
+      ALLOCATION(6, 4),
+      .usage = { 0xa3, 0xea, 0, 0, 0, 0, ALL4 },
+      REPLY(reply_report_port_groups) },
+    { .name = "SET TARGET PORT GROUPS",
+      .opcode = 0xa4,
+      .service_action = 0x0a,
+      .cdb_bytes = 12,
+      .denied_by = DENY_WRITE | DENY_LEGACY,
+      QUICK,
+      .length_at = 6,
+      .usage = { 0xa4, 0x0a, 0, 0, 0, 0, ALL4 },
+      RUN(start_set_port_groups, execute_set_port_groups) },
     { .name = "REPORT SUPPORTED OPERATION CODES",
       .opcode = 0xa3,
       .service_action = 0x0c,
       .cdb_bytes = 12,
+      .flags = OP_ALWAYS,
       ASKS,
       QUICK,
       ALLOCATION(6, 4),
@@ -160,11 +191,23 @@ const struct scsi_opcode scsi_opcodes[] = {
       .opcode = 0xa3,
       .service_action = 0x0d,
       .cdb_bytes = 12,
+      .flags = OP_ALWAYS,
       ASKS,
       QUICK,
       ALLOCATION(6, 4),
       .usage = { 0xa3, 0x0d, 0x80, 0, 0, 0, ALL4 },
       REPLY(reply_report_tmfs) },
+    { SANITIZE(0x01, "SANITIZE, OVERWRITE"), SANITIZES },
+    { SANITIZE(0x02, "SANITIZE, BLOCK ERASE"), SANITIZES },
+    { SANITIZE(0x03, "SANITIZE, CRYPTOGRAPHIC ERASE"), SANITIZES },
+    { SANITIZE(0x1f, "SANITIZE, EXIT FAILURE MODE"), .flags = OP_WRITES, CHANGES,
+      RUN(start_sanitize, execute_sanitize_exit) },
+    { ROW_6(0x1e, "PREVENT ALLOW MEDIUM REMOVAL"), .flags = OP_REMOVES, FREE, QUICK,
+      .usage = { 0x1e, 0, 0, 0, 0x01 }, RUN(start_prevent_allow, execute_prevent_allow) },
+    { ROW_10(0x37, "READ DEFECT DATA(10)"), .flags = OP_MEDIUM, LOOKS, QUICK, ALLOCATION(7, 2),
+      .usage = { 0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff }, REPLY(reply_read_defects_10) },
+    { ROW_12(0xb7, "READ DEFECT DATA(12)"), .flags = OP_MEDIUM, LOOKS, QUICK, ALLOCATION(6, 4),
+      .usage = { 0xb7, 0x1f, ALL4, ALL4 }, REPLY(reply_read_defects_12) },
     { PERSISTENT_IN(0x00, "PERSISTENT RESERVE IN, READ KEYS") },
     { PERSISTENT_IN(0x01, "PERSISTENT RESERVE IN, READ RESERVATION") },
     { PERSISTENT_IN(0x02, "PERSISTENT RESERVE IN, REPORT CAPABILITIES") },

@@ -93,10 +93,19 @@ static void set_state(struct scsi_range *range, enum scsi_range_state state)
     atomic_store_explicit(&range->state, (uint8_t)state, memory_order_relaxed);
 }
 
+/* The unit is being sanitized, since before the command was begun or since then; status is set. */
+static bool refused(struct scsi_command *cmd)
+{
+    if (!(atomic_load(&cmd->unit->not_ready) & UNIT_SANITIZING))
+        return false;
+    scsi_sanitizing(cmd);
+    return true;
+}
+
 static void run(struct scsi_command *cmd)
 {
     cmd->parked = false;
-    if (cmd->aborted)
+    if (cmd->aborted || refused(cmd))
         scsi_finish(cmd);
     else
         cmd->opcode->execute(cmd);
@@ -230,12 +239,20 @@ bool scsi_range_wait(struct scsi_command *cmd)
 {
     struct scsi_range *range = &cmd->range;
 
+    if (refused(cmd)) {
+        scsi_finish(cmd);
+        return false;
+    }
     range->exclusive = cmd->opcode->flags & OP_ALONE;
     range->reactor = reactor_current();
     find_range(cmd, &range->begin, &range->end);
     list_init(&range->link);
     list_init(&range->parked);
     cmd->parked = !enter(range);
+    if (!cmd->parked && refused(cmd)) {
+        scsi_finish(cmd);
+        return false;
+    }
     return !cmd->parked;
 }
 

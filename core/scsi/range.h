@@ -59,7 +59,7 @@ void scsi_ranges_prepare(void);
 /* Once, before commands run. Control thread. */
 void scsi_ranges_init(struct scsi_ranges *ranges);
 
-/* Slow ways; command.c has the quick ones. False: the command goes on later by itself. */
+/* Slow ways; command.c has the quick ones. False: the command goes on later by itself (or has ended). */
 bool scsi_range_wait(struct scsi_command *cmd);
 /* A held range is given back. False: scsi_finish() comes again. */
 bool scsi_range_release(struct scsi_command *cmd);

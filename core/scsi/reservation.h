@@ -42,6 +42,9 @@ enum pr_type {
 #define DENY_READ   1u
 #define DENY_WRITE  2u
 #define DENY_LEGACY 4u /* RESERVE(6) of another nexus: nearly everything */
+/* The state of its target port (alua.h): standby, or worse. */
+#define DENY_STANDBY     8u
+#define DENY_UNAVAILABLE 16u
 
 /* An I_T nexus by its names: the registration outlives sessions. */
 struct pr_name {

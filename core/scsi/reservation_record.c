@@ -3,15 +3,12 @@
 #include "scsi/reservation_record.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "scsi/state_file.h"
 
 /*
  *  0 magic 4 | version 4 | bytes of all 4 | CRC32C of all but these four bytes 4 |
@@ -113,92 +110,17 @@ int pr_record_read(const uint8_t *from, size_t bytes, struct pr_table **ret_tabl
 
 /* ---- the file ---- */
 
-char *pr_file_path(const char *state_directory, const char *target, unsigned lun)
-{
-    g_autofree char *name = g_strdup_printf("%s,%u", target, lun);
-
-    g_strdelimit(name, "/", '_'); /* no iSCSI name has it */
-    return g_build_filename(state_directory, "reservations", name, NULL);
-}
-
-int pr_file_prepare(const char *path)
-{
-    g_autofree char *directory = g_path_get_dirname(path);
-
-    if (g_mkdir_with_parents(directory, 0700) < 0)
-        return -errno;
-    return access(directory, W_OK | X_OK) < 0 ? -errno : 0;
-}
-
-static int sync_directory_of(const char *path)
-{
-    g_autofree char *directory = g_path_get_dirname(path);
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return r;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t bytes)
-{
-    while (bytes) {
-        ssize_t n = write(fd, data, bytes);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        data += n;
-        bytes -= (size_t)n;
-    }
-    return 0;
-}
-
 int pr_file_save(const char *path, const struct pr_table *table)
 {
-    g_autofree char *beside = g_strconcat(path, ".new", NULL);
     g_autofree uint8_t *record = g_malloc(PR_RECORD_BYTES_MAX);
-    size_t bytes = pr_record_write(table, record);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    int r = write_all(fd, record, bytes);
-    if (r == 0 && fsync(fd) < 0)
-        r = -errno;
-    if (close(fd) < 0 && r == 0)
-        r = -errno;
-    if (r == 0 && rename(beside, path) < 0)
-        r = -errno;
-    if (r < 0) {
-        unlink(beside);
-        return r;
-    }
-    return sync_directory_of(path);
-}
 
-int pr_file_remove(const char *path)
-{
-    if (unlink(path) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    return sync_directory_of(path);
+    return state_file_save(path, record, pr_record_write(table, record));
 }
 
 int pr_file_load(const char *path, struct pr_table **ret_table)
 {
     g_autofree uint8_t *record = g_malloc(PR_RECORD_BYTES_MAX);
-    size_t bytes = 0;
-    ssize_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return -errno;
-    while (bytes < PR_RECORD_BYTES_MAX) {
-        n = read(fd, record + bytes, PR_RECORD_BYTES_MAX - bytes);
-        if (n <= 0 && !(n < 0 && errno == EINTR))
-            break;
-        bytes += n > 0 ? (size_t)n : 0;
-    }
-    int r = n < 0 ? -errno : 0;
-    close(fd);
-    return r < 0 ? r : pr_record_read(record, bytes, ret_table);
+    int bytes = state_file_load(path, record, PR_RECORD_BYTES_MAX);
+
+    return bytes < 0 ? bytes : pr_record_read(record, (size_t)bytes, ret_table);
 }

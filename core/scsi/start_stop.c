@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * START STOP UNIT (SBC-3 5.25) of a fixed disk: stopped, it answers 02/0402 to everything that
- * needs the medium until it is started (or reset). Power conditions are accepted without effect.
+ * START STOP UNIT (SBC-3 5.25). A fixed disk that is stopped answers 02/0402 to everything that needs
+ * the medium until it is started (or reset). A removable one is ejected and loaded instead; to
+ * start and to stop it is nothing. Power conditions are accepted without effect.
  */
+#include "scsi/medium.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
@@ -12,19 +14,51 @@
 #define LOEJ     0x02u
 #define NO_FLUSH 0x04u
 
+/* The bit of not_ready that it sets or clears; 0: it does nothing. */
+static uint32_t bit_of(const struct scsi_command *cmd)
+{
+    if (cmd->cdb[4] & 0xf0) /* a power condition */
+        return 0;
+    if (!cmd->unit->removable)
+        return UNIT_STOPPED;
+    return cmd->cdb[4] & LOEJ ? UNIT_EJECTED : 0;
+}
+
+static bool is_set(const struct scsi_command *cmd, uint32_t bit)
+{
+    return atomic_load(&cmd->unit->not_ready) & bit;
+}
+
 enum scsi_next start_start_stop(struct scsi_command *cmd)
 {
-    if (!(cmd->cdb[4] & 0xf0) && (cmd->cdb[4] & LOEJ)) { /* nothing to load or eject */
+    uint32_t bit = bit_of(cmd);
+    bool start = cmd->cdb[4] & START;
+
+    if (bit == UNIT_STOPPED && (cmd->cdb[4] & LOEJ)) { /* nothing to load or eject */
         scsi_bad_cdb(cmd, 4, 1);
+        return SCSI_ENDED;
+    }
+    /* Prevented: the medium neither leaves nor comes. */
+    if (bit == UNIT_EJECTED && scsi_prevented(cmd->unit) && start == is_set(cmd, bit)) {
+        scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
         return SCSI_ENDED;
     }
     return SCSI_EXECUTE;
 }
 
-static void set_stopped(struct scsi_command *cmd, bool stopped)
+static void set(struct scsi_command *cmd, uint32_t bit)
 {
-    atomic_store(&cmd->unit->stopped, stopped);
-    scsi_unit_kept(cmd->unit);
+    struct scsi_unit *unit = cmd->unit;
+
+    if (!(cmd->cdb[4] & START)) {
+        atomic_fetch_or(&unit->not_ready, bit);
+    } else {
+        uint32_t before = atomic_fetch_and(&unit->not_ready, ~bit);
+        if (before & bit & UNIT_EJECTED)
+            scsi_unit_attention(unit, cmd->nexus, ASC_MEDIUM_MAY_HAVE_CHANGED >> 8,
+                                ASC_MEDIUM_MAY_HAVE_CHANGED & 0xff);
+    }
+    scsi_unit_kept(unit);
 }
 
 static int stop_step(struct scsi_command *cmd)
@@ -36,20 +70,20 @@ static int stop_step(struct scsi_command *cmd)
     if (cmd->io.result < 0)
         scsi_io_error(cmd, cmd->io.result, /* writing= */ true, 0);
     else
-        set_stopped(cmd, true);
+        set(cmd, bit_of(cmd));
     return STEP_DONE;
 }
 
 void execute_start_stop(struct scsi_command *cmd)
 {
     bool cached = cmd->unit->backend->info.features & BACKEND_FEATURE_VOLATILE_CACHE;
+    uint32_t bit = bit_of(cmd);
 
-    if (!(cmd->cdb[4] & 0xf0)) {
-        if (!(cmd->cdb[4] & (START | NO_FLUSH)) && cached) {
-            scsi_steps(cmd, stop_step);
-            return;
-        }
-        set_stopped(cmd, !(cmd->cdb[4] & START));
+    if (bit && !(cmd->cdb[4] & (START | NO_FLUSH)) && cached) {
+        scsi_steps(cmd, stop_step);
+        return;
     }
+    if (bit)
+        set(cmd, bit);
     scsi_finish(cmd);
 }

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scsi/alua.h"
 #include "scsi/block_limits.h"
 #include "scsi/identity.h"
+#include "scsi/medium.h"
 #include "scsi/sense.h"
 
 static _Atomic uint32_t next_id = 1;
@@ -45,7 +47,7 @@ void scsi_unit_kept(struct scsi_unit *unit)
     struct keep_data *data = unit->home.keep.data;
 
     atomic_store(&data->mode, atomic_load(&unit->mode));
-    atomic_store(&data->medium, atomic_load(&unit->stopped) ? KEEP_STOPPED : 0);
+    atomic_store(&data->not_ready, atomic_load(&unit->not_ready));
 }
 
 /* Nothing of it has changed by a worker's death. */
@@ -56,7 +58,8 @@ static void take_kept(struct scsi_unit *unit)
     if (unit->home.keep.existed) {
         uint32_t changed = atomic_load(&data->mode) & unit->mode_changeable;
         atomic_init(&unit->mode, (unit->mode_default & ~unit->mode_changeable) | changed);
-        atomic_init(&unit->stopped, (atomic_load(&data->medium) & KEEP_STOPPED) != 0);
+        atomic_init(&unit->not_ready, atomic_load(&data->not_ready) &
+                                          (unit->removable ? UNIT_EJECTED : UNIT_STOPPED));
     }
     scsi_unit_kept(unit);
 }
@@ -86,6 +89,7 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     /* Thin is promised only with zeroes after an unmap: then every way to unmap reads the same. */
     unit->thin = (info->features & BACKEND_FEATURE_UNMAP) &&
                  (info->features & BACKEND_FEATURE_ZEROES_UNMAPPED);
+    unit->removable = config->removable;
     unit->compare_max = config->compare_max ? config->compare_max : 255;
     /* Memory knows no half-written state that an initiator could meet: what a crash of the process
        interrupts was not answered and is written again. Other storage makes no such promise. */
@@ -97,7 +101,8 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     identity_fill(unit, config);
     atomic_init(&unit->blocks, info->bytes >> unit->block_shift);
     atomic_init(&unit->mode, unit->mode_default);
-    atomic_init(&unit->stopped, false);
+    atomic_init(&unit->not_ready, 0);
+    atomic_init(&unit->prevents, 0);
     for (unsigned i = 0; i < SCSI_UA_SLOTS; i++) /* one lap ago: not written yet */
         atomic_init(&unit->attentions.slot[i], (uint64_t)(uint16_t)(i - SCSI_UA_SLOTS) << 48);
 
@@ -120,8 +125,11 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     r = scsi_counters_create(unit);
     if (r == 0)
         r = scsi_home_init(unit, config);
-    if (r == 0)
+    if (r == 0) {
         take_kept(unit);
+        scsi_alua_init(unit, config);
+        scsi_sanitize_init(unit, config);
+    }
     if (r < 0) {
         scsi_unit_free(unit);
         return r;
@@ -134,6 +142,7 @@ struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
 {
     if (!unit)
         return NULL;
+    scsi_sanitize_deinit(unit);
     scsi_home_deinit(unit);
     free(unit->lanes);
     free(unit->counters_memory);
@@ -171,7 +180,8 @@ void scsi_unit_reset(struct scsi_unit *unit, bool target_reset)
     uint16_t asc = target_reset ? ASC_BUS_RESET : ASC_DEVICE_RESET;
 
     atomic_store(&unit->mode, unit->mode_default);
-    atomic_store(&unit->stopped, false);
+    atomic_fetch_and(&unit->not_ready, ~UNIT_STOPPED); /* an ejected medium stays where it is */
+    scsi_prevent_nobody(unit);
     scsi_unit_kept(unit);
     scsi_home_drop(unit, 0);
     scsi_unit_attention(unit, NULL, (uint8_t)(asc >> 8), (uint8_t)asc);

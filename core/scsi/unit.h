@@ -40,7 +40,10 @@ struct scsi_unit_config {
     const uint8_t *eui; /* copied */
     unsigned eui_bytes; /* 8, 12 or 16; 0: no EUI-64 designator */
     bool read_only;
+    bool removable;
+    uint64_t sanitize_rate; /* bytes a second; 0: as fast as it goes */
     uint8_t compare_max; /* MAXIMUM COMPARE AND WRITE LENGTH, blocks; 0: 255 */
+    const uint8_t *access_states; /* of SCSI_PORTS_MAX target ports (alua.h); NULL: all optimized */
     const char *const *initiators; /* NULL-ended glob patterns; NULL: anyone */
     unsigned lanes;                /* data reactors; commands come with reactor->index below this */
     const struct scsi_services *services; /* NULL: one lane, and nothing outlives the process */
@@ -77,6 +80,12 @@ struct scsi_lane {
 #define SCSI_MODE_SWP     2u /* control page: software write protect */
 #define SCSI_MODE_D_SENSE 4u /* control page: descriptor format sense */
 
+/* Bits of scsi_unit.not_ready: why commands are refused. */
+#define UNIT_STOPPED         1u /* START STOP UNIT, fixed units only */
+#define UNIT_EJECTED         2u /* removable units only */
+#define UNIT_SANITIZING      4u
+#define UNIT_SANITIZE_FAILED 8u
+
 struct scsi_unit {
     /* Constant from creation on. */
     struct backend *backend;
@@ -85,6 +94,7 @@ struct scsi_unit {
     uint8_t block_shift;       /* 9 or 12 */
     uint8_t physical_exponent; /* LBPPBE */
     bool read_only;            /* by configuration or because the backend is */
+    bool removable;            /* RMB: the medium can be ejected */
     bool thin;                 /* LBPME: the backend can unmap */
     uint8_t compare_max;       /* blocks of a COMPARE AND WRITE */
     uint32_t atomic_max;       /* blocks of a WRITE ATOMIC; 0: there is none */
@@ -99,10 +109,12 @@ struct scsi_unit {
     /* Change under use. */
     _Atomic uint64_t blocks;
     _Atomic uint32_t mode;
-    _Atomic bool stopped; /* START STOP UNIT */
+    _Atomic uint32_t not_ready; /* UNIT_* */
+    _Atomic uint64_t prevents;  /* PREVENT ALLOW: generation 32, nexuses that prevent 32 */
     struct scsi_ua_ring attentions;
     struct scsi_ranges ranges;
     struct scsi_home home; /* reservations */
+    struct scsi_sanitize sanitize;
 
     const struct scsi_services *services;
     void *user; /* the composition root's */
@@ -115,7 +127,10 @@ struct scsi_unit {
    block size, size, LUN or identifier length that SCSI cannot express). */
 int scsi_unit_create(const struct scsi_unit_config *config, struct backend *backend,
                      struct scsi_unit **ret_unit);
-/* No lane has a command any more and no LUN map that reactors can see names it. NULL is fine;
+/* Nothing of the unit's own (SANITIZE) begins an I/O any more; what is under way may still be. Before its
+   backend is closed, when no command comes any more. Control thread; waits for a reactor's turn. */
+void scsi_unit_quiesce(struct scsi_unit *unit);
+/* Quiesced, no lane has a command any more and no LUN map that reactors can see names it. NULL is fine;
    returns NULL. Control thread. */
 struct scsi_unit *scsi_unit_free(struct scsi_unit *unit);
 

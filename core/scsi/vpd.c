@@ -30,7 +30,7 @@ static int serial_number(const struct scsi_command *cmd, uint8_t *data)
 /* Designators, SPC-4 7.8.6.1. */
 enum { CODE_BINARY = 1, CODE_ASCII = 2, CODE_UTF8 = 3 };
 enum { OF_UNIT = 0, OF_PORT = 1, OF_TARGET = 2 };
-enum { TYPE_T10 = 1, TYPE_EUI64 = 2, TYPE_NAA = 3, TYPE_PORT = 4, TYPE_NAME = 8 };
+enum { TYPE_T10 = 1, TYPE_EUI64, TYPE_NAA, TYPE_PORT, TYPE_GROUP, TYPE_NAME = 8 };
 
 static int designator(uint8_t *data, int code, int association, int type, const void *value,
                       size_t bytes)
@@ -71,6 +71,7 @@ static int device_identification(const struct scsi_command *cmd, uint8_t *data)
     const struct scsi_nexus *nexus = cmd->nexus;
     char t10[SCSI_VENDOR_MAX + SCSI_SERIAL_MAX + 1], suffix[32];
     uint8_t port[4] = { 0, 0, (uint8_t)(nexus->relative_port >> 8), (uint8_t)nexus->relative_port };
+    uint8_t group[4] = { 0, 0, (uint8_t)(nexus->tag >> 8), (uint8_t)nexus->tag };
     int at = 0;
 
     at += designator(data + at, CODE_BINARY, OF_UNIT, TYPE_NAA, unit->naa, unit->naa_bytes);
@@ -82,6 +83,7 @@ static int device_identification(const struct scsi_command *cmd, uint8_t *data)
              (unsigned long long)scsi_lun_encode(unit->lun));
     at += name_designator(data + at, OF_UNIT, unit->target_name, suffix);
     at += designator(data + at, CODE_BINARY, OF_PORT, TYPE_PORT, port, sizeof(port));
+    at += designator(data + at, CODE_BINARY, OF_PORT, TYPE_GROUP, group, sizeof(group));
     at += port_name_designator(data + at, nexus->target, nexus->tag);
     at += name_designator(data + at, OF_TARGET, nexus->target->name, "");
     return at;
@@ -151,6 +153,7 @@ static int block_limits(const struct scsi_command *cmd, uint8_t *data)
 static int block_device_characteristics(const struct scsi_command *cmd, uint8_t *data)
 {
     put_be16(data, cmd->unit->backend->info.rotational ? 7200 : 1);
+    data[3] = 0x50; /* WABEREQ, WACEREQ: zeroes are read after BLOCK and CRYPTO ERASE */
     return 60;
 }
 

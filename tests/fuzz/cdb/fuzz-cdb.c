@@ -81,6 +81,8 @@ static void run_command(const uint8_t *header, const uint8_t *data, size_t bytes
         scsi_abort(&task->cmd);
     else if (!task->ended)
         task_execute(task);
+    if (!task->ended)
+        rig_turn(&rig);
     g_assert_true(task->ended);
     check_answer(task);
     task_free(task);
@@ -105,6 +107,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= HEADER + bytes;
     }
     /* The same state for every input. */
+    rig_turn(&rig);
+    atomic_store(&rig.unit->not_ready, 0);
+    atomic_store(&second->not_ready, 0);
     g_assert_cmpuint(rig.a->active + rig.b->active, ==, 0);
     g_assert_cmpuint(scsi_unit_active(rig.unit) + scsi_unit_active(second), ==, 0);
     g_assert_cmpuint(bufpool_used(rig.pool), ==, 0);
@@ -190,6 +195,14 @@ const struct fuzz_seed fuzz_seeds[] = {
     COMMAND("\x00", "\x00\x00", "\x16\0\0\0\0\0" Z6 Z4),
     COMMAND("\x10", "\x00\x00", "\x56\0\0\0\0\0\0\0\0\0" Z6),
     COMMAND("\x00", "\x00\x00", "\x17\0\0\0\0\0" Z6 Z4),
+    COMMAND("\x00", "\x00\x00", "\x48\x02\0\0\0\0\0\0\0\0" Z6),
+    COMMAND("\x04", "\x00\x00", "\x48\x83\0\0\0\0\0\0\0\0" Z6),
+    FUZZ_SEED("\x02\0\x08\x48\1\0\0\0\0\0\0\x08\0" Z6 "\0\x08\1\0\0\4abcd"),
+    COMMAND("\x04", "\x00\x00", "\x1e\0\0\0\1\0" Z6 Z4),
+    COMMAND("\x04", "\x00\x00", "\x1b\0\0\0\2\0" Z6 Z4),
+    COMMAND("\x01", "\x00\x20", "\x37\0\x1d\0\0\0\0\0\x20\0" Z6),
+    COMMAND("\x01", "\x00\x40", "\xa3\x2a\0\0\0\0\0\0\0\x40\0\0" Z4),
+    FUZZ_SEED("\x02\0\x08\xa4\x0a\0\0\0\0\0\0\0\x08\0\0" Z4 "\0\x08\0\0\0\0\1\0\0\1"),
     { NULL, 0 },
 };
 

@@ -87,6 +87,7 @@ static void the_example_shows_the_defaults(void)
     s->node = s->first_burst_node = s->max_burst_node = NULL;
     g_assert_cmpmem(s, sizeof(*s), t, sizeof(*t));
     g_assert_cmpuint(c->portals[0].tag, ==, d->portals[0].tag);
+    g_assert_cmpuint(c->portals[0].access_state, ==, d->portals[0].access_state);
     g_assert_null(c->targets[0].auth);
     const struct config_lun *l = &c->targets[0].luns[0], *m = &d->targets[0].luns[0];
     g_assert_cmpint(l->read_only, ==, m->read_only);
@@ -94,6 +95,7 @@ static void the_example_shows_the_defaults(void)
     g_assert_cmpuint(l->block_size, ==, m->block_size);
     g_assert_cmpuint(l->physical_block_size, ==, m->physical_block_size);
     g_assert_cmpuint(l->max_compare_and_write, ==, m->max_compare_and_write);
+    g_assert_cmpuint(l->sanitize_rate, ==, m->sanitize_rate);
     g_assert_cmpint(l->removable, ==, m->removable);
     config_free(c);
     config_free(d);

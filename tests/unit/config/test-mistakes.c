@@ -72,7 +72,8 @@ static const struct mistake mistakes[] = {
       "  b: { tag: 65536 }\n"
       "  \"c d\": { listen: [1.2.3, \"localhost:3260\", \"[::1\"] }\n"
       "  d: [10.0.0.1]\n"
-      "  e: { listen: 10.0.0.1, tags: 1 }\n",
+      "  e: { listen: 10.0.0.1, tags: 1 }\n"
+      "  f: { listen: 10.0.0.2, access-state: active }\n",
       "f:3:16: listen: must not be an empty list\n"
       "f:3:25: tag: '0' is out of range (1 to 65535)\n"
       "f:4:6: b: the key 'listen' is missing\n"
@@ -82,7 +83,9 @@ static const struct mistake mistakes[] = {
       "f:5:28: listen: 'localhost:3260' is not an address (192.0.2.1:3260, [2001:db8::1]:3260)\n"
       "f:5:46: listen: '[::1' is not an address (192.0.2.1:3260, [2001:db8::1]:3260)\n"
       "f:6:6: d: must be a mapping, not a list\n"
-      "f:7:26: unknown key 'tags' (did you mean 'tag'?)\n" },
+      "f:7:26: unknown key 'tags' (did you mean 'tag'?)\n"
+      "f:8:40: access-state: 'active' is not one of active-optimized, active-non-optimized, "
+      "standby, unavailable\n" },
     { "one-address-twice",
       "version: 1\n"
       "portals:\n"

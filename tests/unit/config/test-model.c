@@ -191,7 +191,8 @@ static void luns_have_identities_and_are_sorted(void)
               "           product: exactly-sixteen-, revision: \"1.0 \", block-size: 4K }\n"
               "      0: { handler: ram, naa: 5001405000000001, eui: 0123456789abcdef,\n"
               "           read-only: true, rotational: yes, block-size: 512, removable: yes,\n"
-              "           physical-block-size: 16K, max-compare-and-write: 1, options: }\n");
+              "           physical-block-size: 16K, max-compare-and-write: 1, sanitize-rate: 50M,\n"
+              "           options: }\n");
     const struct config_target *t = &c->targets[0];
     g_assert_cmpuint(t->lun_count, ==, 3);
     const struct config_lun *l = t->luns;
@@ -208,6 +209,8 @@ static void luns_have_identities_and_are_sorted(void)
     g_assert_cmpuint(l[0].physical_block_size, ==, 16384);
     g_assert_cmpuint(l[0].max_compare_and_write, ==, 1);
     g_assert_true(l[0].removable);
+    g_assert_cmpuint(l[0].sanitize_rate, ==, 50 << 20);
+    g_assert_cmpuint(l[1].sanitize_rate, ==, 0);
     g_assert_cmpuint(l[1].physical_block_size, ==, 0);
     g_assert_cmpuint(l[1].max_compare_and_write, ==, 255);
     g_assert_false(l[1].removable);

@@ -82,15 +82,16 @@ void rig_teardown(struct rig *rig)
 void rig_turn(struct rig *rig)
 {
     struct list *link;
+    uint64_t before;
 
     do {
+        before = rig->reactor->counters.messages;
         reactor_run_mailbox(rig->reactor);
         while ((link = list_take(&rig->reactor->deferred))) {
             struct reactor_task *task = list_entry(link, struct reactor_task, link);
             task->run(task);
         }
-        reactor_run_mailbox(rig->reactor); /* what the tasks have posted */
-    } while (!list_empty(&rig->reactor->deferred));
+    } while (!list_empty(&rig->reactor->deferred) || before != rig->reactor->counters.messages);
 }
 
 static void take_answer(struct task *task)

@@ -23,7 +23,7 @@ static struct task *vpd(struct rig *rig, uint8_t page)
 static void standard_data(void)
 {
     struct rig rig = { 0 };
-    uint8_t want[96] = { 0x00, 0x00, 0x06, 0x12, 91, 0, 0, 0x02 };
+    uint8_t want[96] = { 0x00, 0x00, 0x06, 0x12, 91, 0x30, 0, 0x02 };
 
     memcpy(want + 8, "ACME    Disk  ?         7.12", 28);
     memcpy(want + 58, ((uint8_t[]){ 0x00, 0xa0, 0x04, 0x60, 0x04, 0xc0, 0x09, 0x61 }), 8);
@@ -104,7 +104,7 @@ static void every_listed_page_is_there(void)
 static void serial_and_device_identification(void)
 {
     struct rig rig = { 0 };
-    static const char want[] = "\x00\x83\x00\xbc"
+    static const char want[] = "\x00\x83\x00\xc4"
                                "\x01\x03\x00\x08\x60\x01\x02\x03\x04\x05\x06\x07"
                                "\x01\x02\x00\x08\x00\x1b\x21\xff\xfe\x01\x02\x03"
                                "\x02\x01\x00\x10"
@@ -112,6 +112,7 @@ static void serial_and_device_identification(void)
                                "\x03\x08\x00\x34"
                                "iqn.2026-11.org.example:disk1,L,0x0000000000000000\0\0"
                                "\x51\x94\x00\x04\x00\x00\x00\x01"
+                               "\x51\x95\x00\x04\x00\x00\x00\x01"
                                "\x53\x98\x00\x28"
                                "iqn.2026-11.org.example:disk1,t,0x0001\0\0"
                                "\x53\xa8\x00\x20"
@@ -180,7 +181,7 @@ static void block_limits_and_provisioning(void)
 {
     struct rig rig = { 0 };
     uint8_t limits[64] = { 0, 0xb0, 0, 60 };
-    uint8_t characteristics[64] = { 0, 0xb1, 0, 60, 0, 1 };
+    uint8_t characteristics[64] = { 0, 0xb1, 0, 60, 0, 1, 0, 0x50 };
 
     limits[5] = 255;                /* MAXIMUM COMPARE AND WRITE LENGTH */
     put_be16(limits + 6, 8);        /* optimal granularity: the physical block */

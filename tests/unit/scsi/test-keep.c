@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "scsi/reservation_record.h"
+#include "scsi/state_file.h"
 
 /* ---- the calls of the file code, of which one may be the last (--wrap) ---- */
 
@@ -125,7 +126,7 @@ static char *directory;
 
 static char *path_in_directory(void)
 {
-    return pr_file_path(directory, "iqn.2026-11.org.example:disk1", 3);
+    return state_file_path(directory, "reservations", "iqn.2026-11.org.example:disk1", 3);
 }
 
 /* Runs `what` in a child that dies at its call number `at`. True: it was done before. */
@@ -152,7 +153,7 @@ static bool killed_at(int at, int (*what)(const char *path, const struct pr_tabl
 
 static int remove_it(const char *path, const struct pr_table *table)
 {
-    return pr_file_remove(path);
+    return state_file_remove(path);
 }
 
 /* After each death the file holds one of the two. `before` NULL: there was none. */
@@ -167,7 +168,7 @@ static unsigned every_point(const char *path, const struct pr_table *before,
         if (before)
             g_assert_cmpint(pr_file_save(path, before), ==, 0);
         else
-            g_assert_cmpint(pr_file_remove(path), ==, 0);
+            g_assert_cmpint(state_file_remove(path), ==, 0);
         done = killed_at(at, after ? pr_file_save : remove_it, path, after);
         int r = pr_file_load(path, &found);
         const struct pr_table *expected = done ? after : NULL;
@@ -190,14 +191,14 @@ static void a_crash_leaves_the_old_or_the_new(void)
     g_autofree char *path = path_in_directory();
     struct pr_table *old = table_of(2, 1, true), *new = table_of(200, 5, true);
 
-    g_assert_cmpint(pr_file_prepare(path), ==, 0);
+    g_assert_cmpint(state_file_prepare(path), ==, 0);
     unsigned points = every_point(path, old, new);
     g_test_message("%u points", points);
     g_assert_cmpuint(points, >, 5);
     every_point(path, new, old);
     every_point(path, NULL, new);
     g_assert_cmpuint(every_point(path, old, NULL), >, 2);
-    g_assert_cmpint(pr_file_remove(path), ==, 0);
+    g_assert_cmpint(state_file_remove(path), ==, 0);
     pr_table_free(old);
     pr_table_free(new);
 }
@@ -206,7 +207,7 @@ static void a_directory_that_cannot_be_written_is_noticed(void)
 {
     struct pr_table *t = table_of(1, 0, true);
 
-    g_assert_cmpint(pr_file_prepare("/proc/nothing/reservations/x"), <, 0);
+    g_assert_cmpint(state_file_prepare("/proc/nothing/reservations/x"), <, 0);
     g_assert_cmpint(pr_file_save("/proc/nothing/reservations/x", t), <, 0);
     pr_table_free(t);
 }
@@ -330,7 +331,7 @@ static void registrations_survive_as_asked(void)
 /* The worker dies between writing the file and its own memory, in either order of being newer. */
 static void file_and_memory_are_made_to_agree(void)
 {
-    g_autofree char *path = pr_file_path(directory, TARGET_NAME, 0);
+    g_autofree char *path = state_file_path(directory, "reservations", TARGET_NAME, 0);
     struct pr_table *saved = NULL;
     uint32_t generation;
 
@@ -344,7 +345,7 @@ static void file_and_memory_are_made_to_agree(void)
     expect_good(out(rig.a, PR_RESERVE, 1, 12, 0, 0));
     saved = pr_table_free(saved);
 
-    g_assert_cmpint(pr_file_remove(path), ==, 0); /* APTPL was being taken back */
+    g_assert_cmpint(state_file_remove(path), ==, 0); /* APTPL was being taken back */
     worker_dies();
     g_assert_cmpint(pr_file_load(path, &saved), ==, 0);
     g_assert_cmpuint(saved->type, ==, 1);
@@ -357,7 +358,7 @@ static void file_and_memory_are_made_to_agree(void)
 
 static void what_cannot_be_saved_is_not_done(void)
 {
-    g_autofree char *path = pr_file_path(directory, TARGET_NAME, 0);
+    g_autofree char *path = state_file_path(directory, "reservations", TARGET_NAME, 0);
     g_autofree char *beside = g_strconcat(path, ".new", NULL);
     uint32_t generation;
 

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SANITIZE: the command, its beginning (saved before it is answered) and its end. See sanitize.h; the
+ * work itself is in sanitize_job.c, what the next worker finds in sanitize_resume.c.
+ *
+ * CRYPTO ERASE has no key to change here; it makes what was stored unreadable by erasing it.
+ */
+#include "scsi/sanitize.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "scsi/opcode.h"
+#include "scsi/sanitize_save.h"
+#include "scsi/sense.h"
+#include "scsi/step.h"
+#include "scsi/transfer.h"
+
+#define IMMED 0x80u
+#define AUSE  0x20u
+
+/* ---- refusing ---- */
+
+void scsi_sanitize_cause(struct scsi_unit *unit, struct scsi_cause *cause)
+{
+    cause->key = SENSE_NOT_READY;
+    cause->asc = ASC_SANITIZE_IN_PROGRESS;
+    cause->specific[0] = 0x80; /* SKSV: the progress (SPC-4 4.5.2.4.4) */
+    put_be16(cause->specific + 1, (uint16_t)atomic_load(&unit->sanitize.progress));
+}
+
+void scsi_sanitizing(struct scsi_command *cmd)
+{
+    struct scsi_cause cause = { 0 };
+
+    scsi_sanitize_cause(cmd->unit, &cause);
+    scsi_check(cmd, &cause);
+}
+
+/* ---- beginning and end ---- */
+
+/* A command that waits for the end, or for the beginning. */
+struct asked {
+    struct reactor_message message;
+    struct scsi_unit *unit;
+    struct scsi_command *cmd; /* its reactor's; NULL: aborted */
+    struct reactor *reactor;
+    struct sanitize_record record;
+    bool immediate;
+    int result;
+};
+
+static bool leave(struct scsi_command *cmd)
+{
+    struct asked *a = cmd->left;
+    a->cmd = NULL;
+    return true;
+}
+
+/* Runs on that reactor: now, when it is this one. */
+static void go(struct asked *a, struct reactor *reactor, void (*run)(struct reactor_message *))
+{
+    a->message.run = run;
+    if (reactor == reactor_current())
+        run(&a->message);
+    else
+        reactor_post(reactor, &a->message);
+}
+
+static void conclude(struct reactor_message *message)
+{
+    struct asked *a = container_of(message, struct asked, message);
+    struct scsi_command *cmd = a->cmd;
+    int result = a->result;
+
+    g_free(a);
+    if (!cmd)
+        return;
+    cmd->parked = false;
+    cmd->leave = NULL;
+    if (result < 0)
+        scsi_check_condition(cmd, SENSE_MEDIUM_ERROR, ASC_SANITIZE_FAILED);
+    scsi_finish(cmd);
+}
+
+static void answer(struct scsi_unit *unit, int result)
+{
+    struct asked *a = unit->sanitize.asked;
+
+    unit->sanitize.asked = NULL;
+    if (!a)
+        return;
+    a->result = result;
+    go(a, a->reactor, conclude);
+}
+
+/* Commands are let in again, or meet the failure. */
+static void let_in(struct scsi_unit *unit, bool failed)
+{
+    if (failed)
+        atomic_fetch_or(&unit->not_ready, UNIT_SANITIZE_FAILED);
+    atomic_fetch_and(&unit->not_ready, ~UNIT_SANITIZING);
+    atomic_fetch_sub(&unit->ranges.exclusive, 1);
+}
+
+void sanitize_keep_out(struct scsi_unit *unit)
+{
+    atomic_fetch_add(&unit->ranges.exclusive, 1);
+    atomic_fetch_and(&unit->not_ready, ~UNIT_SANITIZE_FAILED);
+    atomic_fetch_or(&unit->not_ready, UNIT_SANITIZING);
+}
+
+static void end_saved(struct scsi_unit *unit, int result)
+{
+    bool failed = unit->sanitize.record.failed;
+
+    let_in(unit, failed);
+    answer(unit, failed ? -EIO : 0);
+}
+
+void sanitize_ended(struct scsi_unit *unit, int result)
+{
+    if (result < 0) {
+        log_error("scsi", "sanitize has failed target=%s lun=%u error=\"%s\"", unit->target_name,
+                  unit->lun, g_strerror(-result));
+        unit->sanitize.record.failed = true;
+    } else {
+        log_notice("scsi", "sanitize is done target=%s lun=%u", unit->target_name, unit->lun);
+        memset(&unit->sanitize.record, 0, sizeof(unit->sanitize.record));
+    }
+    sanitize_save(unit, end_saved);
+}
+
+static void begin_saved(struct scsi_unit *unit, int result)
+{
+    struct asked *a = unit->sanitize.asked;
+
+    if (result < 0) { /* what could be forgotten is not begun */
+        memset(&unit->sanitize.record, 0, sizeof(unit->sanitize.record));
+        memset(&unit->home.keep.data->sanitize, 0, sizeof(struct sanitize_record));
+        let_in(unit, false);
+        answer(unit, result);
+        return;
+    }
+    log_notice("scsi", "sanitize begins target=%s lun=%u action=%u", unit->target_name, unit->lun,
+               unit->sanitize.record.action);
+    if (a && a->immediate)
+        answer(unit, 0);
+    sanitize_begin(unit, 0);
+}
+
+static void arrive(struct reactor_message *message)
+{
+    struct asked *a = container_of(message, struct asked, message);
+    struct scsi_unit *unit = a->unit;
+
+    unit->sanitize.asked = a;
+    unit->sanitize.record = a->record;
+    atomic_store(&unit->sanitize.exit_allowed, a->record.exit_allowed);
+    atomic_store(&unit->sanitize.progress, 0);
+    atomic_store(&unit->home.keep.data->sanitized, 0);
+    sanitize_save(unit, begin_saved);
+}
+
+/* ---- the command ---- */
+
+static bool bad(struct scsi_command *cmd, uint16_t byte)
+{
+    scsi_bad_cdb(cmd, byte, -1);
+    return false;
+}
+
+static bool check_cdb(struct scsi_command *cmd)
+{
+    uint8_t action = cmd->cdb[1] & 0x1f;
+    uint32_t bytes = get_be16(cmd->cdb + 7), block = scsi_block_bytes(cmd);
+
+    if (cmd->cdb[1] & 0x40)
+        return bad(cmd, 1);
+    for (uint16_t i = 2; i < 7; i++) {
+        if (cmd->cdb[i])
+            return bad(cmd, i);
+    }
+    if (action == SANITIZE_OVERWRITE ? bytes < 5 || bytes > block + 4 : bytes != 0)
+        return bad(cmd, 7);
+    if (atomic_load(&cmd->unit->not_ready) & UNIT_EJECTED) {
+        scsi_check_condition(cmd, SENSE_NOT_READY, ASC_MEDIUM_NOT_PRESENT);
+        return false;
+    }
+    return true;
+}
+
+enum scsi_next start_sanitize(struct scsi_command *cmd)
+{
+    uint32_t bytes = get_be16(cmd->cdb + 7);
+
+    if (!check_cdb(cmd) || !scsi_collecting(cmd, bytes))
+        return SCSI_ENDED;
+    if (cmd->data_out_bytes < bytes) {
+        cmd->data_out_bytes = 0;
+        scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+        return SCSI_ENDED;
+    }
+    cmd->buffer_bytes = bytes;
+    return SCSI_EXECUTE;
+}
+
+/* OVERWRITE's list, SBC-3 table 97. */
+static bool take_list(struct scsi_command *cmd, struct sanitize_record *record)
+{
+    uint8_t header[4];
+
+    scsi_iov_get(cmd, 0, header, sizeof(header));
+    uint32_t bytes = get_be16(header + 2);
+    record->invert = header[0] & 0x80;
+    record->count = header[0] & 0x1f;
+    if ((header[0] & 0x60) || record->count == 0) {
+        scsi_bad_list(cmd, 0, header[0] & 0x60 ? 6 : 4);
+        return false;
+    }
+    if (bytes == 0 || bytes > scsi_block_bytes(cmd) || bytes != cmd->data_out_bytes - 4) {
+        scsi_bad_list(cmd, 2, -1);
+        return false;
+    }
+    record->pattern_bytes = (uint16_t)bytes;
+    scsi_iov_get(cmd, 4, record->pattern, bytes);
+    return true;
+}
+
+static struct asked *ask(struct scsi_command *cmd)
+{
+    struct asked *a = g_try_new0(struct asked, 1);
+
+    if (!a) {
+        cmd->status = SCSI_BUSY;
+        scsi_finish(cmd);
+        return NULL;
+    }
+    a->unit = cmd->unit;
+    a->cmd = cmd;
+    a->reactor = reactor_current();
+    a->immediate = cmd->cdb[1] & IMMED;
+    a->record.action = cmd->cdb[1] & 0x1f;
+    a->record.exit_allowed = cmd->cdb[1] & AUSE;
+    return a;
+}
+
+static void park(struct asked *a)
+{
+    a->cmd->parked = true;
+    a->cmd->leave = leave;
+    a->cmd->left = a;
+}
+
+/* It has the whole unit alone: nothing else runs on it now. */
+void execute_sanitize(struct scsi_command *cmd)
+{
+    struct asked *a = ask(cmd);
+
+    if (!a)
+        return;
+    if (a->record.action == SANITIZE_OVERWRITE && !take_list(cmd, &a->record)) {
+        g_free(a);
+        scsi_finish(cmd);
+        return;
+    }
+    park(a);
+    sanitize_keep_out(cmd->unit);
+    go(a, scsi_unit_reactor(cmd->unit, 0), arrive);
+}
+
+/* EXIT FAILURE MODE. The mark is taken back by itself: forgotten, it would only come again. */
+static void exit_saved(struct scsi_unit *unit, int result)
+{
+}
+
+static void exit_run(struct reactor_message *message)
+{
+    struct asked *a = container_of(message, struct asked, message);
+    struct scsi_unit *unit = a->unit;
+
+    if (!unit->sanitize.asked && unit->sanitize.record.failed) {
+        memset(&unit->sanitize.record, 0, sizeof(unit->sanitize.record));
+        atomic_fetch_and(&unit->not_ready, ~UNIT_SANITIZE_FAILED);
+        sanitize_save(unit, exit_saved);
+    }
+    go(a, a->reactor, conclude);
+}
+
+void execute_sanitize_exit(struct scsi_command *cmd)
+{
+    bool failed = atomic_load(&cmd->unit->not_ready) & UNIT_SANITIZE_FAILED;
+
+    if (!failed || !atomic_load(&cmd->unit->sanitize.exit_allowed)) {
+        if (failed) /* only when the one that failed allowed it */
+            scsi_bad_cdb(cmd, 1, 4);
+        scsi_finish(cmd);
+        return;
+    }
+    struct asked *a = ask(cmd);
+    if (!a)
+        return;
+    park(a);
+    go(a, scsi_unit_reactor(cmd->unit, 0), exit_run);
+}
