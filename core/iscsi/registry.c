@@ -216,7 +216,7 @@ static void entry_close(struct registry_entry *e, const char *reason)
 }
 
 /* Names, ISID, portal group and parameters of the session are set. */
-static int make_nexus(struct session *s, const struct catalog_target *target)
+static int make_nexus(struct session *s, const struct catalog_target *target, uint32_t resumed_id)
 {
     char port[ISCSI_NAME_MAX + 32];
     const uint8_t *i = s->isid;
@@ -228,8 +228,13 @@ static int make_nexus(struct session *s, const struct catalog_target *target)
         .initiator_port = port,
         .tag = s->portal_group_tag,
         .version_descriptor = (uint16_t)(0x0960 + s->params.protocol_level),
+        .units = s->record->nexus_units,
+        .resumed_id = resumed_id,
     };
-    return scsi_nexus_create(&config, &s->nexus);
+    int r = scsi_nexus_create(&config, &s->nexus);
+    if (r == 0)
+        s->record->nexus_id = s->nexus->id;
+    return r;
 }
 
 static void enter(struct registry *r, struct registry_entry *e, struct session *s)
@@ -264,7 +269,7 @@ static uint16_t make(struct registry *r, const struct login *login,
     memcpy(s->isid, login->isid, ISCSI_ISID_BYTES);
     g_strlcpy(s->initiator, login->initiator_name, sizeof(s->initiator));
     g_strlcpy(s->target, login->target_name, sizeof(s->target));
-    if (target && make_nexus(s, target) < 0) {
+    if (target && make_nexus(s, target, /* resumed_id= */ 0) < 0) {
         session_free(s);
         g_free(e);
         return ISCSI_LOGIN_OUT_OF_RESOURCES;
@@ -322,7 +327,7 @@ struct session *registry_adopt(struct registry *r, uint32_t index, const struct 
     memcpy(s->isid, record->isid, ISCSI_ISID_BYTES);
     g_strlcpy(s->initiator, record->initiator, sizeof(s->initiator));
     g_strlcpy(s->target, record->target, sizeof(s->target));
-    if (!s->engine || (target && make_nexus(s, target) < 0)) {
+    if (!s->engine || (target && make_nexus(s, target, record->nexus_id) < 0)) {
         registry_discard(s);
         return NULL;
     }

@@ -18,9 +18,10 @@
 #include "iscsi/params.h"
 #include "iscsi/wire.h"
 #include "net/stream_state.h"
+#include "scsi/nexus.h"
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 6u
+#define STATE_VERSION 7u
 
 #define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
 #define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
@@ -90,6 +91,8 @@ struct session_record {
     struct iscsi_params params;
     char initiator[ISCSI_NAME_MAX + 1];
     char target[ISCSI_NAME_MAX + 1];
+    uint32_t nexus_id;
+    struct scsi_nexus_unit nexus_units[SCSI_LUNS_MAX]; /* what is pending for it on each unit */
     _Alignas(64) struct task_record task[STATE_TASKS_MAX];
 };
 

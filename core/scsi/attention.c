@@ -19,7 +19,7 @@ struct event {
 void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin, uint8_t asc,
                          uint8_t ascq)
 {
-    struct scsi_ua_ring *ring = &unit->attentions;
+    struct scsi_ua_ring *ring = unit->attentions;
     uint32_t number = atomic_fetch_add_explicit(&ring->head, 1, memory_order_acq_rel);
     uint64_t word = (uint64_t)(uint16_t)number << 48 | (uint64_t)asc << 40 | (uint64_t)ascq << 32 |
                     (origin ? origin->id : 0);
@@ -109,7 +109,7 @@ bool scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_unit *unit, bool
                           uint8_t *ret_asc, uint8_t *ret_ascq)
 {
     struct scsi_nexus_unit *state = scsi_nexus_state(nexus, unit);
-    uint32_t head = atomic_load_explicit(&unit->attentions.head, memory_order_acquire);
+    uint32_t head = atomic_load_explicit(&unit->attentions->head, memory_order_acquire);
     uint32_t next = 0;
     uint16_t asc = 0;
     uint8_t flag = 0;
@@ -118,7 +118,7 @@ bool scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_unit *unit, bool
         return false;
     if (head - state->attention_at > SCSI_UA_SLOTS)
         state->attention_at = head - SCSI_UA_SLOTS;
-    bool found = next_event(nexus, &unit->attentions, state->attention_at, head, &asc, &next);
+    bool found = next_event(nexus, unit->attentions, state->attention_at, head, &asc, &next);
     if (!found)
         state->attention_at = next;
 

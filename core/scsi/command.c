@@ -43,7 +43,7 @@ static bool attention(struct scsi_command *cmd, const struct scsi_nexus_unit *st
     struct scsi_unit *unit = cmd->unit;
     uint8_t asc, ascq;
 
-    if (atomic_load_explicit(&unit->attentions.head, memory_order_relaxed) == state->attention_at &&
+    if (atomic_load_explicit(&unit->attentions->head, memory_order_relaxed) == state->attention_at &&
         !state->flags)
         return false;
     if (!scsi_nexus_attention(cmd->nexus, unit, /* take= */ true, &asc, &ascq))

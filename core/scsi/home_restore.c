@@ -104,6 +104,7 @@ int scsi_home_init(struct scsi_unit *unit, const struct scsi_unit_config *config
     int r = scsi_keep_open(&home->keep, unit->services, config->target_name, unit->lun);
     if (r < 0)
         return r;
+    unit->attentions = &home->keep.data->attentions;
     find_place(unit, config->target_name);
     restore_table(home);
     restore_owner(home);

@@ -11,7 +11,7 @@
 #include "base/log.h"
 
 #define KEEP_MAGIC   0x4846554bu
-#define KEEP_VERSION 1
+#define KEEP_VERSION 2
 
 static bool usable(const struct keep_data *data)
 {
@@ -62,6 +62,8 @@ int scsi_keep_open(struct scsi_keep *keep, const struct scsi_services *services,
         return 0;
     }
     memset(keep->data, 0, offsetof(struct keep_data, table));
+    for (unsigned i = 0; i < SCSI_UA_SLOTS; i++) /* one lap ago: not written yet */
+        atomic_init(&keep->data->attentions.slot[i], (uint64_t)(uint16_t)(i - SCSI_UA_SLOTS) << 48);
     keep->data->bytes = sizeof(struct keep_data);
     keep->data->version = KEEP_VERSION;
     keep->data->magic = KEEP_MAGIC;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a unit must not forget when the worker dies and another goes on: its mode, its medium, who
- * has reserved it. It lies in a memfd that the keeper holds ("keep:unit:<target>/<lun>"), gone with
+ * has reserved it, what happened to it that not everybody has heard of. It lies in a memfd that the keeper holds ("keep:unit:<target>/<lun>"), gone with
  * the keeper as with a power loss. Every field is valid by itself at any moment; the reservation
  * table has two places, written in turn.
  */
@@ -14,6 +14,13 @@
 #include "scsi/reservation_record.h"
 #include "scsi/sanitize.h"
 #include "scsi/services.h"
+
+/* Unit attentions. One writer or many, on any thread; each nexus reads on its own reactor. */
+#define SCSI_UA_SLOTS 64
+struct scsi_ua_ring {
+    _Atomic uint32_t head;                /* events ever raised (wraps) */
+    _Atomic uint64_t slot[SCSI_UA_SLOTS]; /* seq:16 asc:8 ascq:8 origin:32 */
+};
 
 /* RESERVE(6): whose. `sequence` is odd while the name is being written. */
 struct keep_owner {
@@ -30,6 +37,7 @@ struct keep_data {
     _Atomic uint8_t access[64]; /* states of target ports, by index (alua.c) */
     struct sanitize_record sanitize;
     _Atomic uint64_t sanitized; /* bytes of it that are done */
+    struct scsi_ua_ring attentions;
     _Atomic uint32_t table_at; /* 0: none; 1, 2: this place is the valid one */
     uint8_t table[2][PR_RECORD_BYTES_MAX];
 };

@@ -53,7 +53,7 @@ static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
         if (scsi_unit_admits(unit, nexus->initiator_name)) {
             state->unit_id = unit->id;
             state->attention_at =
-                atomic_load_explicit(&unit->attentions.head, memory_order_acquire);
+                atomic_load_explicit(&unit->attentions->head, memory_order_acquire);
             visible++;
         }
     }
@@ -87,21 +87,72 @@ const struct scsi_lun_map *scsi_nexus_map(struct scsi_nexus *nexus)
     return map;
 }
 
+/* 0: a new one. One that an earlier process gave is not given again. */
+static uint32_t give_id(uint32_t resumed)
+{
+    uint32_t id = resumed, next = atomic_load(&next_id);
+
+    if (resumed) {
+        while (next <= resumed && !atomic_compare_exchange_weak(&next_id, &next, resumed + 1))
+            ;
+        return resumed;
+    }
+    while (id == 0)
+        id = atomic_fetch_add(&next_id, 1);
+    return id;
+}
+
+/* What was pending for a unit is pending still. */
+static void resume_unit(struct scsi_nexus_unit *state, const struct scsi_unit *unit,
+                        const struct scsi_nexus_unit *kept, unsigned count)
+{
+    uint32_t head = atomic_load(&unit->attentions->head);
+
+    for (unsigned i = 0; i < count && state->unit_id; i++) {
+        if (!kept[i].unit_id || kept[i].lun != state->lun)
+            continue;
+        state->flags = kept[i].flags;
+        if (head - kept[i].attention_at <= INT32_MAX) /* unless it is a new ring */
+            state->attention_at = kept[i].attention_at;
+        return;
+    }
+}
+
+/* nexus->units are those of an earlier process. They are replaced at once: this one may die, too. */
+static void resume(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
+{
+    struct scsi_nexus_unit fresh[SCSI_LUNS_MAX], *kept = nexus->units;
+
+    nexus->units = fresh;
+    look_again(nexus, map);
+    for (unsigned i = 0; i < map->count; i++)
+        resume_unit(&fresh[i], map->units[i], kept, map->count);
+    memcpy(kept, fresh, map->count * sizeof(*kept));
+    nexus->units = kept;
+}
+
 int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus **ret_nexus)
 {
     struct scsi_nexus *nexus = g_try_new0(struct scsi_nexus, 1);
     if (!nexus)
         return -ENOMEM;
+    nexus->units = config->units ? config->units : g_try_new0(struct scsi_nexus_unit, SCSI_LUNS_MAX);
+    if (!nexus->units) {
+        g_free(nexus);
+        return -ENOMEM;
+    }
+    nexus->units_owned = !config->units;
     nexus->target = config->target;
-    do {
-        nexus->id = atomic_fetch_add(&next_id, 1);
-    } while (nexus->id == 0);
+    nexus->id = give_id(config->resumed_id);
     nexus->tag = config->tag;
     nexus->relative_port = scsi_target_port(config->target, config->tag);
     nexus->version_descriptor = config->version_descriptor ? config->version_descriptor : 0x0960;
     nexus->initiator_name = g_strdup(config->initiator_name);
     nexus->initiator_port = g_strdup(config->initiator_port);
-    look_again(nexus, current_map(nexus));
+    if (config->resumed_id)
+        resume(nexus, current_map(nexus));
+    else
+        look_again(nexus, current_map(nexus));
     if (config->announce_reset)
         set_flag(nexus, SCSI_NEXUS_POWER_ON);
     *ret_nexus = nexus;
@@ -114,6 +165,8 @@ struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus)
         return NULL;
     g_free(nexus->initiator_name);
     g_free(nexus->initiator_port);
+    if (nexus->units_owned)
+        g_free(nexus->units);
     g_free(nexus);
     return NULL;
 }
@@ -142,7 +195,7 @@ void scsi_nexus_lost(struct scsi_nexus *nexus)
             continue;
         state->flags = SCSI_NEXUS_LOST;
         state->attention_at =
-            atomic_load_explicit(&map->units[i]->attentions.head, memory_order_acquire);
+            atomic_load_explicit(&map->units[i]->attentions->head, memory_order_acquire);
     }
 }
 

@@ -13,17 +13,6 @@
 
 #include "scsi/target.h"
 
-struct scsi_nexus_config {
-    struct scsi_target *target;
-    const char *initiator_name;  /* node name, normalised */
-    const char *initiator_port;  /* "iqn…,i,0x<ISID, 12 hex digits>" */
-    uint16_t tag;                /* target portal group tag, of the login's portal */
-    uint16_t version_descriptor; /* 0960h + iSCSIProtocolLevel (RFC 7144 4.2); 0: 0960h */
-    /* A unit attention POWER ON OCCURRED (29/00) on each unit. Only for a nexus that is known to be
-       new: a returning initiator must not get one (it fails commands older than 180 s). */
-    bool announce_reset;
-};
-
 /* What a nexus keeps for one unit. */
 struct scsi_nexus_unit {
     uint32_t unit_id;      /* 0: not in use */
@@ -35,6 +24,22 @@ struct scsi_nexus_unit {
     uint32_t prevents;       /* it prevents removal: generation + 1 of unit->prevents; 0: not */
     uint32_t serial;         /* and its unit attentions of them are seen up to here */
 };
+
+struct scsi_nexus_config {
+    struct scsi_target *target;
+    const char *initiator_name;  /* node name, normalised */
+    const char *initiator_port;  /* "iqn…,i,0x<ISID, 12 hex digits>" */
+    uint16_t tag;                /* target portal group tag, of the login's portal */
+    uint16_t version_descriptor; /* 0960h + iSCSIProtocolLevel (RFC 7144 4.2); 0: 0960h */
+    /* A unit attention POWER ON OCCURRED (29/00) on each unit. Only for a nexus that is known to be
+       new: a returning initiator must not get one (it fails commands older than 180 s). */
+    bool announce_reset;
+    /* Where the nexus keeps its SCSI_LUNS_MAX entries when they are to outlive the process: zeroed, or
+       as an earlier one left them, with the id that the nexus had there. NULL: nowhere. */
+    struct scsi_nexus_unit *units;
+    uint32_t resumed_id; /* 0: a new nexus */
+};
+
 #define SCSI_NEXUS_POWER_ON     1u /* 29/00 pending */
 #define SCSI_NEXUS_LUNS_CHANGED 2u /* 3F/0E pending */
 #define SCSI_NEXUS_LOST         4u /* 29/07 pending */
@@ -51,7 +56,8 @@ struct scsi_nexus {
     uint32_t active; /* commands between scsi_start() and done() */
     uint32_t map_generation;
     uint16_t unit_count;
-    struct scsi_nexus_unit units[SCSI_LUNS_MAX]; /* ascending by LUN, as in the map */
+    bool units_owned;
+    struct scsi_nexus_unit *units; /* [SCSI_LUNS_MAX], ascending by LUN, as in the map */
 };
 
 /* Any thread. 0 or negative errno. */

@@ -103,8 +103,6 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     atomic_init(&unit->mode, unit->mode_default);
     atomic_init(&unit->not_ready, 0);
     atomic_init(&unit->prevents, 0);
-    for (unsigned i = 0; i < SCSI_UA_SLOTS; i++) /* one lap ago: not written yet */
-        atomic_init(&unit->attentions.slot[i], (uint64_t)(uint16_t)(i - SCSI_UA_SLOTS) << 48);
 
     scsi_ranges_init(&unit->ranges);
     unit->services = config->services;

@@ -49,13 +49,6 @@ struct scsi_unit_config {
     const struct scsi_services *services; /* NULL: one lane, and nothing outlives the process */
 };
 
-/* Unit attentions. One writer or many, on any thread; each nexus reads on its own reactor. */
-#define SCSI_UA_SLOTS 64
-struct scsi_ua_ring {
-    _Atomic uint32_t head;                /* events ever raised (wraps) */
-    _Atomic uint64_t slot[SCSI_UA_SLOTS]; /* seq:16 asc:8 ascq:8 origin:32 */
-};
-
 /* What a waiting LUN RESET hangs on; see scsi_unit_drain(). */
 struct scsi_drain {
     void (*done)(struct scsi_drain *drain);
@@ -111,7 +104,7 @@ struct scsi_unit {
     _Atomic uint32_t mode;
     _Atomic uint32_t not_ready; /* UNIT_* */
     _Atomic uint64_t prevents;  /* PREVENT ALLOW: generation 32, nexuses that prevent 32 */
-    struct scsi_ua_ring attentions;
+    struct scsi_ua_ring *attentions; /* in home.keep */
     struct scsi_ranges ranges;
     struct scsi_home home; /* reservations */
     struct scsi_sanitize sanitize;
