@@ -92,7 +92,7 @@ def _(scale):
         return '%d kills' % server.kills
 
 
-@case('sessions: unit attentions that wait and settings that were made outlive the worker')
+@case('sessions: unit attentions that wait outlive the worker')
 def _(scale):
     with serving(LUNS) as server:
         one, two = log_in(server), log_in(server, initiator='iqn.2026-11.org.example:second')
