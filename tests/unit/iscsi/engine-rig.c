@@ -3,7 +3,9 @@
 #include "engine-rig.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -161,10 +163,20 @@ int engine_rig_connect(struct engine_rig *rig)
 {
     struct address at = {.length = sizeof(at.v4)}, peer = {.length = sizeof(peer.v4)};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Of many loopback addresses: ports of closed connections are not free at once. */
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK + rig->accepted % 65000 * 256)};
     limit_buffers(rig, fd);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&from, sizeof(from)), ==, 0);
     g_assert_cmpint(getsockname(rig->listener, &at.any, &at.length), ==, 0);
-    g_assert_cmpint(connect(fd, &at.any, at.length), ==, 0);
-    int server = accept4(rig->listener, &peer.any, &peer.length, SOCK_CLOEXEC);
+    if (connect(fd, &at.any, at.length) < 0) { /* interrupted by io_uring's work, it goes on */
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+        g_assert_cmpint(errno, ==, EINTR);
+        g_assert_cmpint(poll(&p, 1, 10000), ==, 1);
+    }
+    int server;
+    while ((server = accept4(rig->listener, &peer.any, &peer.length, SOCK_CLOEXEC)) < 0 && errno == EINTR)
+        ;
     g_assert_cmpint(server, >=, 0);
     limit_buffers(rig, server);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
