@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "control/server.h"
 #include "fuzz.h"
 #include "iscsi/session.h"
+#include "iscsi/state.h"
 
 #define CALL(method, params)                                                                       \
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":" params "}\n"
@@ -101,6 +103,16 @@ static void closed(void *user, uint32_t slot)
 {
 }
 
+/* An engine without sessions has its place in the state memory all the same. */
+static void map_state(void)
+{
+    uint64_t bytes = state_bytes(1, 1);
+    g_assert_cmpint(arena_map(ARENA_STATE, arena_create_fd("state", bytes), bytes), ==, 0);
+    *(struct state_head *)arena_table[ARENA_STATE].base = (struct state_head){
+        .magic = STATE_MAGIC, .version = STATE_VERSION, .sessions = 1, .connections = 1
+    };
+}
+
 static void set_up(void)
 {
     static const char yaml[] =
@@ -116,6 +128,7 @@ static void set_up(void)
     g_assert_cmpint(config_parse(yaml, strlen(yaml), "f", &config, problems), ==, 0);
     config_problems_free(problems);
     g_assert_cmpint(reactor_create(&options, &reactor), ==, 0);
+    map_state();
     engine_init(&engine, reactor);
     struct registry_options registry_options = {
         .login = &engine, .data = list, .data_count = 1, .sessions = 1, .connections = 1
