@@ -347,6 +347,15 @@ static void take_over(struct daemon *d)
         tell(d, &m);
         closed++;
     }
+    d->taken_over = (struct control_take_over){
+        .sessions = result.sessions,
+        .connections = result.connections,
+        .tasks = result.tasks,
+        .dropped_sessions = result.doubtful,
+        .quarantined_sessions = result.quarantined,
+        .closed_connections = closed,
+        .took_ns = clock_now_ns() - begin,
+    };
     if (d->held->len)
         log_notice("handover", "taken over sessions=%u connections=%u tasks=%u not-resumed=%u closed=%u took=%.3fms",
                    result.sessions, result.connections, result.tasks, result.doubtful, closed,

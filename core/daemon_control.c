@@ -54,6 +54,9 @@ void daemon_control_status(struct daemon *d, const struct link_status *status)
         .deaths = status->deaths,
         .held = status->held,
         .held_max = status->held_max,
+        .upgrades = status->upgrades,
+        .restarts = status->restarts,
+        .fence = status->fence,
     };
     g_strlcpy(keeper.how, status->how, sizeof(keeper.how));
     control_keeper_answer(d->control, &keeper);
@@ -78,6 +81,7 @@ void daemon_control_start(struct daemon *d)
         .acceptor = d->acceptor,
         .config = config_of,
         .stopping = is_stopping,
+        .take_over = &d->taken_over,
         .target_count = target_count,
         .target = get_target,
         .lun = get_lun,

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "config/model.h"
+#include "control/control.h"
 #include "daemon.h"
 #include "handover/thaw.h"
 #include "iscsi/acceptor.h"
@@ -58,6 +59,7 @@ struct daemon {
     unsigned failures;                 /* deaths in a row */
     bool resume;                       /* the state memory holds what an earlier worker left */
     GArray *held;                      /* struct thaw_socket: connections of earlier workers */
+    struct control_take_over taken_over;
 
     unsigned data_count;               /* data reactors: 0 .. data_count - 1; then the login reactor */
     struct reactor **reactors;         /* data_count + 1 */

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/status.h"
 #include "config/model.h"
 #include "iscsi/acceptor.h"
 #include "iscsi/registry.h"
@@ -34,6 +35,16 @@ struct control_keeper {
     uint64_t uptime_ns, refused;
     unsigned generation, deaths, held, held_max;
     char how[64]; /* the last worker died; "": none has */
+    struct status_pauses upgrades, restarts;
+    struct status_fence fence;
+};
+
+/* What became of what the worker before this one left. */
+struct control_take_over {
+    unsigned sessions, connections, tasks; /* going on */
+    unsigned dropped_sessions, quarantined_sessions;
+    unsigned closed_connections;
+    uint64_t took_ns;
 };
 
 struct control_services {
@@ -45,6 +56,7 @@ struct control_services {
     struct acceptor *acceptor;
     const struct config *(*config)(void *user);
     bool (*stopping)(void *user);
+    const struct control_take_over *take_over; /* constant */
     /* Targets and their LUNs in the file's order. What is returned is valid until the loop goes on. */
     unsigned (*target_count)(void *user);
     void (*target)(void *user, unsigned target, struct control_target *ret_target);

@@ -53,6 +53,29 @@ struct session_totals count_sessions(const struct snapshot *snapshot)
 
 /* ---- status ---- */
 
+static void put_pauses(struct json_writer *w, const char *key, const char *failures,
+                       const struct status_pauses *p)
+{
+    json_put_open(w, key, '{');
+    json_put_u64(w, "count", p->count);
+    json_put_u64(w, failures, p->failures);
+    json_put_double(w, "pause-seconds", seconds_of(p->total_ns));
+    json_put_double(w, "last-pause-seconds", seconds_of(p->last_ns));
+    json_put_close(w, '}');
+}
+
+static void put_take_over(struct json_writer *w, const struct control_take_over *t)
+{
+    json_put_open(w, "take-over", '{');
+    json_put_u64(w, "resumed-sessions", t->sessions);
+    json_put_u64(w, "resumed-connections", t->connections);
+    json_put_u64(w, "resumed-tasks", t->tasks);
+    json_put_u64(w, "dropped-sessions", t->dropped_sessions);
+    json_put_u64(w, "dropped-connections", t->closed_connections);
+    json_put_double(w, "seconds", seconds_of(t->took_ns));
+    json_put_close(w, '}');
+}
+
 static void put_keeper(struct json_writer *w, const struct control_keeper *k)
 {
     json_put_open(w, "keeper", '{');
@@ -62,6 +85,8 @@ static void put_keeper(struct json_writer *w, const struct control_keeper *k)
     json_put_u64(w, "connections-held", k->held);
     json_put_u64(w, "connections-max", k->held_max);
     json_put_u64(w, "connections-refused", k->refused);
+    put_pauses(w, "upgrades", "failed", &k->upgrades);
+    put_pauses(w, "restarts", "crashes", &k->restarts);
     json_put_close(w, '}');
 }
 
@@ -132,6 +157,7 @@ int look_status(struct call *call)
     json_put_u64(w, "luns", luns);
     json_put_u64(w, "portals", config->portal_count);
     put_logins(w, acceptor_counters(s->acceptor));
+    put_take_over(w, s->take_over);
     if (call->snapshot) {
         struct session_totals n = count_sessions(call->snapshot);
         json_put_u64(w, "sessions", n.normal);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The metrics of the whole daemon. Every family is one row of a table with a function that reads its
+ * The metrics of the whole daemon; those of the service itself are in metrics_service.c. Every family is one row of a table with a function that reads its
  * number, so that what there is can be read off the tables. LUNs that no command has reached have
  * no series of commands and latencies.
  */
 #include "base/clock.h"
 #include "control/look.h"
 #include "control/openmetrics.h"
-#include "iscsi/login.h"
 #include "plugin/storage.h"
 
 #define P "holdfast_"
@@ -39,7 +38,7 @@ struct lun_row {
     char *labels;
     const char *handler;
     struct scsi_counters counters;
-    uint64_t bytes, reads, writes, at_handler, waiting, strays;
+    uint64_t bytes, reads, writes, at_handler, waiting, strays, errors, stalls;
     double oldest_seconds;
     bool used;
 };
@@ -50,6 +49,8 @@ static const struct row lun_rows[] = {
     { P "lun_at_handler", NULL, "I/Os that the handler has.", false, LUN(at_handler) },
     { P "lun_waiting", NULL, "I/Os that wait for room at the handler.", false, LUN(waiting) },
     { P "lun_stray_answers", NULL, "Answers of the handler to no I/O.", true, LUN(strays) },
+    { P "lun_handler_errors", NULL, "I/Os that the handler failed.", true, LUN(errors) },
+    { P "lun_stalls", NULL, "I/Os that the handler left unanswered for too long.", true, LUN(stalls) },
 };
 static const struct row lun_used_rows[] = {
     { P "lun_read_bytes", "bytes", "Bytes read.", true, LUN(counters.way[SCSI_COUNT_READ].bytes) },
@@ -81,6 +82,8 @@ static int gather_lun(struct call *call, const struct control_target *t,
     row.at_handler = at_handler;
     row.waiting = waiting;
     row.strays = storage_stray_answers(l->backend);
+    row.errors = storage_errors(l->backend);
+    row.stalls = storage_stalls(l->backend);
     row.oldest_seconds = seconds_of(storage_age_ns(l->backend, clock_now_ns()));
     row.used = row.reads || row.writes || row.counters.others;
     g_array_append_val(call->rows, row);
@@ -247,98 +250,25 @@ static void put_reactors(const struct snapshot *s, GString *out)
     }
 }
 
-/* ---- logins, keeper, ourselves ---- */
+/* ---- all of it ---- */
 
-static void put_counter(GString *out, const char *name, const char *help, uint64_t number)
-{
-    metrics_family(out, name, "counter", NULL, help);
-    metrics_number(out, name, "_total", NULL, number);
-}
-
-static void put_gauge(GString *out, const char *name, const char *help, uint64_t number)
-{
-    metrics_family(out, name, "gauge", NULL, help);
-    metrics_number(out, name, "", NULL, number);
-}
-
-static void put_refusals(const struct acceptor_counters *c, GString *out)
-{
-    metrics_family(out, P "login_refusals", "counter", NULL, "Logins refused, by status.");
-    for (unsigned class = 0; class < 2; class ++) {
-        for (unsigned detail = 0; detail < ACCEPTOR_DETAILS_MAX; detail++) {
-            uint64_t n = counter_get(&c->refused_class[class][detail]);
-            uint16_t status = (uint16_t)((class + 2) << 8 | detail);
-            char code[8];
-            if (!n)
-                continue;
-            g_snprintf(code, sizeof(code), "%04x", status);
-            g_autofree char *labels =
-                metrics_labels("status", code, "reason", login_status_text(status), NULL);
-            metrics_number(out, P "login_refusals", "_total", labels, n);
-        }
-    }
-}
-
-static void put_logins(const struct acceptor_counters *c, GString *out)
-{
-    struct histogram duration = { 0 };
-    histogram_collect(&duration, &c->duration);
-    put_counter(out, P "connections_accepted", "Connections that came from the keeper.",
-                counter_get(&c->accepted));
-    put_counter(out, P "connections_without_room", "Of them, those there was no room for.",
-                counter_get(&c->full));
-    put_counter(out, P "logins", "Logins that reached full feature phase.",
-                counter_get(&c->logins));
-    put_counter(out, P "login_timeouts", "Logins not finished in time.", counter_get(&c->timeouts));
-    put_refusals(c, out);
-    metrics_family(out, P "login_duration_seconds", "histogram", "seconds",
-                   "Time from a connection's arrival to full feature phase.");
-    metrics_histogram(out, P "login_duration_seconds", NULL, &duration);
-}
-
-static void put_keeper(const struct control_keeper *k, GString *out)
-{
-    put_counter(out, P "worker_deaths", "Workers that ended without having been told to.",
-                k->deaths);
-    put_counter(out, P "connections_refused", "Connections that the keeper turned away.",
-                k->refused);
-    put_gauge(out, P "connections_held", "Connections that the keeper has a duplicate of.",
-              k->held);
-    put_gauge(out, P "connections_limit", "Connections it may have.", k->held_max);
-    metrics_family(out, P "keeper_uptime_seconds", "gauge", "seconds", "Age of the keeper.");
-    metrics_real(out, P "keeper_uptime_seconds", "", NULL, seconds_of(k->uptime_ns));
-}
-
-static void put_self(const struct control *control, GString *out)
-{
-    metrics_family(out, P "build", "info", NULL, "The version that runs.");
-    metrics_number(out, P "build", "_info", "version=\"" HOLDFAST_VERSION "\"", 1);
-    put_gauge(out, P "worker_generation", "How many workers there have been.",
-              control->services.generation);
-    metrics_family(out, P "worker_uptime_seconds", "gauge", "seconds", "Age of the worker.");
-    metrics_real(out, P "worker_uptime_seconds", "", NULL,
-                 seconds_of(clock_now_ns() - control->started_ns));
-    put_gauge(out, P "control_clients", "Clients of the control socket.", control->client_count);
-    put_counter(out, P "control_calls", "Requests of the control socket.", control->count.calls);
-    put_counter(out, P "control_failed_calls", "Those answered with an error.",
-                control->count.failed_calls);
-}
-
-int look_metrics(struct call *call)
+char *metrics_text(struct call *call)
 {
     GString *out = g_string_new(NULL);
-    put_self(call->control, out);
-    put_keeper(&call->snapshot->keeper, out);
-    put_logins(acceptor_counters(call->control->services.acceptor), out);
+    metrics_service(call, out);
     put_reactors(call->snapshot, out);
     put_sessions(call->snapshot, out);
     put_luns(call, out);
     metrics_end(out);
+    return g_string_free(out, FALSE);
+}
+
+int look_metrics(struct call *call)
+{
+    g_autofree char *text = metrics_text(call);
     json_put_open(&call->result, NULL, '{');
-    json_put_string(&call->result, "content-type",
-                    "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    json_put_string(&call->result, "text", out->str);
+    json_put_string(&call->result, "content-type", METRICS_CONTENT_TYPE);
+    json_put_string(&call->result, "text", text);
     json_put_close(&call->result, '}');
-    g_string_free(out, TRUE);
     return 0;
 }

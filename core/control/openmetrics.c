@@ -89,6 +89,18 @@ void metrics_histogram(GString *out, const char *name, const char *labels,
     metrics_real(out, name, "_sum", labels, (double)h->sum_ns / 1e9);
 }
 
+void metrics_counter(GString *out, const char *name, const char *help, uint64_t number)
+{
+    metrics_family(out, name, "counter", NULL, help);
+    metrics_number(out, name, "_total", NULL, number);
+}
+
+void metrics_gauge(GString *out, const char *name, const char *help, uint64_t number)
+{
+    metrics_family(out, name, "gauge", NULL, help);
+    metrics_number(out, name, "", NULL, number);
+}
+
 void metrics_end(GString *out)
 {
     g_string_append(out, "# EOF\n");

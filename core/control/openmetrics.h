@@ -10,6 +10,8 @@
 
 #include "reactor/histogram.h"
 
+#define METRICS_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
 /* "gauge", "counter", "histogram", "info"; `unit` may be NULL, else the name ends with it. */
 void metrics_family(GString *out, const char *name, const char *type, const char *unit,
                     const char *help);
@@ -23,4 +25,7 @@ void metrics_real(GString *out, const char *name, const char *suffix, const char
 /* All samples of a histogram, in seconds. */
 void metrics_histogram(GString *out, const char *name, const char *labels,
                        const struct histogram *h);
+/* Families of one sample without labels. */
+void metrics_counter(GString *out, const char *name, const char *help, uint64_t number);
+void metrics_gauge(GString *out, const char *name, const char *help, uint64_t number);
 void metrics_end(GString *out);

@@ -7,7 +7,7 @@
  *   message.c    JSON-RPC: a line becomes a call, a call's end becomes a line
  *   verbs.c      the table of methods and the check of their parameters
  *   snapshot.c   a look at all reactors and the keeper, shared by the calls that wait for one
- *   look.c  look_sessions.c  act.c  metrics.c    the methods
+ *   look.c  look_sessions.c  act.c  metrics.c  metrics_service.c    the methods
  */
 #pragma once
 
@@ -165,6 +165,10 @@ int look_portals(struct call *call);
 int look_sessions(struct call *call);
 int look_top(struct call *call);
 int look_metrics(struct call *call);
+/* metrics.c, of a call that has a snapshot: all of it as text; g_free(). */
+char *metrics_text(struct call *call);
+/* metrics_service.c */
+void metrics_service(struct call *call, GString *out);
 int act_session_drop(struct call *call);
 int act_lun_resize(struct call *call);
 int act_log_level(struct call *call);

@@ -58,6 +58,17 @@ static void line(GString *out, const char *name, char *text)
     g_free(text);
 }
 
+static void show_pauses(JsonObject *k, const char *key, const char *failures, GString *out)
+{
+    JsonObject *p = value_object(k, key);
+    if (!p || !(value_number(p, "count") + value_number(p, failures)))
+        return;
+    line(out, key,
+         g_strdup_printf("%" PRIu64 ", %" PRIu64 " %s; the last pause took %.1f ms",
+                         value_number(p, "count"), value_number(p, failures), failures,
+                         1e3 * value_real(p, "last-pause-seconds")));
+}
+
 static void show_keeper(JsonObject *s, GString *out)
 {
     JsonObject *k = value_object(s, "keeper");
@@ -74,6 +85,8 @@ static void show_keeper(JsonObject *s, GString *out)
              g_strdup_printf("%" PRIu64 ", the last by %s", deaths, value_text(k, "last-death")));
     else
         line(out, "worker deaths", g_strdup("none"));
+    show_pauses(k, "restarts", "crashes", out);
+    show_pauses(k, "upgrades", "failed", out);
     line(out, "connections",
          g_strdup_printf("%" PRIu64 " held of at most %" PRIu64 ", %" PRIu64 " turned away",
                          value_number(k, "connections-held"), value_number(k, "connections-max"),

@@ -288,7 +288,9 @@ static bool strings_end(const struct link_message *m)
     case LINK_AMEND:
         return string_ends(m->amend.target, LINK_NAME_MAX);
     case LINK_STATUS:
-        return string_ends(m->status.how, LINK_HOW_MAX);
+        return string_ends(m->status.how, LINK_HOW_MAX) &&
+               string_ends(m->status.fence.plugin, STATUS_TEXT_MAX) &&
+               string_ends(m->status.fence.reason, STATUS_TEXT_MAX);
     default:
         return true;
     }

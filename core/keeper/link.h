@@ -22,6 +22,7 @@
 
 #include "base/address.h"
 #include "base/list.h"
+#include "base/status.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -88,7 +89,7 @@ struct link_amend {
     char target[LINK_NAME_MAX];
 };
 
-#define LINK_HOW_MAX 64
+#define LINK_HOW_MAX STATUS_TEXT_MAX
 
 /* What only the keeper knows, for people and for metrics. */
 struct link_status {
@@ -97,6 +98,8 @@ struct link_status {
     uint32_t generation;      /* of the newest worker */
     uint32_t deaths;          /* workers that ended without having been told to */
     uint32_t held, held_max;  /* duplicates of connections, now and at most */
+    struct status_pauses upgrades, restarts; /* restart: after a death */
+    struct status_fence fence;
     char how[LINK_HOW_MAX];   /* the last of them ended, "signal 9 (Killed)"; "": none has */
 };
 

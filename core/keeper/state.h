@@ -63,6 +63,7 @@ struct keeper {
     uint64_t restart_ns;
     bool ever_ready;
     bool died, crashed;  /* the last worker; for the next one */
+    uint64_t down_ns;    /* a worker died then, and none has been ready since; 0: one is */
     struct fence *fence; /* NULL: none is configured */
 
     bool stopping;
@@ -90,6 +91,8 @@ void supervise_link_update(struct keeper *k);
 /* How long to wait after so many deaths in a row; the first is restarted at once. */
 unsigned supervise_delay_ms(unsigned failures);
 
+/* Another pause has ended, which began then. */
+void supervise_count_pause(struct status_pauses *pauses, uint64_t begun_ns, uint64_t now_ns);
 /* For upgrade.c: to the worker; GO as soon as nothing earlier can write; its tombstone counts. */
 void supervise_tell(struct keeper *k, const struct link_message *m);
 void supervise_go(struct keeper *k);

@@ -216,6 +216,9 @@ static void on_ready(struct keeper *k)
                w->generation, w->pid,
                seconds(w->ready_ns - (k->ever_ready ? w->started_ns : k->start_ns)), held, closed);
     k->ever_ready = true;
+    if (k->down_ns)
+        supervise_count_pause(&k->status.restarts, k->down_ns, w->ready_ns);
+    k->down_ns = 0;
     upgrade_ready(k);
     fence_worker_ready(k);
     notify_send("READY=1\nSTATUS=Serving.");
@@ -231,6 +234,31 @@ static void on_memfd_get(struct keeper *k, const struct link_memfd_get *get)
     tell(k, &m);
 }
 
+void supervise_count_pause(struct status_pauses *pauses, uint64_t begun_ns, uint64_t now_ns)
+{
+    pauses->count++;
+    pauses->last_ns = now_ns - begun_ns;
+    pauses->total_ns += pauses->last_ns;
+}
+
+static void fill_fence(const struct keeper *k, struct status_fence *f)
+{
+    struct fence_status s;
+    fence_get_status(k, &s);
+    *f = (struct status_fence){ .configured = s.configured,
+                              .up = s.up,
+                              .wanted = s.wanted,
+                              .up_ns = s.up ? clock_now_ns() - s.up_since_ns : 0,
+                              .up_total_ns = s.up_total_ns,
+                              .raised = s.raised,
+                              .renewed = s.renewed,
+                              .lowered = s.lowered,
+                              .failed = s.failed,
+                              .timeouts = s.timeouts };
+    g_strlcpy(f->plugin, s.plugin ? s.plugin : "", sizeof(f->plugin));
+    g_strlcpy(f->reason, s.reason ? s.reason : "", sizeof(f->reason));
+}
+
 static void on_status_get(struct keeper *k)
 {
     struct link_message m = { .type = LINK_STATUS, .fd = -1, .status = k->status };
@@ -238,6 +266,7 @@ static void on_status_get(struct keeper *k)
     m.status.generation = k->worker.generation;
     m.status.held = k->connections.used;
     m.status.held_max = k->connections.max;
+    fill_fence(k, &m.status.fence);
     tell(k, &m);
 }
 
@@ -415,6 +444,9 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     k->failures += !spared;
     k->died = true;
     k->crashed = is_crash(by_signal, code);
+    k->status.restarts.failures += k->crashed && !k->stopping;
+    if (k->ever_ready && !k->stopping && !k->down_ns)
+        k->down_ns = now;
     upgrade_death(k);
     if (k->stopping)
         finish_if_stopped(k);

@@ -50,6 +50,7 @@ static void forget_next(struct keeper *k)
 static void fail(struct keeper *k, const char *why)
 {
     log_error("upgrade", "failed, generation %u goes on: %s", k->worker.generation, why);
+    k->status.upgrades.failures++;
     forget_next(k);
     accept_update(k);
 }
@@ -142,6 +143,7 @@ void upgrade_begin(struct keeper *k)
     if (k->next_exe < 0) {
         log_error("upgrade", "failed, generation %u goes on: %s: %s", k->worker.generation, k->exe_path,
                   g_strerror(errno));
+        k->status.upgrades.failures++;
         return;
     }
     int r = worker_start(&k->next, ++k->generation, k->config_fd, k->control.fd, k->args->file,
@@ -221,6 +223,7 @@ void upgrade_ready(struct keeper *k)
     k->exe = k->next_exe;
     k->next_exe = -1;
     k->upgraded_ns = clock_now_ns();
+    supervise_count_pause(&k->status.upgrades, k->freeze_ns, k->upgraded_ns);
     log_notice("upgrade", "done generation=%u pid=%d pause=%.3fms", k->worker.generation,
                k->worker.pid, (double)(k->upgraded_ns - k->freeze_ns) / 1e6);
 }
@@ -233,6 +236,7 @@ void upgrade_death(struct keeper *k)
         fail(k, "the old worker died meanwhile");
     } else if (k->next_exe >= 0) {
         log_error("upgrade", "the new binary died before it was ready: back to the old one");
+        k->status.upgrades.failures++;
         exe_close(&k->next_exe);
         k->failures = 0; /* the old binary has not failed: at once */
     } else if (k->previous_exe >= 0 && k->failures >= ROLLBACK_CRASHES &&

@@ -86,6 +86,12 @@ static int take_result(struct slot *slot, int32_t result)
     return result;
 }
 
+/* A failure of the handler: not what was cancelled, nor bytes that differ (EILSEQ). */
+static bool is_error(int result)
+{
+    return result < 0 && result != -ECANCELED && result != -EILSEQ;
+}
+
 static void queue_pump(struct hf_queue *queue);
 
 void queue_finish(struct slot *slot, int32_t result)
@@ -93,6 +99,8 @@ void queue_finish(struct slot *slot, int32_t result)
     struct hf_queue *queue = slot->queue;
     struct backend_io *io = slot->io;
     io->result = take_result(slot, result);
+    if (G_UNLIKELY(is_error(io->result)))
+        atomic_fetch_add_explicit(&queue->lun->errors, 1, memory_order_relaxed);
     slot->io = NULL;
     slot->next = queue->free;
     queue->free = slot;

@@ -90,5 +90,9 @@ bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns);
 void storage_set_info(struct backend *backend, const struct backend_info *info);
 /* Answers that came twice or to no I/O, since open. Any thread. */
 uint64_t storage_stray_answers(struct backend *backend);
+/* I/Os that the handler failed, and queues that it did not open, since open. Any thread. */
+uint64_t storage_errors(struct backend *backend);
+/* I/Os that storage_watch() warned of, since open. Control thread. */
+uint64_t storage_stalls(struct backend *backend);
 const char *storage_target(const struct backend *backend);
 unsigned storage_lun(const struct backend *backend);

@@ -79,7 +79,9 @@ struct hf_lun {
     size_t slot_bytes;
     _Atomic uint64_t strays, refusals; /* answers to no I/O; queues that could not be opened */
     _Atomic(struct hf_queue *) *queues; /* by reactor index */
+    _Atomic uint64_t errors;     /* I/Os that the handler failed */
     uint64_t watched_ns;         /* watch.c: when the I/O that was last warned of had begun */
+    uint64_t stalls;             /* watch.c: how many were warned of */
 
     /* serial handlers: one job that runs what has gathered, see blocking.c */
     _Atomic(struct slot *) serial_stack;

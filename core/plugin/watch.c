@@ -62,6 +62,18 @@ uint64_t storage_stray_answers(struct backend *backend)
     return atomic_load_explicit(&lun_of(backend)->strays, memory_order_acquire);
 }
 
+uint64_t storage_errors(struct backend *backend)
+{
+    const struct hf_lun *lun = lun_of(backend);
+    return atomic_load_explicit(&lun->errors, memory_order_relaxed) +
+           atomic_load_explicit(&lun->refusals, memory_order_relaxed);
+}
+
+uint64_t storage_stalls(struct backend *backend)
+{
+    return lun_of(backend)->stalls;
+}
+
 bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns)
 {
     struct hf_lun *lun = lun_of(backend);
@@ -73,12 +85,14 @@ bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns)
                    "age=%" PRIu64 "s",
                    lun->plugin->info.name, lun->target, lun->number,
                    (uint64_t)((now_ns - lun->watched_ns) / NS_PER_S));
-    if (late && oldest != lun->watched_ns)
+    if (late && oldest != lun->watched_ns) {
+        lun->stalls++;
         log_warning("storage",
                     "a handler has not answered an I/O handler=%s target=%s lun=%u "
                     "age=%" PRIu64 "s",
                     lun->plugin->info.name, lun->target, lun->number,
                     (uint64_t)((now_ns - oldest) / NS_PER_S));
+    }
     lun->watched_ns = late ? oldest : 0;
     return late;
 }

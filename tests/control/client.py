@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -52,6 +53,13 @@ def run(daemon, *words, expect=DONE, **more):
 def look(daemon, *words):
     """The result of a verb, by --json."""
     return json.loads(run(daemon, '--json', *words))
+
+
+def kill_worker(daemon):
+    daemon.killed_workers = True
+    old = daemon.wait_for_worker()
+    os.kill(old, signal.SIGKILL)
+    return daemon.wait_for_worker(not_among=(old,))
 
 
 class RpcError(Exception):

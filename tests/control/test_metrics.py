@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The metrics: their form, and that they count what happens."""
+import signal
+import sys
 import time
 
-from client import LIMIT, connected, look, run
+from client import LIMIT, connected, kill_worker, look, run
 import openmetrics
 from openmetrics import value
-from peer import IQN, Refused, case, file, main, ram
+from peer import IQN, Refused, Skip, case, file, main, ram
 import scsi
 
 ODD = 'iqn.2026-11.org.example:odd'
@@ -104,6 +106,49 @@ def _(target):
     assert value(families, 'holdfast_login_duration_seconds', '_count') == 1
     assert value(families, 'holdfast_worker_deaths', '_total') == 0
     assert value(families, 'holdfast_build', '_info', version=look(target.daemon, 'status')['version']) == 1
+
+
+@case('deaths, crashes and upgrades are counted, with their pauses and what was resumed', own={'targets': TWO})
+def _(target):
+    session = target.login()
+    families = metrics(target)
+    for name in ('holdfast_pauses', 'holdfast_pause_seconds'):
+        assert set(families[name].samples.values()) == {0}
+    kill_worker(target.daemon)
+    session.alive()
+    families = metrics(target)
+    assert value(families, 'holdfast_worker_deaths', '_total') == 1
+    assert value(families, 'holdfast_worker_crashes', '_total') == 0
+    assert value(families, 'holdfast_pauses', '_total', cause='death') == 1
+    assert value(families, 'holdfast_last_pause_seconds', cause='death') > 0
+    assert value(families, 'holdfast_resumed_sessions') == 1
+    assert value(families, 'holdfast_dropped_sessions') == 0
+    target.daemon.signal(signal.SIGUSR2)
+    deadline = time.monotonic() + LIMIT
+    while value(families, 'holdfast_pauses', '_total', cause='upgrade') == 0:
+        assert time.monotonic() < deadline
+        families = metrics(target)
+    session.alive()
+    assert value(families, 'holdfast_pauses', '_total', cause='upgrade') == 1
+    assert value(families, 'holdfast_pauses', '_total', cause='death') == 1
+    assert value(families, 'holdfast_pause_seconds', '_total', cause='upgrade') > 0
+    assert value(families, 'holdfast_upgrade_failures', '_total') == 0
+    assert value(families, 'holdfast_fence_configured') == 0
+    text = run(target.daemon, 'status')
+    assert 'restarts      1, 0 crashes; the last pause took ' in text, text
+    assert 'upgrades      1, 0 failed; the last pause took ' in text, text
+
+
+@case('the reader of Prometheus itself takes it', own={'targets': TWO})
+def _(target):
+    sys.path.append('/usr/lib/python3/dist-packages')       # Debian's, whichever python3 this is
+    try:
+        from prometheus_client.openmetrics import parser
+    except ImportError:
+        raise Skip('no python3-prometheus-client')
+    target.login().alive()
+    names = {family.name for family in parser.text_string_to_metric_families(run(target.daemon, 'metrics'))}
+    assert names == set(metrics(target)), names ^ set(metrics(target))
 
 
 @case('names that need escapes come back as they were', own={})

@@ -10,15 +10,8 @@ import threading
 import time
 
 import client
-from client import NO_DAEMON, Rpc, connected, look, path_of, run
+from client import NO_DAEMON, Rpc, connected, kill_worker, look, path_of, run
 from peer import IQN, case, main, ram, serve
-
-
-def kill_worker(daemon):
-    daemon.killed_workers = True
-    old = daemon.wait_for_worker()
-    os.kill(old, signal.SIGKILL)
-    return daemon.wait_for_worker(not_among=(old,))
 
 
 @case('a verb right after the death of the worker is answered by the next one', own={})

@@ -8,8 +8,8 @@ test_packages=(
     libjson-glib-dev nettle-dev libsystemd-dev
     # public headers compile as C++; the fuzz programs are built against clang's libFuzzer
     g++ clang libclang-rt-14-dev
-    # man pages are linted
-    mandoc
+    # man pages are linted, metrics are read as Prometheus reads them
+    mandoc python3-prometheus-client
     # the scripted initiator, and the plain tools the scripts use
     python3 procps util-linux
     # other people's initiators, and a target to measure against

@@ -139,7 +139,9 @@ static void set_up(void)
     };
     g_assert_cmpint(acceptor_create(&acceptor_options, &acceptor), ==, 0);
     g_assert_cmpint(reactor_start(reactor), ==, 0);
+    static const struct control_take_over take_over;
     struct control_services services = {
+        .take_over = &take_over,
         .engines = list,
         .engine_count = 1,
         .registry = registry,
