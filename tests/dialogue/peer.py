@@ -113,12 +113,14 @@ def main(path, targets=None, **config):
     parser.add_argument('--target', help='HOST:PORT,IQN of another target that runs already')
     parser.add_argument('words', nargs='*', help='only cases whose names hold one of these')
     parser.add_argument('--first-lun', type=int, default=0, help='of that target')
+    parser.add_argument('--exactly', action='store_true', help='WORDS are whole names of cases')
     options = parser.parse_args()
     Session.first_lun = options.first_lun
     Settings.daemon = options.daemon and os.path.abspath(options.daemon)
     Settings.plugins = [os.path.abspath(p) for p in options.plugins.split(':') if p]
     chosen = [entry for entry in _cases
-              if not options.words or any(word in entry[0] for word in options.words)]
+              if not options.words or (entry[0] in options.words if options.exactly else
+                                       any(word in entry[0] for word in options.words))]
     output = tap.Tap()
     if options.target:
         where, Settings.target = options.target.split(',', 1)

@@ -195,9 +195,10 @@ class Session:
         return pdu
 
     def start(self, cdb, read=0, write=None, lun=None, edtl=None, immediate_data=None, flags=None,
-              hold_r2ts=False, connection=None, more=False, **fields):
+              hold_r2ts=False, connection=None, more=False, attribute=1, **fields):
         """Starts a SCSI command. Writes send as much immediate data as was negotiated, or
-        immediate_data bytes; more=True leaves F out (unsolicited Data-Out follows)."""
+        immediate_data bytes; more=True leaves F out (unsolicited Data-Out follows). The attribute is
+        the task's: 0 untagged, 1 SIMPLE, 2 ORDERED, 3 HEAD OF QUEUE, 4 ACA."""
         connection = connection or self.connection
         payload = write or b''
         if edtl is None:
@@ -208,7 +209,7 @@ class Session:
             allowed = min(self.number('FirstBurstLength'), connection.mrdsl)
             immediate_data = allowed if self.negotiated['ImmediateData'] == 'Yes' else 0
         pdu = Pdu(wire.SCSI_COMMAND, payload[:immediate_data],
-                  flags=flags | (0 if more else wire.FINAL) | 1, edtl=edtl,
+                  flags=flags | (0 if more else wire.FINAL) | attribute, edtl=edtl,
                   lun=self.first_lun if lun is None else lun,
                   itt=self.next_itt(), cdb=bytes(cdb).ljust(16, b'\0'))
         for name, value in fields.items():

@@ -2,36 +2,10 @@
 """Task management (RFC 7143 11.5, 11.6; SAM)."""
 import scsi
 import wire
+from management import (ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, COMPLETE, LUN_RESET, NOT_SUPPORTED,
+                        NO_LUN, NO_REASSIGN, NO_TASK, REASSIGN, abort_many, forget, held_write)
 from peer import Closed, case, main
 from wire import NO_TAG
-
-ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, CLEAR_TASK_SET, LUN_RESET, WARM_RESET, COLD_RESET, REASSIGN = \
-    range(1, 9)
-COMPLETE, NO_TASK, NO_LUN, STILL_ALLEGIANT, NO_REASSIGN, NOT_SUPPORTED = range(6)
-
-
-def held_write(session, lba=0):
-    """A write under way: its R2T is here, its data is not sent."""
-    task = session.start(scsi.write_10(lba, 8), write=b'h' * 4096, immediate_data=0, hold_r2ts=True)
-    while not task.r2ts:
-        session.connection.pump()
-    return task
-
-
-def abort_many(session, function, tasks, **more):
-    """A request that ends several tasks. The initiator goes on answering the R2Ts it has (RFC 7143
-    4.2.3.3): the target may wait for that, and must take it."""
-    session.request(wire.TASK_REQUEST, immediate=True, flags=wire.FINAL | function,
-                    lun=session.first_lun, referenced_tag=NO_TAG, **more)
-    for task in tasks:
-        task.answer(task.r2ts[0])
-    return session.connection.expect(wire.TASK_RESPONSE).response
-
-
-def forget(session, task):
-    """An aborted task must not answer: whatever comes for it now fails the test."""
-    session.connection.expect_quiet()
-    del session.connection.tasks[task.request.itt]
 
 
 @case('ABORT TASK ends a write that waits for data, and it has no status')
