@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * GET LBA STATUS (SBC-3 5.5). The backend knows what is allocated by its own granule. Blocks of a
- * granule that is only partly unmapped were written with zeroes; so on a thin unit the first
- * stretch of an allocated extent is looked at, and blocks of zeroes count as deallocated: they read
- * the same.
+ * granule that is only partly unmapped were written with zeroes, and memory that was only read may
+ * be allocated, too; so on a thin unit the beginning of an allocated extent is looked at as far as
+ * there are zeroes, and blocks of zeroes count as deallocated: they read the same.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,6 +18,7 @@
 #define DESCRIPTOR      16u
 #define DESCRIPTORS_MAX 128u
 #define EXTENTS_MAX     1024u /* backend calls of one command */
+#define SCAN_CALLS      8u    /* what a look at one scratch buffer counts for */
 
 enum { MAPPED = 0, DEALLOCATED = 1 };
 enum { BEGIN, ASKED, SCANNING };
@@ -89,17 +90,27 @@ static bool want_scan(const struct scsi_command *cmd)
                                !(cmd->unit->backend->info.features & BACKEND_FEATURE_BLOCK_STATUS));
 }
 
-static void scanned(struct scsi_command *cmd)
+/* True: there were only zeroes, the rest of the extent is to be looked at, too. */
+static bool scanned(struct scsi_command *cmd)
 {
     static const uint8_t zeroes[4096];
     uint32_t block = scsi_block_bytes(cmd);
     const uint8_t *data = cmd->scratch->data;
-    uint64_t rest = cmd->work[EXTENT] - cmd->io.length;
+    bool only_zeroes = true;
 
-    for (uint64_t at = 0; at < cmd->io.length && cmd->work[COUNT] < DESCRIPTORS_MAX; at += block)
-        add(cmd, memcmp(data + at, zeroes, block) == 0 ? DEALLOCATED : MAPPED, block);
-    if (rest && cmd->work[COUNT] < DESCRIPTORS_MAX)
-        add(cmd, MAPPED, rest);
+    cmd->work[EXTENT] -= cmd->io.length;
+    cmd->work[CALLS] += SCAN_CALLS;
+    for (uint64_t at = 0; at < cmd->io.length && cmd->work[COUNT] < DESCRIPTORS_MAX; at += block) {
+        bool zero = memcmp(data + at, zeroes, block) == 0;
+        add(cmd, zero ? DEALLOCATED : MAPPED, block);
+        only_zeroes &= zero;
+    }
+    if (cmd->work[EXTENT] == 0 || cmd->work[COUNT] >= DESCRIPTORS_MAX)
+        return false;
+    if (only_zeroes && cmd->work[CALLS] < EXTENTS_MAX)
+        return true;
+    add(cmd, MAPPED, cmd->work[EXTENT]);
+    return false;
 }
 
 /* Length of the extent that the backend has told, in whole blocks and within the unit. */
@@ -154,7 +165,8 @@ static int lba_status_step(struct scsi_command *cmd)
     case SCANNING:
         if (cmd->io.op != BACKEND_READ) /* it was the scratch buffer that came */
             return scan(cmd);
-        scanned(cmd);
+        if (scanned(cmd))
+            return scan(cmd);
         break;
     }
     if (cmd->cursor >= end || cmd->work[COUNT] >= DESCRIPTORS_MAX ||

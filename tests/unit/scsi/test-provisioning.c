@@ -357,6 +357,22 @@ static void lba_status_of_a_fragmented_unit_is_cut(void)
     rig_teardown(&rig);
 }
 
+/* Memory that was only read: the backend has it, all of it are zeroes. */
+static void lba_status_looks_through_zeroes(void)
+{
+    struct rig rig = { 0 };
+
+    rig_setup(&rig, &(struct disk_options){ .granule = 4096, .features = THIN_FEATURES }, NULL);
+    memset(rig.disk->mapped + 8, 1, 96); /* blocks 64 to 831 */
+    expect_status(&rig, 0, &(struct extent){ 0, 2048, 1 }, 1);
+    rig.disk->data[500 * BLOCK + 7] = 1; /* behind the first look */
+    const struct extent one[] = {
+        { 0, 500, 1 }, { 500, 1, 0 }, { 501, 75, 1 }, { 576, 256, 0 }, { 832, 1216, 1 }
+    };
+    expect_status(&rig, 0, one, 5);
+    rig_teardown(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -374,6 +390,7 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/provisioning/write-same/limits", write_same_has_its_own_limits);
     g_test_add_func("/scsi/provisioning/status/follows", lba_status_follows_writes_and_unmaps);
     g_test_add_func("/scsi/provisioning/status/without", lba_status_without_help_or_provisioning);
+    g_test_add_func("/scsi/provisioning/status/zeroes", lba_status_looks_through_zeroes);
     g_test_add_func("/scsi/provisioning/status/cut", lba_status_of_a_fragmented_unit_is_cut);
     return g_test_run();
 }
