@@ -2,54 +2,18 @@
 /* See check.h. */
 #include "check.h"
 
+#include "config/file.h"
 #include "plugin/loader.h"
 #include "plugin/options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib.h>
-#include <unistd.h>
-
-/* At most one byte more than the limit, so that the parser sees that it is too long. */
-static int read_all(int fd, GByteArray *to)
-{
-    uint8_t part[64 * 1024];
-
-    while (to->len <= CONFIG_TEXT_MAX) {
-        ssize_t n = read(fd, part, sizeof(part));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return 0;
-        g_byte_array_append(to, part, (guint)n);
-    }
-    return 0;
-}
-
-static int read_file(const char *path, char **ret_text, size_t *ret_bytes)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    GByteArray *bytes = g_byte_array_new();
-    int r = read_all(fd, bytes);
-    close(fd);
-    if (r < 0) {
-        g_byte_array_unref(bytes);
-        return r;
-    }
-    *ret_bytes = bytes->len;
-    *ret_text = (char *)g_byte_array_free(bytes, FALSE);
-    return 0;
-}
 
 int config_file_load(const char *path, struct config_file *ret_file,
                      struct config_problems *problems)
 {
     struct config_file file = { 0 };
-    int r = read_file(path, &file.text, &file.bytes);
+    int r = config_file_read(path, &file.text, &file.bytes);
 
     if (r < 0) {
         config_problem_add(problems, CONFIG_ERROR, path, 0, 0, "cannot be read: %s",
@@ -57,7 +21,7 @@ int config_file_load(const char *path, struct config_file *ret_file,
         *ret_file = file;
         return -EINVAL;
     }
-    r = config_parse_loose(file.text != NULL ? file.text : "", file.bytes, path, &file.config,
+    r = config_parse_loose(file.text, file.bytes, path, &file.config,
                            problems);
     if (file.config == NULL)
         g_clear_pointer(&file.text, g_free);

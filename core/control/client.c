@@ -30,6 +30,7 @@ struct client {
     size_t in_bytes;
     GString *out; /* NULL: nothing to send */
     size_t out_sent;
+    int sent_fd;       /* a file that a request is about; -1: none */
     struct call *call; /* under way */
     struct turn turn;  /* to handle a line */
     uint64_t heard_ns; /* when the first byte of the message came, or the last answer was taken */
@@ -179,12 +180,49 @@ static void line_turn(struct turn *turn)
     verb_start(call);
 }
 
+/* One descriptor is kept, the last one; the kernel closes what finds no room. */
+static void take_descriptor(struct client *c, struct msghdr *m)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(m); part; part = CMSG_NXTHDR(m, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+            part->cmsg_len != CMSG_LEN(sizeof(int)))
+            continue;
+        if (c->sent_fd >= 0)
+            close(c->sent_fd);
+        memcpy(&c->sent_fd, CMSG_DATA(part), sizeof(int));
+    }
+}
+
+static ssize_t receive(struct client *c)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } room;
+    struct iovec part = { c->in + c->in_bytes, CONTROL_MESSAGE_MAX - c->in_bytes };
+    struct msghdr m = { .msg_iov = &part,
+                        .msg_iovlen = 1,
+                        .msg_control = room.bytes,
+                        .msg_controllen = sizeof(room.bytes) };
+    ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n >= 0)
+        take_descriptor(c, &m);
+    return n;
+}
+
+int client_take_fd(struct client *c)
+{
+    int fd = c->sent_fd;
+    c->sent_fd = -1;
+    return fd;
+}
+
 static gboolean in_ready(gint fd, GIOCondition condition, gpointer data)
 {
     struct client *c = data;
     if (!c->in)
         c->in = g_malloc(CONTROL_MESSAGE_MAX);
-    ssize_t n = recv(fd, c->in + c->in_bytes, CONTROL_MESSAGE_MAX - c->in_bytes, MSG_DONTWAIT);
+    ssize_t n = receive(c);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
     c->in_watch = 0;
@@ -260,6 +298,7 @@ struct client *client_new(struct control *control, int fd)
     struct client *c = g_new0(struct client, 1);
     c->control = control;
     c->fd = fd;
+    c->sent_fd = -1;
     c->may_change = peer_may_change(control, fd);
     c->heard_ns = clock_now_ns();
     turn_init(&c->turn, line_turn);
@@ -282,6 +321,8 @@ void client_close(struct client *c)
         call_abandon(c->call);
     out_free(c);
     close(c->fd);
+    if (c->sent_fd >= 0)
+        close(c->sent_fd);
     g_free(c->in);
     list_remove(&c->link);
     control->client_count--;

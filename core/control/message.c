@@ -2,6 +2,7 @@
 /* JSON-RPC 2.0: envelopes of requests and answers. */
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "control/server.h"
@@ -46,6 +47,8 @@ static void call_free(struct call *call)
     g_clear_pointer(&call->params, json_object_unref);
     if (call->out)
         g_string_free(call->out, TRUE);
+    if (call->fd >= 0)
+        close(call->fd);
     g_free(call->id);
     g_free(call->text);
     g_free(call);
@@ -173,6 +176,7 @@ struct call *call_begin(struct client *client, struct control *control, const ch
     turn_init(&call->turn, call_turn);
     call->control = control;
     call->client = client;
+    call->fd = client_take_fd(client);
     if (!wrong && !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
         error = RPC_REQUEST;
         wrong = g_strdup("a batch: send one request a line instead");

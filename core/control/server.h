@@ -74,6 +74,8 @@ uint64_t client_waits_ns(const struct client *client, uint64_t now_ns);
 bool client_may_change(const struct client *client);
 /* The call's answer, a line; empty: there is none (a notification). Takes the text over. */
 void client_answer(struct client *client, GString *line);
+/* The descriptor that the client has sent last, now the caller's; -1: none. */
+int client_take_fd(struct client *client);
 /* Counts a line that was no request; false: that was one too many. */
 bool client_mistake(struct client *client);
 struct client *client_of_link(struct list *link);
@@ -102,6 +104,7 @@ struct call {
     struct turn turn;
     struct snapshot *snapshot; /* of verbs that ask for one */
     struct list waiting;       /* for a snapshot */
+    int fd;                    /* that came with it; -1: none */
     bool acting;               /* it must not be forgotten when its client goes */
     GString *out;
     struct json_writer result; /* into out */
@@ -169,6 +172,7 @@ int look_metrics(struct call *call);
 char *metrics_text(struct call *call);
 /* metrics_service.c */
 void metrics_service(struct call *call, GString *out);
+int look_plan(struct call *call);
 int act_session_drop(struct call *call);
 int act_lun_resize(struct call *call);
 int act_log_level(struct call *call);

@@ -37,7 +37,7 @@ static const struct verb verbs[] = {
       act_lun_resize,
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), SIZE_REQUIRED("size") } },
     { "log.level", 0, act_log_level, { STRING("level") } },
-    { "plan", VERB_LATER, NULL, { STRING("file") } },
+    { "plan", VERB_CHANGES | VERB_SNAPSHOT, look_plan, { STRING_REQUIRED("file") } },
     { "reload", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },
     { "upgrade", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },
     { "fence.raise", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },

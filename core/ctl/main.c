@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * holdfastctl: the words of the command line, the request they stand for, and what is shown of the
- * answer. Exit codes: 0 done, 1 refused (why is on standard error), 2 wrong usage, 3 no daemon.
+ * answer. Exit codes: 0 done, 1 refused (why is on standard error), 2 wrong usage, 3 no daemon; 4: `plan`
+ * has found changes.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "ctl/show.h"
 #include "ctl/top.h"
 
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3, EXIT_CHANGES = 4 };
 
 static const char usage[] =
     "usage: holdfastctl [--socket PATH] [--json] [--timeout SECONDS] VERB ...\n"
@@ -28,7 +29,8 @@ static const char usage[] =
     "  log [LEVEL]                    show or set the log level: error warning notice info debug\n"
     "  metrics                        all numbers, as OpenMetrics text\n"
     "  top [--interval S] [--count N] sessions and disks at work, live\n"
-    "  plan FILE | reload | upgrade | fence raise|lower|show\n"
+    "  plan FILE                      what a reload of FILE would do; exit code 4: something\n"
+    "  reload | upgrade | fence raise|lower|show\n"
     "                                 not available in this version\n"
     "holdfastctl --version | --help\n";
 
@@ -40,7 +42,7 @@ struct options {
 };
 
 /* A parameter of a method, from a word of the command line. */
-enum word_type { WORD_TEXT, WORD_NUMBER, WORD_SIZE, WORD_LEVEL };
+enum word_type { WORD_TEXT, WORD_FILE /* sent along, too */, WORD_NUMBER, WORD_SIZE, WORD_LEVEL };
 
 struct word {
     const char *name;
@@ -75,7 +77,7 @@ static const struct command commands[] = {
         { "lun", WORD_NUMBER, false },
         { "size", WORD_SIZE, false } } },
     { "log", NULL, "log.level", show_log_level, true, { { "level", WORD_LEVEL, true } } },
-    { "plan", NULL, "plan", NULL, true, { { "file", WORD_TEXT, false } } },
+    { "plan", NULL, "plan", show_plan, true, { { "file", WORD_FILE, false } } },
     { "reload", NULL, "reload", NULL, false, { { 0 } } },
     { "upgrade", NULL, "upgrade", NULL, false, { { 0 } } },
     { "fence", "raise", "fence.raise", NULL, false, { { 0 } } },
@@ -150,6 +152,7 @@ static int put_word(struct json_writer *w, const struct word *word, const char *
         if (log_level_parse(text, &level) < 0)
             return wrong("'%s' is not a level (error, warning, notice, info, debug)", text);
         break;
+    case WORD_FILE:
     case WORD_TEXT:
         if (!g_utf8_validate(text, -1, NULL))
             return wrong("an argument is not UTF-8");
@@ -188,11 +191,14 @@ static void print_json(JsonNode *result)
     printf("%s\n", text);
 }
 
-static int run(const struct options *o, const struct command *c, const char *params)
+static int run(const struct options *o, const struct command *c, const char *params,
+               const char *file)
 {
     struct rpc_call call = { .method = c->method,
                              .params = strcmp(params, "{}") ? params : NULL,
-                             .repeatable = c->repeatable };
+                             .repeatable = c->repeatable,
+                             .file = file };
+    bool changes;
     g_autofree char *why = NULL;
     JsonNode *result = NULL;
     switch (rpc_call(&o->rpc, &call, &result, &why)) {
@@ -212,8 +218,11 @@ static int run(const struct options *o, const struct command *c, const char *par
         c->show(result, out);
         fputs(out->str, stdout);
     }
+    changes = c->show == show_plan && plan_steps(result) > 0;
     json_node_unref(result);
-    return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_DONE : EXIT_REFUSED;
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return EXIT_REFUSED;
+    return changes ? EXIT_CHANGES : EXIT_DONE;
 }
 
 static int run_top(struct options *o)
@@ -330,5 +339,7 @@ int main(int argc, char **argv)
         return r;
     g_autoptr(GString) params = g_string_new(NULL);
     r = take_words(command, words + used, count - used, params);
-    return r ? r : run(&o, command, params->str);
+    return r ? r
+             : run(&o, command, params->str,
+                   command->words[0].type == WORD_FILE ? words[used] : NULL);
 }

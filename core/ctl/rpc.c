@@ -6,6 +6,7 @@
 #include "ctl/rpc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@
 struct attempt {
     const struct rpc *rpc;
     const char *line;
+    int file; /* sent with the first byte; -1: none */
+    const char *file_name;
     uint64_t deadline_ns;
     char *why;
 };
@@ -76,12 +79,32 @@ static int open_socket(const struct attempt *a)
     return fd;
 }
 
+static ssize_t send_part(const struct attempt *a, int fd, size_t from, size_t bytes)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } room = { 0 };
+    struct iovec part = { (char *)a->line + from, bytes - from };
+    struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+    if (from == 0 && a->file >= 0) {
+        m.msg_control = room.bytes;
+        m.msg_controllen = sizeof(room.bytes);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &a->file, sizeof(int));
+    }
+    return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
 /* 1, 0 when the peer has gone, -ETIMEDOUT. */
 static int send_line(const struct attempt *a, int fd)
 {
     size_t sent = 0, bytes = strlen(a->line);
     while (sent < bytes) {
-        ssize_t n = send(fd, a->line + sent, bytes - sent, MSG_NOSIGNAL);
+        ssize_t n = send_part(a, fd, sent, bytes);
         if (n >= 0)
             sent += (size_t)n;
         else if (errno == EAGAIN) {
@@ -119,6 +142,13 @@ static enum rpc_outcome attempt(struct attempt *a, GString *in, bool *ret_gone)
     int fd = open_socket(a);
     if (fd < 0)
         return fail(a, "the daemon cannot be reached", -fd);
+    if (a->file_name && a->file < 0)
+        a->file = open(a->file_name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (a->file_name && a->file < 0) {
+        a->why = g_strdup_printf("%s: cannot be read: %s", a->file_name, g_strerror(errno));
+        close(fd);
+        return RPC_REFUSED;
+    }
     int r = send_line(a, fd);
     if (r > 0)
         r = receive_line(a, fd, in);
@@ -176,14 +206,20 @@ enum rpc_outcome rpc_call(const struct rpc *rpc, const struct rpc_call *call, Js
     g_autoptr(GString) in = g_string_new(NULL);
     struct attempt a = { .rpc = rpc,
                          .line = line,
+                         .file_name = call->file,
+                         .file = -1,
                          .deadline_ns = clock_now_ns() + rpc->timeout_ms * NS_PER_MS };
     bool gone;
     enum rpc_outcome outcome = attempt(&a, in, &gone);
     while (gone && call->repeatable && left_ms(&a)) {
         g_usleep(AGAIN_MS * 1000);
         g_string_truncate(in, 0);
+        if (a.file >= 0)
+            lseek(a.file, 0, SEEK_SET);
         outcome = attempt(&a, in, &gone);
     }
+    if (a.file >= 0)
+        close(a.file);
     if (outcome == RPC_DONE)
         outcome = take_answer(&a, in, ret_result);
     if (gone && !call->repeatable)

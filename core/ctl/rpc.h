@@ -23,6 +23,7 @@ struct rpc_call {
     const char *method;
     const char *params; /* a JSON object; NULL: none */
     bool repeatable;    /* asked again when the worker dies under it */
+    const char *file;   /* sent along, open; NULL: none */
 };
 
 /*

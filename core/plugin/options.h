@@ -29,6 +29,9 @@ const void *plugin_config_data(const struct plugin_config *config);
  * HF_CHANGE_* of the options that differ. Both of the same plugin.
  */
 int plugin_config_compare(const struct plugin_config *a, const struct plugin_config *b);
+/* Calls `each` for the row of every option that differs, in the table's order. */
+void plugin_config_differences(const struct plugin_config *a, const struct plugin_config *b,
+                               void (*each)(void *user, const struct hf_option *row), void *user);
 
 /*
  * For the loader: copies a table (rows of the plugin's own size) and what is below it, checking every

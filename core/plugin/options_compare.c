@@ -57,12 +57,24 @@ static bool same_struct(const struct hf_option *rows, const char *a, const char 
     return true;
 }
 
-int plugin_config_compare(const struct plugin_config *a, const struct plugin_config *b)
+void plugin_config_differences(const struct plugin_config *a, const struct plugin_config *b,
+                               void (*each)(void *user, const struct hf_option *row), void *user)
 {
     const struct hf_option *row = options_rows(a);
-    int most = -1;
     for (; row && row->name; row++)
-        if (!same_row(row, plugin_config_data(a), plugin_config_data(b)) && (int)row->change > most)
-            most = (int)row->change;
+        if (!same_row(row, plugin_config_data(a), plugin_config_data(b)))
+            each(user, row);
+}
+
+static void greatest(void *user, const struct hf_option *row)
+{
+    int *most = user;
+    *most = (int)row->change > *most ? (int)row->change : *most;
+}
+
+int plugin_config_compare(const struct plugin_config *a, const struct plugin_config *b)
+{
+    int most = -1;
+    plugin_config_differences(a, b, greatest, &most);
     return most;
 }

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'dialogue'))
 from daemon import Settings  # noqa: E402
 
-DONE, REFUSED, USAGE, NO_DAEMON = range(4)
+DONE, REFUSED, USAGE, NO_DAEMON, CHANGES = range(5)
 PARSE, REQUEST, METHOD, PARAMS = -32700, -32600, -32601, -32602
 REFUSAL, NOT_AVAILABLE, NOT_PERMITTED = -32000, -32001, -32002
 LIMIT = 60.0
@@ -42,7 +42,7 @@ def run(daemon, *words, expect=DONE, **more):
     code = process.returncode
     assert code == expect, 'holdfastctl %s: exit code %d, expected %d\n%s%s' % (
         ' '.join(map(str, words)), code, expect, out, err)
-    if expect == DONE:
+    if expect in (DONE, CHANGES):
         assert err == '', err
         return out
     assert out == '', out

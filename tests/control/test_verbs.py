@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Every verb of holdfastctl, its exit codes, its tables and its JSON."""
+import contextlib
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import threading
 import time
 
 import client
-from client import DONE, NO_DAEMON, REFUSED, USAGE, look, run
+from client import CHANGES, DONE, NO_DAEMON, REFUSED, USAGE, look, run
 from peer import IQN, case, file, main, ram, serve
 import scsi
 
@@ -54,11 +55,42 @@ def _(target):
 
 @case('verbs of later versions say so and exit with 1', own={})
 def _(target):
-    for words in (['plan', '/etc/holdfast/holdfast.yaml'], ['reload'], ['upgrade'],
+    for words in (['reload'], ['upgrade'],
                   ['fence', 'raise'], ['fence', 'lower'], ['fence', 'show']):
         error = run(target.daemon, *words, expect=REFUSED)
         assert 'not available in this version' in error, error
         run(target.daemon, '--json', *words, expect=REFUSED)
+
+
+@case('plan says what a reload would do, and exits with 4 when that is something', own={'targets': TWO})
+def _(target):
+    daemon, after = target.daemon, target.daemon.folder / 'after.yaml'
+    before = daemon.config_file.read_text()
+    after.write_text('# the same in other words\n' + before)
+    assert run(daemon, 'plan', after) == 'nothing to do\n'
+    more = dict(TWO[IQN]['luns'])
+    more[9] = {'handler': 'null', 'options': {'size': '8M'}}
+    daemon.write_config({IQN: dict(TWO[IQN], luns=more), OTHER: TWO[OTHER]})
+    daemon.config_file.rename(after)
+    daemon.config_file.write_text(before)
+    with contextlib.closing(target.login()):
+        said = run(daemon, 'plan', after, expect=CHANGES)
+        assert IQN + '/9' in said and 'REPORTED LUNS DATA HAS CHANGED' in said, said
+        step, = json.loads(run(daemon, '--json', 'plan', after, expect=CHANGES))['steps']
+        assert (step['kind'], step['class'], step['session-count']) == ('add', 'notice', 1), step
+    assert len(look(daemon, 'luns')) == 4
+
+
+@case('plan names the mistakes of a file with their places, and a file that cannot be read', own={})
+def _(target):
+    after = target.daemon.folder / 'after.yaml'
+    after.write_text('version: 1\nportals: {}\ntarget: {}\n')
+    error = run(target.daemon, 'plan', after, expect=REFUSED)
+    assert "%s:3:1: unknown key 'target'" % after in error, error
+    error = run(target.daemon, 'plan', after.parent / 'none.yaml', expect=REFUSED)
+    assert 'none.yaml: cannot be read' in error, error
+    error = run(target.daemon, 'plan', after.parent, expect=REFUSED)
+    assert 'not a regular file' in error, error
 
 
 @case('what the daemon refuses exits with 1 and names the reason', own={})
