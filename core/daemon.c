@@ -387,6 +387,9 @@ static const char *start(struct daemon *d)
         .user = d,
         .memfd_get = memfd_get,
     };
+    int r = scsi_keep_area_open(&d->scsi, d->data_count, &d->scsi.area);
+    if (r < 0)
+        log_error("daemon", "what units keep will not outlive the worker error=\"%s\"", g_strerror(-r));
     d->auth_services = (struct authenticator_services){
         .login_reactor = d->reactors[d->data_count],
         .resume = acceptor_auth_resume,
@@ -424,6 +427,7 @@ static void release(struct daemon *d)
 {
     daemon_control_free(d);
     daemon_targets_free(d);
+    d->scsi.area = scsi_keep_area_free(d->scsi.area);
     d->acceptor = acceptor_free(d->acceptor);
     d->registry = registry_free(d->registry);
     daemon_engine_free(d);

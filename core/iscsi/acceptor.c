@@ -156,12 +156,29 @@ static void gone_from_session(struct connection *c)
     acceptor_connection_gone(c);
 }
 
+/*
+ * A login takes pages of its own, given back when it is over: the few bytes that stay for each
+ * connection would keep a heap from shrinking after a storm. NULL: no memory.
+ */
+static struct login_run *run_new(void)
+{
+    void *run = mmap(NULL, sizeof(struct login_run), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return run == MAP_FAILED ? NULL : run;
+}
+
+static void run_free(struct login_run *run)
+{
+    if (run)
+        munmap(run, sizeof(*run));
+}
+
 static struct connection *connection_new(struct acceptor *a, const struct arrival *arrival)
 {
     if (!a->free_count)
         return NULL;
     struct connection *c = g_try_new0(struct connection, 1);
-    struct login_run *run = g_try_new0(struct login_run, 1);
+    struct login_run *run = run_new();
     if (!c || !run)
         goto fail;
     c->index = a->free_index[a->free_count - 1];
@@ -187,7 +204,7 @@ static struct connection *connection_new(struct acceptor *a, const struct arriva
     address_format(&arrival->peer, c->peer);
     return c;
 fail:
-    g_free(run);
+    run_free(run);
     g_free(c);
     return NULL;
 }
@@ -348,7 +365,7 @@ void acceptor_login_done(struct connection *c)
              login->params.result.data_digest ? "crc32c" : "none");
     c->gone = gone_from_session;
     login_io_fini(c);
-    g_free(run);
+    run_free(run);
     c->login = NULL;
     stream_detach(&c->stream);
     registry_attach(&c->seat);
@@ -364,7 +381,7 @@ void acceptor_connection_gone(struct connection *c)
     }
     if (c->login) {
         login_io_fini(c);
-        g_free(c->login);
+        run_free(c->login);
     }
     list_remove(&c->home_link);
     registry_leave(a->options.registry, &c->seat);

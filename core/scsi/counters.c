@@ -13,6 +13,12 @@ _Static_assert(sizeof(struct scsi_counters) % 64 == 0, "no two lanes share a cac
 /* Not set to zero by hand: a unit that nobody uses should not cost memory. */
 int scsi_counters_create(struct scsi_unit *unit)
 {
+    struct scsi_counters *kept = scsi_keep_counters(&unit->home.keep);
+
+    for (unsigned i = 0; kept && i < unit->lane_count; i++)
+        unit->lanes[i].counters = kept + i;
+    if (kept)
+        return 0;
     unit->counters_memory = calloc(unit->lane_count + 1, sizeof(struct scsi_counters));
     if (!unit->counters_memory)
         return -ENOMEM;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What has been done to a unit. Every reactor counts for itself, in its lane; a look from outside adds
- * the lanes up. Only commands that the unit has executed and that were not aborted are counted.
+ * the lanes up. Only commands that the unit has executed and that were not aborted are counted. They
+ * lie in the kept memory: a worker goes on from what the one before has counted.
  */
 #pragma once
 
@@ -32,7 +33,7 @@ static inline void scsi_counters_add(struct scsi_way_counters *way, uint64_t byt
     histogram_add(&way->latency, ns);
 }
 
-/* For scsi_unit_create(): gives every lane its own. 0 or -ENOMEM. */
+/* For scsi_unit_create(), after scsi_home_init(): gives every lane its own. 0 or -ENOMEM. */
 int scsi_counters_create(struct scsi_unit *unit);
 /* The sum over all lanes as of now. Any thread while the unit exists. */
 void scsi_unit_counters(const struct scsi_unit *unit, struct scsi_counters *ret_counters);

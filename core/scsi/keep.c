@@ -1,43 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* State that outlives the worker; see keep.h. */
+/* State that outlives the worker, of one unit; see keep.h, and keep_area.c for where it lies. */
 #include "scsi/keep.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/log.h"
-
-#define KEEP_MAGIC   0x4846554bu
-#define KEEP_VERSION 2
-
-static bool usable(const struct keep_data *data)
-{
-    return data->magic == KEEP_MAGIC && data->version == KEEP_VERSION &&
-           data->bytes == sizeof(*data);
-}
-
-static struct keep_data *map(const struct scsi_services *services, const char *target, unsigned lun,
-                             bool *ret_existed)
-{
-    g_autofree char *name = g_strdup_printf("keep:unit:%s/%u", target, lun);
-    int fd, r = services->memfd_get(services->user, name, sizeof(struct keep_data), &fd, ret_existed);
-    void *data = MAP_FAILED;
-
-    if (r == 0) {
-        data = mmap(NULL, sizeof(struct keep_data), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        r = data == MAP_FAILED ? -errno : 0;
-        close(fd);
-    }
-    if (r < 0) {
-        log_warning("scsi", "a unit's state will not outlive the worker target=%s lun=%u error=\"%s\"",
-                    target, lun, g_strerror(-r));
-        return NULL;
-    }
-    return data;
-}
+#include "scsi/keep_area.h"
 
 static void owner_unknown(struct scsi_keep *keep)
 {
@@ -45,38 +15,57 @@ static void owner_unknown(struct scsi_keep *keep)
     atomic_fetch_add(&keep->data->owner.sequence, 1);
 }
 
-int scsi_keep_open(struct scsi_keep *keep, const struct scsi_services *services,
-                   const char *target, unsigned lun)
+static void begin(struct keep_data *data)
 {
-    keep->existed = false;
-    keep->data = services && services->memfd_get ? map(services, target, lun, &keep->existed) : NULL;
-    keep->mapped = keep->data != NULL;
-    if (!keep->data)
-        keep->data = g_try_new0(struct keep_data, 1);
-    if (!keep->data)
-        return -ENOMEM;
-    keep->existed = keep->existed && usable(keep->data);
-    if (keep->existed) {
-        if (atomic_load(&keep->data->owner.sequence) & 1) /* it died while it was writing */
-            owner_unknown(keep);
-        return 0;
-    }
-    memset(keep->data, 0, offsetof(struct keep_data, table));
+    memset(data, 0, sizeof(*data));
     for (unsigned i = 0; i < SCSI_UA_SLOTS; i++) /* one lap ago: not written yet */
-        atomic_init(&keep->data->attentions.slot[i], (uint64_t)(uint16_t)(i - SCSI_UA_SLOTS) << 48);
-    keep->data->bytes = sizeof(struct keep_data);
-    keep->data->version = KEEP_VERSION;
-    keep->data->magic = KEEP_MAGIC;
+        atomic_init(&data->attentions.slot[i], (uint64_t)(uint16_t)(i - SCSI_UA_SLOTS) << 48);
+}
+
+int scsi_keep_open(struct scsi_keep *keep, struct keep_area *area, const char *target, unsigned lun)
+{
+    int slot = area ? keep_area_take(area, target, lun, &keep->existed) : -ENOENT;
+
+    keep->area = slot >= 0 ? area : NULL;
+    if (slot >= 0) {
+        keep->slot = (uint32_t)slot;
+        keep->data = &keep_area_slot(area, keep->slot)->data;
+        keep->rare = keep_area_rare(area, keep->slot);
+    } else {
+        if (area)
+            log_warning("scsi",
+                        "a unit's state will not outlive the worker target=%s lun=%u error=\"%s\"",
+                        target, lun, g_strerror(-slot));
+        keep->existed = false;
+        keep->data = g_new0(struct keep_data, 1);
+        keep->rare = keep_rare_new();
+        if (!keep->rare)
+            return -ENOMEM;
+    }
+    if (!keep->existed)
+        begin(keep->data);
+    else if (atomic_load(&keep->data->owner.sequence) & 1) /* it died while it was writing */
+        owner_unknown(keep);
+    if (slot >= 0)
+        keep_area_used(area, keep->slot);
     return 0;
 }
 
 void scsi_keep_close(struct scsi_keep *keep)
 {
-    if (keep->mapped)
-        munmap(keep->data, sizeof(struct keep_data));
-    else
+    if (keep->area) {
+        keep_area_leave(keep->area, keep->slot);
+    } else {
         g_free(keep->data);
+        keep_rare_free(keep->rare);
+    }
     keep->data = NULL;
+    keep->rare = NULL;
+}
+
+struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep)
+{
+    return keep->area ? keep_area_counters(keep->area, keep->slot) : NULL;
 }
 
 void scsi_keep_table(struct scsi_keep *keep, const struct pr_table *table)
@@ -84,7 +73,7 @@ void scsi_keep_table(struct scsi_keep *keep, const struct pr_table *table)
     struct keep_data *data = keep->data;
     uint32_t next = atomic_load(&data->table_at) == 1 ? 2 : 1;
 
-    pr_record_write(table, data->table[next - 1]);
+    pr_record_write(table, keep->rare->table[next - 1]);
     atomic_store(&data->table_at, next);
 }
 
@@ -94,7 +83,7 @@ struct pr_table *scsi_keep_get_table(const struct scsi_keep *keep)
     uint32_t at = atomic_load(&keep->data->table_at);
 
     if (at == 1 || at == 2)
-        pr_record_read(keep->data->table[at - 1], PR_RECORD_BYTES_MAX, &table);
+        pr_record_read(keep->rare->table[at - 1], PR_RECORD_BYTES_MAX, &table);
     return table;
 }
 
@@ -117,5 +106,20 @@ bool scsi_keep_get_owner(const struct scsi_keep *keep, struct pr_name *ret_name)
         return false;
     *ret_name = owner->name;
     ret_name->port[PR_PORT_MAX - 1] = '\0';
+    return true;
+}
+
+void scsi_keep_sanitize(struct scsi_keep *keep, const struct sanitize_record *record)
+{
+    if (record)
+        keep->rare->sanitize = *record;
+    atomic_store(&keep->data->sanitizing, record != NULL);
+}
+
+bool scsi_keep_get_sanitize(const struct scsi_keep *keep, struct sanitize_record *ret_record)
+{
+    if (!atomic_load(&keep->data->sanitizing))
+        return false;
+    *ret_record = keep->rare->sanitize;
     return true;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a unit must not forget when the worker dies and another goes on: its mode, its medium, who
- * has reserved it, what happened to it that not everybody has heard of. It lies in a memfd that the keeper holds ("keep:unit:<target>/<lun>"), gone with
- * the keeper as with a power loss. Every field is valid by itself at any moment; the reservation
- * table has two places, written in turn.
+ * has reserved it, what happened to it that not everybody has heard of. The units of all targets lie
+ * in one memfd that the keeper holds, gone with the keeper as with a power loss: first a slot for
+ * each, found by target name and LUN, side by side so that a unit costs little; then, a place for
+ * each, what few units have and none needs often: the reservation table and the order to sanitize,
+ * memory that is not used before it is written; and what has been counted, by lane. Every field is valid by itself at any moment; the
+ * reservation table has two places, written in turn.
  */
 #pragma once
 
@@ -30,28 +33,51 @@ struct keep_owner {
 };
 
 struct keep_data {
-    uint32_t magic, version, bytes;
     _Atomic uint32_t mode;      /* SCSI_MODE_* */
     _Atomic uint32_t not_ready; /* UNIT_* */
     struct keep_owner owner;
-    _Atomic uint8_t access[64]; /* states of target ports, by index (alua.c) */
-    struct sanitize_record sanitize;
-    _Atomic uint64_t sanitized; /* bytes of it that are done */
+    _Atomic uint8_t access[64];  /* states of target ports, by index (alua.c) */
+    _Atomic uint32_t table_at;   /* 0: none; 1, 2: this place is the valid one */
+    _Atomic uint32_t sanitizing; /* 1: the record in keep_rare counts */
+    _Atomic uint64_t sanitized;  /* bytes of it that are done */
     struct scsi_ua_ring attentions;
-    _Atomic uint32_t table_at; /* 0: none; 1, 2: this place is the valid one */
+};
+
+/* Not to be looked at, either, unless keep_data says that something is there. */
+struct keep_rare {
+    struct sanitize_record sanitize;
     uint8_t table[2][PR_RECORD_BYTES_MAX];
 };
 
+struct keep_area; /* the memfd, mapped */
+
 struct scsi_keep {
     struct keep_data *data; /* always there: plain memory when nothing can outlive the process */
-    bool existed;           /* a worker before has left it */
-    bool mapped;
+    struct keep_rare *rare;
+    struct keep_area *area; /* NULL: plain memory */
+    uint32_t slot;
+    bool existed; /* a worker before has left it */
 };
 
-/* Control thread. `services` may be NULL. */
-int scsi_keep_open(struct scsi_keep *keep, const struct scsi_services *services,
-                   const char *target, unsigned lun);
+#define SCSI_KEEP_UNITS_MAX 65536u
+
+/*
+ * The memory of all units, from services->memfd_get: before the first unit is made; free it after
+ * the last. `lanes`: as the units will have. 0 or negative errno. Control thread.
+ */
+int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,
+                        struct keep_area **ret_area);
+struct keep_area *scsi_keep_area_free(struct keep_area *area);
+/* Says which layout the memory has: one that another worker left is used only when it is the same. */
+uint64_t scsi_keep_layout(void);
+
+/* Control thread. `area` may be NULL. One unit at a time has the slot. 0 or -ENOMEM. */
+int scsi_keep_open(struct scsi_keep *keep, struct keep_area *area, const char *target,
+                   unsigned lun);
 void scsi_keep_close(struct scsi_keep *keep);
+
+/* Counters of its lanes, that go on where the last worker left them; NULL: nothing can outlive it. */
+struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep);
 
 /* One thread at a time. */
 void scsi_keep_table(struct scsi_keep *keep, const struct pr_table *table);
@@ -60,3 +86,7 @@ struct pr_table *scsi_keep_get_table(const struct scsi_keep *keep);
 /* NULL: nobody. */
 void scsi_keep_owner(struct scsi_keep *keep, const struct pr_name *name);
 bool scsi_keep_get_owner(const struct scsi_keep *keep, struct pr_name *ret_name);
+/* NULL: none. Another thread may not look meanwhile. */
+void scsi_keep_sanitize(struct scsi_keep *keep, const struct sanitize_record *record);
+/* False: none. */
+bool scsi_keep_get_sanitize(const struct scsi_keep *keep, struct sanitize_record *ret_record);

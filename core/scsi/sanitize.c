@@ -113,9 +113,14 @@ void sanitize_keep_out(struct scsi_unit *unit)
     atomic_fetch_or(&unit->not_ready, UNIT_SANITIZING);
 }
 
+static void forget(struct scsi_unit *unit)
+{
+    g_clear_pointer(&unit->sanitize.record, g_free);
+}
+
 static void end_saved(struct scsi_unit *unit, int result)
 {
-    bool failed = unit->sanitize.record.failed;
+    bool failed = unit->sanitize.record && unit->sanitize.record->failed;
 
     let_in(unit, failed);
     answer(unit, failed ? -EIO : 0);
@@ -126,10 +131,10 @@ void sanitize_ended(struct scsi_unit *unit, int result)
     if (result < 0) {
         log_error("scsi", "sanitize has failed target=%s lun=%u error=\"%s\"", unit->target_name,
                   unit->lun, g_strerror(-result));
-        unit->sanitize.record.failed = true;
+        unit->sanitize.record->failed = true;
     } else {
         log_notice("scsi", "sanitize is done target=%s lun=%u", unit->target_name, unit->lun);
-        memset(&unit->sanitize.record, 0, sizeof(unit->sanitize.record));
+        forget(unit);
     }
     sanitize_save(unit, end_saved);
 }
@@ -139,14 +144,14 @@ static void begin_saved(struct scsi_unit *unit, int result)
     struct asked *a = unit->sanitize.asked;
 
     if (result < 0) { /* what could be forgotten is not begun */
-        memset(&unit->sanitize.record, 0, sizeof(unit->sanitize.record));
-        memset(&unit->home.keep.data->sanitize, 0, sizeof(struct sanitize_record));
+        forget(unit);
+        scsi_keep_sanitize(&unit->home.keep, NULL);
         let_in(unit, false);
         answer(unit, result);
         return;
     }
     log_notice("scsi", "sanitize begins target=%s lun=%u action=%u", unit->target_name, unit->lun,
-               unit->sanitize.record.action);
+               unit->sanitize.record->action);
     if (a && a->immediate)
         answer(unit, 0);
     sanitize_begin(unit, 0);
@@ -158,7 +163,8 @@ static void arrive(struct reactor_message *message)
     struct scsi_unit *unit = a->unit;
 
     unit->sanitize.asked = a;
-    unit->sanitize.record = a->record;
+    forget(unit);
+    unit->sanitize.record = g_memdup2(&a->record, sizeof(a->record));
     atomic_store(&unit->sanitize.exit_allowed, a->record.exit_allowed);
     atomic_store(&unit->sanitize.progress, 0);
     atomic_store(&unit->home.keep.data->sanitized, 0);
@@ -282,8 +288,8 @@ static void exit_run(struct reactor_message *message)
     struct asked *a = container_of(message, struct asked, message);
     struct scsi_unit *unit = a->unit;
 
-    if (!unit->sanitize.asked && unit->sanitize.record.failed) {
-        memset(&unit->sanitize.record, 0, sizeof(unit->sanitize.record));
+    if (!unit->sanitize.asked && unit->sanitize.record && unit->sanitize.record->failed) {
+        forget(unit);
         atomic_fetch_and(&unit->not_ready, ~UNIT_SANITIZE_FAILED);
         sanitize_save(unit, exit_saved);
     }

@@ -44,7 +44,7 @@ struct scsi_sanitize {
     _Atomic bool exit_allowed; /* after a failure */
     struct sanitize_job *job;  /* home's, as the next two */
     struct asked *asked;       /* the command that has yet to be answered */
-    struct sanitize_record record;
+    struct sanitize_record *record; /* what is being done, or has failed; NULL: nothing */
     uint64_t rate; /* bytes a second; 0: as fast as it goes */
     char *path;
 };

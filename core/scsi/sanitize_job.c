@@ -64,7 +64,7 @@ static void submit(struct sanitize_job *job, enum backend_op op, uint64_t length
 
 static void fill(struct sanitize_job *job, uint32_t pass)
 {
-    const struct sanitize_record *record = &job->unit->sanitize.record;
+    const struct sanitize_record *record = job->unit->sanitize.record;
     uint32_t block = 1u << job->unit->block_shift;
     bool invert = record->invert && (pass & 1);
 
@@ -219,7 +219,7 @@ static void step_task(struct reactor_task *task)
         reactor_timer_start(reactor_current(), &job->timer, wait);
     else if (job->done >= job->total)
         finish(job);
-    else if (job->unit->sanitize.record.action == SANITIZE_OVERWRITE)
+    else if (job->unit->sanitize.record->action == SANITIZE_OVERWRITE)
         write_piece(job, rest);
     else
         erase_piece(job, rest);
@@ -232,7 +232,7 @@ static void timer_fired(struct timer *timer)
 
 void sanitize_begin(struct scsi_unit *unit, uint64_t done)
 {
-    const struct sanitize_record *record = &unit->sanitize.record;
+    const struct sanitize_record *record = unit->sanitize.record;
     struct sanitize_job *job = g_try_new0(struct sanitize_job, 1);
 
     if (!job) {

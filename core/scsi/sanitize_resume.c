@@ -80,15 +80,17 @@ void sanitize_save(struct scsi_unit *unit, void (*then)(struct scsi_unit *unit, 
 {
     const struct scsi_services *services = unit->services;
 
-    seal(&unit->sanitize.record);
-    unit->home.keep.data->sanitize = unit->sanitize.record;
+    if (unit->sanitize.record)
+        seal(unit->sanitize.record);
+    scsi_keep_sanitize(&unit->home.keep, unit->sanitize.record);
     if (!unit->sanitize.path) {
         then(unit, 0);
         return;
     }
     struct saving *s = g_new0(struct saving, 1);
     s->unit = unit;
-    s->record = unit->sanitize.record;
+    if (unit->sanitize.record)
+        s->record = *unit->sanitize.record;
     s->then = then;
     s->job = (struct pool_job){ .run = save_run, .done = save_done };
     s->job.reactor = scsi_unit_reactor(unit, 0);
@@ -109,29 +111,30 @@ void sanitize_save(struct scsi_unit *unit, void (*then)(struct scsi_unit *unit, 
  */
 static bool find_unfinished(struct scsi_unit *unit, uint64_t *ret_done)
 {
-    struct keep_data *keep = unit->home.keep.data;
-    struct sanitize_record *record = &unit->sanitize.record;
+    struct scsi_keep *keep = &unit->home.keep;
+    struct sanitize_record record;
 
-    if (unit->home.keep.existed) {
-        *record = keep->sanitize;
-        *ret_done = atomic_load(&keep->sanitized);
-        if (record->action && is_whole(record))
+    *ret_done = 0;
+    if (keep->existed) {
+        bool there = scsi_keep_get_sanitize(keep, &record);
+        if (there && is_whole(&record)) {
+            *ret_done = atomic_load(&keep->data->sanitized);
+            unit->sanitize.record = g_memdup2(&record, sizeof(record));
             return true;
-        if (record->action == 0 &&
-            (!unit->sanitize.path || state_file_remove(unit->sanitize.path) == 0))
+        }
+        if (!there && (!unit->sanitize.path || state_file_remove(unit->sanitize.path) == 0))
             return false;
     }
     int bytes = unit->sanitize.path
-                    ? state_file_load(unit->sanitize.path, (uint8_t *)record, sizeof(*record))
+                    ? state_file_load(unit->sanitize.path, (uint8_t *)&record, sizeof(record))
                     : -ENOENT;
-    *ret_done = 0;
-    if (bytes == (int)sizeof(*record) && is_whole(record)) {
-        keep->sanitize = *record;
+    if (bytes == (int)sizeof(record) && is_whole(&record)) {
+        scsi_keep_sanitize(keep, &record);
+        unit->sanitize.record = g_memdup2(&record, sizeof(record));
         return true;
     }
     if (bytes != -ENOENT)
         log_error("scsi", "the state of a sanitize cannot be read file=%s", unit->sanitize.path);
-    memset(record, 0, sizeof(*record));
     return false;
 }
 
@@ -172,8 +175,8 @@ void scsi_sanitize_init(struct scsi_unit *unit, const struct scsi_unit_config *c
     find_place(unit, config->target_name);
     if (!find_unfinished(unit, &done) || unit->read_only)
         return;
-    atomic_store(&unit->sanitize.exit_allowed, unit->sanitize.record.exit_allowed);
-    if (unit->sanitize.record.failed) {
+    atomic_store(&unit->sanitize.exit_allowed, unit->sanitize.record->exit_allowed);
+    if (unit->sanitize.record->failed) {
         atomic_fetch_or(&unit->not_ready, UNIT_SANITIZE_FAILED);
         return;
     }
@@ -189,6 +192,7 @@ void scsi_sanitize_deinit(struct scsi_unit *unit)
 {
     g_free(unit->sanitize.job); /* stopped */
     g_free(unit->sanitize.asked);
+    g_free(unit->sanitize.record);
     g_free(unit->sanitize.path);
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct keep_area;
 struct pool;
 struct reactor;
 
@@ -12,6 +13,7 @@ struct scsi_services {
     struct reactor *const *reactors; /* the data reactors, by lane */
     struct pool *pool;               /* for files; NULL: written on the spot (tests) */
     const char *state_directory;     /* NULL: there is none */
+    struct keep_area *area;          /* keep.h; NULL: nothing outlives the process */
     void *user;
     /*
      * A memfd that outlives the worker, by name. 0, *ret_fd (the caller's) and *ret_existed; or

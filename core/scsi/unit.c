@@ -120,9 +120,9 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
         list_init(&unit->lanes[i].range_visitors);
         unit->lanes[i].backend = backend;
     }
-    r = scsi_counters_create(unit);
+    r = scsi_home_init(unit, config);
     if (r == 0)
-        r = scsi_home_init(unit, config);
+        r = scsi_counters_create(unit);
     if (r == 0) {
         take_kept(unit);
         scsi_alua_init(unit, config);

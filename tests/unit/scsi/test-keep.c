@@ -219,10 +219,11 @@ static int memfd = -1;
 
 static int memfd_get(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)
 {
-    g_assert_cmpstr(name, ==, "keep:unit:" TARGET_NAME "/0");
+    g_assert_true(g_str_has_prefix(name, "keep:units:"));
     *ret_existed = memfd >= 0;
     if (memfd < 0)
         memfd = arena_create_fd("keep", bytes);
+    g_assert_cmpint(ftruncate(memfd, (off_t)bytes), ==, 0);
     *ret_fd = dup(memfd);
     return 0;
 }
@@ -232,6 +233,8 @@ static struct scsi_services services = { .reactors = &rig.reactor, .memfd_get = 
 static void start(void)
 {
     services.state_directory = directory;
+    services.area = scsi_keep_area_free(services.area);
+    g_assert_cmpint(scsi_keep_area_open(&services, 1, &services.area), ==, 0);
     rig_setup(&rig, &(struct disk_options){ .features = BACKEND_FEATURE_VOLATILE_CACHE },
               &(struct scsi_unit_config){ .services = &services });
 }
@@ -426,6 +429,52 @@ static void mode_and_medium_survive_the_worker(void)
     stop();
 }
 
+/* ---- the memory of all units ---- */
+
+static void area_again(void)
+{
+    services.area = scsi_keep_area_free(services.area);
+    g_assert_cmpint(scsi_keep_area_open(&services, 1, &services.area), ==, 0);
+}
+
+static void every_unit_finds_its_own(void)
+{
+    enum { UNITS = 300 };
+    static struct scsi_keep keep[UNITS];
+    struct scsi_keep other = { 0 };
+
+    area_again();
+    for (unsigned i = 0; i < UNITS; i++) {
+        g_autofree char *target = g_strdup_printf("iqn.2026-11.org.example:disk%u", i / 3);
+        g_assert_cmpint(scsi_keep_open(&keep[i], services.area, target, i % 3), ==, 0);
+        g_assert_false(keep[i].existed);
+        atomic_store(&keep[i].data->mode, 1000 + i);
+        scsi_keep_counters(&keep[i])->errors = i;
+    }
+    /* A second one of that name is a mistake: it keeps nothing, and spoils nothing. */
+    g_assert_cmpint(scsi_keep_open(&other, services.area, "iqn.2026-11.org.example:disk0", 0), ==, 0);
+    g_assert_null(scsi_keep_counters(&other));
+    scsi_keep_close(&other);
+
+    area_again(); /* the worker has died */
+    for (unsigned i = UNITS; i-- > 0;) {
+        g_autofree char *target = g_strdup_printf("iqn.2026-11.org.example:disk%u", i / 3);
+        g_assert_cmpint(scsi_keep_open(&keep[i], services.area, target, i % 3), ==, 0);
+        g_assert_true(keep[i].existed);
+        g_assert_cmpuint(atomic_load(&keep[i].data->mode), ==, 1000 + i);
+        g_assert_cmpuint(scsi_keep_counters(&keep[i])->errors, ==, i);
+    }
+    /* Counters by lane make no sense to a worker with more lanes; the rest does. */
+    services.area = scsi_keep_area_free(services.area);
+    g_assert_cmpint(scsi_keep_area_open(&services, 2, &services.area), ==, 0);
+    g_assert_cmpint(scsi_keep_open(&keep[7], services.area, "iqn.2026-11.org.example:disk2", 1), ==, 0);
+    g_assert_cmpuint(atomic_load(&keep[7].data->mode), ==, 1007);
+    g_assert_cmpuint(scsi_keep_counters(&keep[7])->errors, ==, 0);
+    services.area = scsi_keep_area_free(services.area);
+    close(memfd);
+    memfd = -1;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -441,6 +490,7 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/keep/reserve", the_old_reservation_survives_its_worker);
     g_test_add_func("/scsi/keep/expires", a_reservation_nobody_comes_back_for_expires);
     g_test_add_func("/scsi/keep/mode", mode_and_medium_survive_the_worker);
+    g_test_add_func("/scsi/keep/area", every_unit_finds_its_own);
     int r = g_test_run();
     g_autofree char *below = g_build_filename(directory, "reservations", NULL);
     g_rmdir(below);

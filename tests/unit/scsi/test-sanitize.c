@@ -29,6 +29,8 @@ static struct scsi_services services = { .reactors = &rig.reactor, .memfd_get = 
 static void start(uint32_t features, uint32_t granule)
 {
     services.state_directory = directory;
+    services.area = scsi_keep_area_free(services.area);
+    g_assert_cmpint(scsi_keep_area_open(&services, 1, &services.area), ==, 0);
     rig_setup(&rig,
               &(struct disk_options){ .features = features, .granule = granule, .max_io = PIECE },
               &(struct scsi_unit_config){ .services = &services });
