@@ -306,6 +306,16 @@ bool daemon_targets_close(struct daemon *d)
     return all;
 }
 
+static bool save_lun(const struct daemon_target *t, struct daemon_lun *l)
+{
+    struct hf_error error = PLUGIN_ERROR_INIT;
+    if (!l->backend || storage_save(l->backend, &error) == 0)
+        return true;
+    log_error("daemon", "LUN cannot hand its state over target=%s lun=%u error=\"%s\"",
+              t->config->name, l->config->number, error.text);
+    return false;
+}
+
 /* RAM LUNs hold nothing that the next worker has to get: their memory is the keeper's. */
 bool daemon_targets_release(struct daemon *d)
 {
@@ -315,6 +325,7 @@ bool daemon_targets_release(struct daemon *d)
             struct daemon_lun *l = &d->targets[i].luns[j];
             if (l->unit)
                 scsi_unit_quiesce(l->unit);
+            all &= save_lun(&d->targets[i], l);
             if (l->backend && !l->backend->info.store_arena &&
                 storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0)
                 all = false;

@@ -35,19 +35,6 @@ static void count(_Atomic uint32_t *counter, int32_t by)
 
 /* ------------------------------------------------------------------------------------- answers */
 
-/* The LUN is not touched after the counting: who waits for the count may close it. */
-static void stray(struct hf_queue *queue, uint64_t id)
-{
-    struct hf_lun *lun = queue->lun;
-    uint64_t before = atomic_load_explicit(&lun->strays, memory_order_relaxed);
-    if (before < 16 || (before & (before - 1)) == 0) /* then at 16, 32, 64 ... only */
-        log_error("storage",
-                  "a handler answered an I/O twice or one that it does not have; ignored "
-                  "handler=%s target=%s lun=%u id=%#" PRIx64 " times=%" PRIu64,
-                  lun->plugin->info.name, lun->target, lun->number, id, before + 1);
-    atomic_fetch_add_explicit(&lun->strays, 1, memory_order_release);
-}
-
 struct slot *queue_claim(struct hf_queue *queue, uint64_t id)
 {
     unsigned index = id & SLOT_INDEX_MASK;
@@ -58,7 +45,7 @@ struct slot *queue_claim(struct hf_queue *queue, uint64_t id)
                                                     memory_order_relaxed))
             return slot;
     }
-    stray(queue, id);
+    lun_misused(queue->lun, STORAGE_STRAY_ANSWER, id);
     return NULL;
 }
 
@@ -70,8 +57,10 @@ static int take_extent(struct slot *slot)
     uint64_t size = __atomic_load_n(&info->bytes, __ATOMIC_RELAXED);
     uint64_t rest = size > io->offset ? size - io->offset : 0;
     uint64_t bytes = MIN(slot->hf.extent_bytes, rest);
-    if (bytes == 0 || bytes % info->block_bytes)
+    if (bytes == 0 || bytes % info->block_bytes) {
+        lun_misused(slot->queue->lun, STORAGE_BAD_RESULT, slot->hf.id);
         return -EIO;
+    }
     io->extent.length = bytes;
     io->extent.mapped = slot->hf.extent_mapped != 0;
     return 0;
@@ -79,8 +68,10 @@ static int take_extent(struct slot *slot)
 
 static int take_result(struct slot *slot, int32_t result)
 {
-    if (result > 0 || result < -4095)
+    if (G_UNLIKELY(result > 0 || result < -4095)) {
+        lun_misused(slot->queue->lun, STORAGE_BAD_RESULT, slot->hf.id);
         return -EIO;
+    }
     if (result == 0 && slot->io->op == BACKEND_BLOCK_STATUS)
         return take_extent(slot);
     return result;
@@ -127,6 +118,7 @@ void queue_finish_posted(struct slot *slot)
 void queue_host_complete(struct hf_queue *queue, uint64_t id, int32_t result)
 {
     if (G_UNLIKELY(reactor_current() != queue->reactor)) {
+        lun_misused(queue->lun, STORAGE_WRONG_THREAD, id);
         queue_host_complete_remote(queue, id, result);
         return;
     }
@@ -213,6 +205,7 @@ static void launch(struct hf_queue *queue, struct backend_io *io)
 
 static void queue_pump(struct hf_queue *queue)
 {
+    bool launched = false;
     if (queue->pumping)
         return;
     queue->pumping = true;
@@ -220,8 +213,13 @@ static void queue_pump(struct hf_queue *queue)
         struct backend_io *io = io_of(list_take(&queue->waiting));
         count(&queue->waiting_count, -1);
         launch(queue, io);
+        launched = true;
     }
     queue->pumping = false;
+    if (launched && queue->lun->backend.ops->kick) {
+        queue->kick_due = true; /* nobody above knows that there is something to kick */
+        reactor_defer(queue->reactor, &queue->task);
+    }
 }
 
 static struct hf_queue *queue_here(struct hf_lun *lun)
@@ -314,6 +312,10 @@ static void queue_task(struct reactor_task *task)
 {
     struct hf_queue *queue = container_of(task, struct hf_queue, task);
     struct list *link;
+    if (queue->kick_due) {
+        queue->kick_due = false;
+        queue->lun->ops->kick(queue->handle);
+    }
     while ((link = list_take(&queue->dropped))) {
         struct backend_io *io = io_of(link);
         io->result = -ECANCELED;

@@ -152,6 +152,7 @@ static void unmap_store(struct hf_lun *lun)
 
 static struct hf_lun *lun_free(struct hf_lun *lun)
 {
+    lun_state_unmap(lun);
     plugin_config_free(lun->config);
     g_free(lun->queues);
     g_free(lun->target);
@@ -203,6 +204,7 @@ static int open_handler(struct hf_lun *lun, const struct storage_options *option
         return r;
     }
     lun->backend.info = convert_info(lun, &info);
+    lun_state_used(lun);
     return 0;
 }
 
@@ -380,17 +382,6 @@ int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_
     if (ret_existed)
         *ret_existed = existed;
     return 0;
-}
-
-/* The next process is given state by the hand-over, which this version does not have. */
-int32_t storage_host_state_put(struct hf_lun *lun, const void *data, uint64_t bytes)
-{
-    return -ENOTSUP;
-}
-
-int64_t storage_host_state_get(struct hf_lun *lun, void *data, uint64_t max_bytes)
-{
-    return -ENOTSUP;
 }
 
 const char *storage_target(const struct backend *backend)

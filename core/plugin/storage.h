@@ -28,7 +28,7 @@ struct storage_services {
     struct pool *pool; /* blocking handlers, close */
     unsigned reactor_count; /* highest reactor->index + 1 */
     /*
-     * A memfd that outlives the worker, by name ("lun:<target>/<lun>"). 0, *ret_fd (the caller's) and
+     * A memfd that outlives the worker, by name ("lun:<target>/<lun>", "keep:state:<target>/<lun>"). 0, *ret_fd (the caller's) and
      * *ret_existed; or negative errno. Called by the thread that is in storage_open(), which may
      * be one of the pool: the integrator passes it on to the control thread and waits.
      */
@@ -39,6 +39,9 @@ struct storage_services {
      */
     void (*changed)(void *user, struct backend *backend, const struct backend_info *info);
 };
+
+/* What a handler may leave with state_put(). */
+#define STORAGE_STATE_MAX 65520u
 
 struct storage_options {
     const struct storage_services *services;
@@ -68,6 +71,11 @@ int storage_prepare(struct backend *backend);
  */
 int storage_update(struct backend *backend, struct plugin_config *config, struct hf_error *error);
 /*
+ * Before the LUN is closed for another process to open: the handler's save(). No I/O is under way; may
+ * wait (control thread). 0, or negative errno and `error`: the next open() then finds nothing.
+ */
+int storage_save(struct backend *backend, struct hf_error *error);
+/*
  * No submit comes any more (on any reactor, all of which still run). Waits for the I/Os under way, closes the queues on their
  * reactors, then the LUN on the pool, then calls closed(user) there: storage is gone. Control
  * thread; does not wait. A handler that never answers keeps this from ever ending.
@@ -88,7 +96,14 @@ void storage_depth(struct backend *backend, unsigned *ret_at_handler, unsigned *
 bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns);
 /* Replaces backend->info; control thread, see storage_services.changed. */
 void storage_set_info(struct backend *backend, const struct backend_info *info);
-/* Answers that came twice or to no I/O, since open. Any thread. */
+/* How often a handler broke the rules since it was opened: contained, logged, counted. Any thread. */
+enum storage_misuse {
+    STORAGE_STRAY_ANSWER, /* to an I/O that has its answer, or to none; ignored */
+    STORAGE_WRONG_THREAD, /* complete() away from the queue's reactor; taken as complete_remote() */
+    STORAGE_BAD_RESULT,   /* no errno, or an extent that is none; taken as -EIO */
+    STORAGE_MISUSES
+};
+uint64_t storage_misuses(struct backend *backend, enum storage_misuse kind);
 uint64_t storage_stray_answers(struct backend *backend);
 /* I/Os that the handler failed, and queues that it did not open, since open. Any thread. */
 uint64_t storage_errors(struct backend *backend);

@@ -50,7 +50,7 @@ struct hf_queue {
     _Atomic uint32_t at_handler, waiting_count;
     unsigned ring_busy;          /* ring requests of the handler under way */
     unsigned nesting;
-    bool pumping, closing;
+    bool pumping, closing, kick_due;
     struct reactor_task task;
     struct reactor_message close_message;
 };
@@ -74,10 +74,13 @@ struct hf_lun {
     char *target;
     unsigned number;
     bool read_only;
+    bool saving;                 /* within the handler's save() */
+    struct state *state;         /* state.c; mapped while it is needed */
     void *handle;
     unsigned depth;
     size_t slot_bytes;
-    _Atomic uint64_t strays, refusals; /* answers to no I/O; queues that could not be opened */
+    _Atomic uint64_t misuses[STORAGE_MISUSES];
+    _Atomic uint64_t refusals; /* queues that could not be opened */
     _Atomic(struct hf_queue *) *queues; /* by reactor index */
     _Atomic uint64_t errors;     /* I/Os that the handler failed */
     uint64_t watched_ns;         /* watch.c: when the I/O that was last warned of had begun */
@@ -122,9 +125,16 @@ void queue_finish(struct slot *slot, int32_t result);
 /* Any thread: queue_finish(slot, slot->result) on the reactor. */
 void queue_finish_posted(struct slot *slot);
 
+/* misuse.c: counts it, and says it now and then. Any thread. */
+void lun_misused(struct hf_lun *lun, enum storage_misuse kind, uint64_t id);
+
 /* blocking.c */
 void blocking_submit(struct slot *slot);
 void blocking_cancel(struct slot *slot);
+
+/* state.c: open() has succeeded, what was left for it is void; and: forgets the mapping. */
+void lun_state_used(struct hf_lun *lun);
+void lun_state_unmap(struct hf_lun *lun);
 
 /* storage.c */
 void lun_queue_closed(struct hf_lun *lun);

@@ -57,11 +57,6 @@ void storage_depth(struct backend *backend, unsigned *ret_at_handler, unsigned *
     }
 }
 
-uint64_t storage_stray_answers(struct backend *backend)
-{
-    return atomic_load_explicit(&lun_of(backend)->strays, memory_order_acquire);
-}
-
 uint64_t storage_errors(struct backend *backend)
 {
     const struct hf_lun *lun = lun_of(backend);

@@ -235,9 +235,10 @@ struct hf_host {
     int32_t (*memfd_get)(struct hf_lun *lun, uint64_t bytes, int32_t *ret_fd,
                          uint32_t *ret_existed, struct hf_error *error);
     /*
-     * A few bytes for the next process, within save(); and those of the one before, within open().
-     * Only what a new open() cannot know. state_get() returns their number, at most max_bytes, 0
-     * when there are none. -ENOTSUP: this daemon does not hand state over.
+     * A few bytes for the next process, within save(), at most 65520 (-EMSGSIZE), the last put counts;
+     * and those of the one before, within open(). Only what a new open() cannot know. state_get()
+     * returns their number, at most max_bytes, 0 when there are none: also after a crash, and once an
+     * open() has succeeded. -ENOTSUP: this daemon does not hand state over.
      */
     int32_t (*state_put)(struct hf_lun *lun, const void *data, uint64_t bytes);
     int64_t (*state_get)(struct hf_lun *lun, void *data, uint64_t max_bytes);
