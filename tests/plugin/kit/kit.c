@@ -1,37 +1,95 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * holdfast-plugin-test: does a storage handler hold the promises of <holdfast/handler.h>? Loads one
- * plugin through the daemon's own loader and bridge, without a daemon, and prints TAP.
- *
- *     holdfast-plugin-test [--block-size=N] [--read-only] [--keeps-nothing] [--volatile] \
- *         my.so key=value...
- *
- * The first 32 MiB of the LUN are overwritten.
- */
+/* What the cases of the conformance kit share: the open LUN, patterns, and judgements about them. */
 #include "kit.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct kit kit;
 
+/* What the handler did against the rules says more than what came of it. */
+static void judge_misuses(void)
+{
+    static const char *const ids[] = {
+        [STORAGE_STRAY_ANSWER] = "stray-answer",
+        [STORAGE_WRONG_THREAD] = "wrong-thread",
+        [STORAGE_BAD_RESULT] = "bad-result",
+    };
+    static const char *const texts[] = {
+        [STORAGE_STRAY_ANSWER] = "answers to an I/O that was answered before, or that is none",
+        [STORAGE_WRONG_THREAD] = "calls of complete() away from the queue's reactor",
+        [STORAGE_BAD_RESULT] = "results that are no errno, or extents that are none",
+    };
+    for (unsigned i = 0; i < STORAGE_MISUSES; i++) {
+        uint64_t times = storage_misuses(kit.backend, i);
+        if (times)
+            kit_finding(ids[i], "%" G_GUINT64_FORMAT " %s", times, texts[i]);
+    }
+}
+
+void kit_no_answer(const char *what)
+{
+    if (kit.backend)
+        judge_misuses();
+    kit_finding("no-answer", "%s", what);
+}
+
+/* In the process of a case: the plugin, and reactors to use it on. */
+void kit_start(void)
+{
+    if (kit.started)
+        return;
+    kit.started = true;
+    kit_load();
+    rig_stuck = kit_no_answer;
+    rig_init(&kit.rig, 4);
+}
+
+int kit_try_open(struct hf_error *error)
+{
+    kit_start();
+    return rig_open(&kit.rig, &kit.lun, &kit.backend, error);
+}
+
 void kit_open(void)
 {
     struct hf_error error = PLUGIN_ERROR_INIT;
-    if (rig_open(&kit.rig, &kit.lun, &kit.backend, &error) < 0)
-        g_error("the LUN does not open: %s", error.text);
+    if (kit_try_open(&error) < 0)
+        kit_finding("open-failed", "the LUN does not open: %s", error.text);
     kit.block = kit.backend->info.block_bytes;
     kit.area = MIN(kit.backend->info.bytes, KIT_AREA_MAX) / (64 * kit.block) * (64 * kit.block);
     if (kit.area < (4u << 20))
-        g_error("the LUN is smaller than 4 MiB");
+        kit_finding("too-small", "the LUN has %" G_GUINT64_FORMAT " bytes; the kit needs 4 MiB",
+                    kit.backend->info.bytes);
 }
 
 void kit_close(void)
 {
-    g_assert_cmpuint(storage_stray_answers(kit.backend), ==, 0);
+    judge_misuses();
     rig_close(&kit.rig, kit.backend);
     kit.backend = NULL;
+}
+
+void kit_expect_done(int result, const char *what)
+{
+    if (result == 0)
+        return;
+    judge_misuses();
+    kit_finding("io-failed", "%s: %s", what, g_strerror(-result));
+}
+
+unsigned kit_count(const char *directory)
+{
+    DIR *dir = opendir(directory);
+    unsigned n = 0;
+    while (dir && readdir(dir))
+        n++;
+    if (dir)
+        closedir(dir);
+    return n;
 }
 
 bool kit_has(uint32_t features)
@@ -43,7 +101,7 @@ bool kit_writable(void)
 {
     if (!kit_has(BACKEND_FEATURE_READ_ONLY))
         return true;
-    g_test_skip("the LUN is read only");
+    kit_skip("the LUN is read only");
     return false;
 }
 
@@ -76,29 +134,30 @@ void kit_expect_pattern(const void *data, uint64_t offset, size_t bytes, uint64_
         uint64_t word;
         memcpy(&word, (const char *)data + i, 8);
         if (word != (kit.keeps_nothing ? 0 : word_of(offset + i, seed)))
-            g_error("wrong data at byte %" G_GUINT64_FORMAT " of the LUN", offset + i);
+            kit_finding(kit.data_finding ? kit.data_finding : "wrong-data",
+                        "at byte %" G_GUINT64_FORMAT " of the LUN", offset + i);
     }
 }
 
-void kit_expect_zeroes(const void *data, size_t bytes)
+void kit_expect_zeroes(const void *data, uint64_t offset, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++)
         if (((const char *)data)[i])
-            g_error("not zero, %zu bytes from the start of the read", i);
+            kit_finding("not-zero", "at byte %" G_GUINT64_FORMAT " of the LUN", offset + i);
 }
 
 void kit_write_pattern(uint64_t offset, size_t bytes, uint64_t seed)
 {
     void *data = kit_buffer(bytes);
     kit_pattern(data, offset, bytes, seed);
-    g_assert_cmpint(rig_write(&kit.rig, kit.backend, offset, data, bytes, 0), ==, 0);
+    kit_expect_done(rig_write(&kit.rig, kit.backend, offset, data, bytes, 0), "a write");
     free(data);
 }
 
 void kit_read_pattern(uint64_t offset, size_t bytes, uint64_t seed)
 {
     void *data = kit_buffer(bytes);
-    g_assert_cmpint(rig_read(&kit.rig, kit.backend, offset, data, bytes), ==, 0);
+    kit_expect_done(rig_read(&kit.rig, kit.backend, offset, data, bytes), "a read");
     kit_expect_pattern(data, offset, bytes, seed);
     free(data);
 }
@@ -106,72 +165,7 @@ void kit_read_pattern(uint64_t offset, size_t bytes, uint64_t seed)
 void kit_read_zeroes(uint64_t offset, size_t bytes)
 {
     void *data = kit_buffer(bytes);
-    g_assert_cmpint(rig_read(&kit.rig, kit.backend, offset, data, bytes), ==, 0);
-    kit_expect_zeroes(data, bytes);
+    kit_expect_done(rig_read(&kit.rig, kit.backend, offset, data, bytes), "a read");
+    kit_expect_zeroes(data, offset, bytes);
     free(data);
-}
-
-/* ---------------------------------------------------------------------------------------- main */
-
-static bool take_option(const char *word)
-{
-    if (g_str_has_prefix(word, "--block-size="))
-        kit.lun.block_bytes = (unsigned)atoi(strchr(word, '=') + 1);
-    else if (strcmp(word, "--read-only") == 0)
-        kit.lun.read_only = true;
-    else if (strcmp(word, "--keeps-nothing") == 0)
-        kit.keeps_nothing = true;
-    else if (strcmp(word, "--volatile") == 0)
-        kit.forgets = true;
-    else
-        return false;
-    return true;
-}
-
-static int usage(const char *program)
-{
-    g_printerr("usage: %s [--block-size=N] [--read-only] [--keeps-nothing] [--volatile] "
-               "PLUGIN.so KEY=VALUE...\n",
-               program);
-    return 2;
-}
-
-static bool load(const char *path)
-{
-    struct hf_error error = PLUGIN_ERROR_INIT;
-    if (plugin_load_file(path, &kit.lun.plugin, &error) < 0) {
-        g_printerr("%s\n", error.text);
-        return false;
-    }
-    if (kit.lun.plugin->info.kind == HF_KIND_HANDLER)
-        return true;
-    g_printerr("%s: is a plugin of kind %s; this kit tests handlers\n", path,
-               plugin_kind_name(kit.lun.plugin->info.kind));
-    return false;
-}
-
-int main(int argc, char **argv)
-{
-    int i = 1;
-    g_test_init(&argc, &argv, NULL);
-    while (i < argc && argv[i][0] == '-')
-        if (!take_option(argv[i++]))
-            return usage(argv[0]);
-    if (i == argc)
-        return usage(argv[0]);
-    const char *path = argv[i++];
-    kit.lun.options = (const char *const *)&argv[i];
-    for (; i < argc; i++)
-        if (!strchr(argv[i], '='))
-            return usage(argv[0]);
-    if (!load(path))
-        return 1;
-    rig_init(&kit.rig, 4);
-    kit_add_life_cases();
-    kit_add_transfer_cases();
-    kit_add_provisioning_cases();
-    kit_add_stress_cases();
-    int r = g_test_run();
-    rig_deinit(&kit.rig);
-    return r;
 }

@@ -24,7 +24,8 @@ static void make_hole(enum backend_op op, unsigned flags)
 {
     uint64_t bytes = HOLE_BLOCKS * kit.block;
     kit_write_pattern(0, hole_start() + bytes + 64 * kit.block, 1);
-    g_assert_cmpint(rig_do(&kit.rig, kit.backend, op, hole_start(), bytes, flags), ==, 0);
+    kit_expect_done(rig_do(&kit.rig, kit.backend, op, hole_start(), bytes, flags),
+                    "an unmap or write zeroes");
     expect_only_the_hole_is_zero(bytes);
     kit_write_pattern(hole_start(), kit.block, 2);
     kit_read_pattern(hole_start(), kit.block, 2);
@@ -35,7 +36,7 @@ static void unmap(void)
 {
     kit_open();
     if (kit_writable() && !kit_has(BACKEND_FEATURE_UNMAP | BACKEND_FEATURE_ZEROES_UNMAPPED))
-        g_test_skip("no unmap that leaves zeroes");
+        kit_skip("no unmap that leaves zeroes");
     else if (kit_writable())
         make_hole(BACKEND_UNMAP, 0);
     kit_close();
@@ -45,52 +46,68 @@ static void unmap_everything(void)
 {
     kit_open();
     if (kit_writable() && !kit_has(BACKEND_FEATURE_UNMAP | BACKEND_FEATURE_ZEROES_UNMAPPED))
-        g_test_skip("no unmap that leaves zeroes");
+        kit_skip("no unmap that leaves zeroes");
     else if (kit_writable()) {
         uint64_t last = kit.backend->info.bytes - kit.block;
         kit_write_pattern(0, kit.block, 1);
         kit_write_pattern(last, kit.block, 1);
-        g_assert_cmpint(rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, 0, kit.backend->info.bytes, 0),
-                        ==, 0);
+        kit_expect_done(rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, 0, kit.backend->info.bytes, 0),
+                        "an unmap of the whole LUN");
         kit_read_zeroes(0, kit.block);
         kit_read_zeroes(last, kit.block);
     }
     kit_close();
 }
 
-static void write_zeroes(gconstpointer flags)
+static void write_zeroes_flagged(unsigned flags)
 {
     kit_open();
     if (kit_writable() && !kit_has(BACKEND_FEATURE_WRITE_ZEROES))
-        g_test_skip("no write zeroes: the daemon writes them");
+        kit_skip("no write zeroes: the daemon writes them");
     else if (kit_writable())
-        make_hole(BACKEND_WRITE_ZEROES, GPOINTER_TO_UINT(flags));
+        make_hole(BACKEND_WRITE_ZEROES, flags);
     kit_close();
+}
+
+static void write_zeroes(void)
+{
+    write_zeroes_flagged(0);
+}
+
+static void write_zeroes_unmap(void)
+{
+    write_zeroes_flagged(BACKEND_IO_UNMAP);
+}
+
+static void write_zeroes_fua(void)
+{
+    write_zeroes_flagged(BACKEND_IO_FUA);
 }
 
 static struct backend_extent status_of(uint64_t offset, uint64_t length)
 {
     struct backend_io io = { .op = BACKEND_BLOCK_STATUS, .offset = offset, .length = length };
-    g_assert_cmpint(rig_io(&kit.rig, 0, kit.backend, &io), ==, 0);
-    g_assert_cmpuint(io.extent.length, >=, kit.block);
-    g_assert_cmpuint(io.extent.length % kit.block, ==, 0);
+    kit_expect_done(rig_io(&kit.rig, 0, kit.backend, &io), "a block status");
     return io.extent;
 }
 
-/* Extents follow each other without end before `end`; holes are zero; returns the mapped bytes. */
-static uint64_t walk_extents(uint64_t end)
+/* Extents follow each other without end before `end`; holes are zero. */
+static void walk_extents(uint64_t end)
 {
-    uint64_t mapped = 0;
     for (uint64_t at = 0; at < end;) {
         struct backend_extent extent = status_of(at, end - at);
         uint64_t bytes = MIN(extent.length, end - at);
-        if (extent.mapped)
-            mapped += bytes;
-        else
+        if (!extent.mapped)
             kit_read_zeroes(at, MIN(bytes, 1u << 20));
         at += bytes;
     }
-    return mapped;
+}
+
+static void expect_mapped(uint64_t offset, uint64_t length)
+{
+    if (!status_of(offset, length).mapped)
+        kit_finding("wrong-status",
+                    "what was written at byte %" G_GUINT64_FORMAT " is called a hole", offset);
 }
 
 static void status_tells_data_from_holes(void)
@@ -98,16 +115,16 @@ static void status_tells_data_from_holes(void)
     uint64_t mib = 1 << 20;
     kit_open();
     if (!kit_has(BACKEND_FEATURE_BLOCK_STATUS))
-        g_test_skip("no block status");
+        kit_skip("no block status");
     else if (kit_writable() && !kit.keeps_nothing) {
         if (kit_has(BACKEND_FEATURE_UNMAP))
             rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, 0, kit.area, 0);
         kit_write_pattern(mib, mib, 1);
         kit_write_pattern(3 * mib, kit.block, 1);
-        g_assert_true(status_of(mib, mib).mapped);
-        g_assert_true(status_of(2 * mib - kit.block, kit.block).mapped);
-        g_assert_true(status_of(3 * mib, kit.block).mapped);
-        g_assert_cmpuint(walk_extents(kit.area), >=, mib + kit.block);
+        expect_mapped(mib, mib);
+        expect_mapped(2 * mib - kit.block, kit.block);
+        expect_mapped(3 * mib, kit.block);
+        walk_extents(kit.area);
     } else {
         walk_extents(kit.area);
     }
@@ -119,27 +136,28 @@ static void unmapped_is_a_hole(void)
     uint64_t mib = 1 << 20;
     kit_open();
     if (!kit_has(BACKEND_FEATURE_BLOCK_STATUS | BACKEND_FEATURE_UNMAP))
-        g_test_skip("no block status, or no unmap");
+        kit_skip("no block status, or no unmap");
     else if (kit_writable()) {
         kit_write_pattern(0, 3 * mib, 1);
-        g_assert_cmpint(rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, mib, mib, 0), ==, 0);
+        kit_expect_done(rig_do(&kit.rig, kit.backend, BACKEND_UNMAP, mib, mib, 0), "an unmap");
         struct backend_extent extent = status_of(mib, mib);
-        g_assert_false(extent.mapped);
-        g_assert_cmpuint(extent.length, >=, mib);
+        if (extent.mapped || extent.length < mib)
+            kit_finding("wrong-status", "what was unmapped is not called a hole");
     }
     kit_close();
 }
 
+static const struct kit_case cases[] = {
+    { "/provisioning/unmap-leaves-zeroes", unmap },
+    { "/provisioning/the-whole-disk-can-be-unmapped", unmap_everything },
+    { "/provisioning/write-zeroes", write_zeroes },
+    { "/provisioning/write-zeroes-may-unmap", write_zeroes_unmap },
+    { "/provisioning/write-zeroes-fua", write_zeroes_fua },
+    { "/provisioning/block-status-tells-data-from-holes", status_tells_data_from_holes },
+    { "/provisioning/unmapped-is-a-hole", unmapped_is_a_hole },
+};
+
 void kit_add_provisioning_cases(void)
 {
-    g_test_add_func("/provisioning/unmap-leaves-zeroes", unmap);
-    g_test_add_func("/provisioning/the-whole-disk-can-be-unmapped", unmap_everything);
-    g_test_add_data_func("/provisioning/write-zeroes", GUINT_TO_POINTER(0), write_zeroes);
-    g_test_add_data_func("/provisioning/write-zeroes-may-unmap", GUINT_TO_POINTER(BACKEND_IO_UNMAP),
-                         write_zeroes);
-    g_test_add_data_func("/provisioning/write-zeroes-fua", GUINT_TO_POINTER(BACKEND_IO_FUA),
-                         write_zeroes);
-    g_test_add_func("/provisioning/block-status-tells-data-from-holes",
-                    status_tells_data_from_holes);
-    g_test_add_func("/provisioning/unmapped-is-a-hole", unmapped_is_a_hole);
+    kit_add(cases, G_N_ELEMENTS(cases));
 }

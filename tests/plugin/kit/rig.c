@@ -3,20 +3,44 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 10000
 
+void (*rig_stuck)(const char *what);
+
+static void stuck(const char *what)
+{
+    if (rig_stuck)
+        rig_stuck(what);
+    g_error("%s", what);
+}
+
 /* Memory of LUNs by name, as the keeper has it. */
+#define MEMFDS_MAX 64
 struct memfd {
-    char name[128];
-    int fd;
+    char name[320];
+    int fd; /* of the process `owner` */
+    pid_t owner;
 };
-static struct memfd memfds[64];
+static struct memfd own_memfds[MEMFDS_MAX], *memfds = own_memfds;
 static GMutex memfds_lock;
+
+static int make_memfd(struct memfd *m, const char *name, uint64_t bytes)
+{
+    int fd = arena_create_fd(name, bytes);
+    if (fd < 0)
+        return fd;
+    m->fd = fd;
+    m->owner = getpid();
+    g_strlcpy(m->name, name, sizeof(m->name));
+    return 0;
+}
 
 static int get_memfd(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)
 {
@@ -24,22 +48,36 @@ static int get_memfd(void *user, const char *name, uint64_t bytes, int *ret_fd, 
     int r = 0;
     g_mutex_lock(&memfds_lock);
     while (m->name[0] && strcmp(m->name, name) != 0)
-        g_assert_true(++m < memfds + G_N_ELEMENTS(memfds));
+        g_assert_true(++m < memfds + MEMFDS_MAX);
     *ret_existed = m->name[0] != '\0';
-    if (!*ret_existed) {
-        m->fd = r = arena_create_fd(name, bytes);
-        if (r >= 0)
-            g_strlcpy(m->name, name, sizeof(m->name));
-    }
-    if (r >= 0)
+    if (!*ret_existed)
+        r = make_memfd(m, name, bytes);
+    if (r == 0)
         *ret_fd = dup(m->fd);
     g_mutex_unlock(&memfds_lock);
-    return r < 0 ? r : 0;
+    return r;
+}
+
+void rig_share_memfds(void)
+{
+    memfds =
+        mmap(NULL, sizeof(own_memfds), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(memfds != MAP_FAILED);
+}
+
+void rig_take_memfds(void)
+{
+    for (struct memfd *m = memfds; m < memfds + MEMFDS_MAX && m->name[0]; m++) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", (int)m->owner, m->fd);
+        m->fd = open(path, O_RDWR | O_CLOEXEC);
+        g_assert_cmpint(m->fd, >=, 0);
+        m->owner = getpid();
+    }
 }
 
 static void forget_memfds(void)
 {
-    for (struct memfd *m = memfds; m < memfds + G_N_ELEMENTS(memfds) && m->name[0]; m++) {
+    for (struct memfd *m = memfds; m < memfds + MEMFDS_MAX && m->name[0]; m++) {
         close(m->fd);
         m->name[0] = '\0';
     }
@@ -105,6 +143,15 @@ static int make_config(const struct rig_lun *lun, struct plugin_config **ret_con
     return r;
 }
 
+int rig_judge(const struct rig_lun *lun, struct hf_error *error)
+{
+    struct plugin_config *config;
+    int r = make_config(lun, &config, error);
+    if (r == 0)
+        plugin_config_free(config);
+    return r;
+}
+
 int rig_open(struct rig *rig, const struct rig_lun *lun, struct backend **ret_backend,
              struct hf_error *error)
 {
@@ -138,7 +185,8 @@ int rig_update(struct rig *rig, struct backend *backend, const struct rig_lun *l
 
 void rig_close(struct rig *rig, struct backend *backend)
 {
-    g_assert_cmpint(storage_close_wait(backend, PATIENCE_MS), ==, 0);
+    if (storage_close_wait(backend, PATIENCE_MS) < 0)
+        stuck("the LUN is not closed within ten seconds");
 }
 
 /* ------------------------------------------------------------------------------- calls that wait */
@@ -174,7 +222,7 @@ static void post_and_wait(struct rig *rig, unsigned reactor, struct call *call)
     pthread_mutex_lock(&call->lock);
     while (!call->over)
         if (pthread_cond_clockwait(&call->cond, &call->lock, CLOCK_MONOTONIC, &end) != 0)
-            g_error("no answer within %d ms", PATIENCE_MS);
+            stuck("no answer within ten seconds");
     pthread_mutex_unlock(&call->lock);
     pthread_mutex_destroy(&call->lock);
     pthread_cond_destroy(&call->cond);

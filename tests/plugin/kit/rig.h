@@ -21,6 +21,9 @@ struct rig {
     _Atomic unsigned change_count;
 };
 
+/* Who is told what was waited for in vain (does not return). NULL: the test fails. */
+extern void (*rig_stuck)(const char *what);
+
 void rig_init(struct rig *rig, unsigned pool_threads);
 void rig_deinit(struct rig *rig);
 
@@ -35,6 +38,12 @@ struct rig_lun {
 /* 0, or negative errno and a line in `error`; problems of options are its text. */
 int rig_open(struct rig *rig, const struct rig_lun *lun, struct backend **ret_backend,
              struct hf_error *error);
+/* Judges the options as --check does, and opens nothing. */
+int rig_judge(const struct rig_lun *lun, struct hf_error *error);
+/* Memory of LUNs for two processes: share before fork(), in the parent take what the child has made
+   while the child still lives. */
+void rig_share_memfds(void);
+void rig_take_memfds(void);
 /* New options for an open LUN. */
 int rig_update(struct rig *rig, struct backend *backend, const struct rig_lun *lun,
                struct hf_error *error);

@@ -34,7 +34,8 @@ struct crowd {
     GRand *random;
     struct walker walkers[WALKERS];
     unsigned count;
-    _Atomic unsigned running;
+    _Atomic unsigned running, steps;
+    struct reactor_task kick; /* as the daemon does: once, at the end of a turn */
 };
 
 static uint64_t chunk_bytes(void)
@@ -89,16 +90,23 @@ static void go(struct walker *w)
 {
     prepare(w);
     kit.backend->ops->submit(kit.backend, &w->io);
+    if (kit.backend->ops->kick)
+        reactor_defer(reactor_current(), &w->crowd->kick);
+}
+
+static void kick(struct reactor_task *task)
+{
+    kit.backend->ops->kick(kit.backend);
 }
 
 static void check(struct walker *w)
 {
     if (w->io.result != 0)
-        g_error("operation %u of a walker failed: %s", w->io.op, g_strerror(-w->io.result));
+        kit_expect_done(w->io.result, "an I/O among many");
     if (w->io.op != BACKEND_READ)
         w->seed[w->chunk] = w->new_seed;
     else if (w->seed[w->chunk] == 0)
-        kit_expect_zeroes(w->iov.iov_base, chunk_bytes());
+        kit_expect_zeroes(w->iov.iov_base, w->io.offset, chunk_bytes());
     else
         kit_expect_pattern(w->iov.iov_base, w->io.offset, chunk_bytes(), w->seed[w->chunk]);
 }
@@ -107,6 +115,7 @@ static void on_done(struct backend_io *io)
 {
     struct walker *w = container_of(io, struct walker, io);
     check(w);
+    w->crowd->steps++;
     if (++w->steps < STEPS)
         go(w);
     else
@@ -120,8 +129,6 @@ static void start_crowd(struct reactor_message *message)
     struct crowd *crowd = container_of(message, struct crowd, message);
     for (unsigned i = 0; i < crowd->count; i++)
         go(&crowd->walkers[i]);
-    if (kit.backend->ops->kick)
-        kit.backend->ops->kick(kit.backend);
 }
 
 static struct crowd *crowd_new(unsigned number, unsigned count)
@@ -130,6 +137,7 @@ static struct crowd *crowd_new(unsigned number, unsigned count)
     crowd->random = g_rand_new_with_seed(number + 1);
     crowd->count = crowd->running = count;
     crowd->message.run = start_crowd;
+    reactor_task_init(&crowd->kick, kick);
     for (unsigned i = 0; i < count; i++) {
         struct walker *w = &crowd->walkers[i];
         w->crowd = crowd;
@@ -150,12 +158,16 @@ static void crowd_free(struct crowd *crowd)
     g_free(crowd);
 }
 
+/* Ten seconds without a step are the end. */
 static void wait_for(const struct crowd *crowd)
 {
-    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
-    while (crowd->running > 0) {
-        if (g_get_monotonic_time() > end)
-            g_error("%u walkers wait for an answer", crowd->running);
+    unsigned seen = 0, waited_ms = 0;
+    for (; crowd->running > 0; waited_ms++) {
+        if (crowd->steps != seen)
+            waited_ms = 0;
+        seen = crowd->steps;
+        if (waited_ms > 10000)
+            kit_no_answer("one of many I/Os at a time");
         g_usleep(1000);
     }
 }
@@ -172,8 +184,6 @@ static void many_at_a_time(void)
     }
     for (unsigned i = 0; writable && i < RIG_REACTORS; i++)
         wait_for(crowds[i]);
-    if (writable)
-        g_assert_cmpuint(storage_age_ns(kit.backend, UINT64_MAX), ==, 0);
     kit_close(); /* after it nobody looks at the walkers any more */
     for (unsigned i = 0; writable && i < RIG_REACTORS; i++)
         crowd_free(crowds[i]);
@@ -230,18 +240,27 @@ static void cancelled_ones_are_answered_once(void)
     gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
     while (cancels->left > 0 && g_get_monotonic_time() < end)
         g_usleep(1000);
-    g_assert_cmpuint(cancels->left, ==, 0);
+    if (cancels->left > 0)
+        kit_no_answer("an I/O that was cancelled");
     kit_close(); /* an answer that came twice is a stray, or was counted */
     for (unsigned i = 0; i < CANCELS; i++) {
-        g_assert_cmpuint(cancels->answers[i], ==, 1);
-        g_assert_true(cancels->io[i].result == 0 || cancels->io[i].result == -ECANCELED);
+        int result = cancels->io[i].result;
+        if (cancels->answers[i] != 1)
+            kit_finding("stray-answer", "a cancelled I/O was answered %u times",
+                        cancels->answers[i]);
+        if (result != 0 && result != -ECANCELED)
+            kit_finding("wrong-cancel", "a cancelled I/O ended with %s", g_strerror(-result));
     }
     free(cancels->memory);
     g_free(cancels);
 }
 
+static const struct kit_case cases[] = {
+    { "/stress/many-at-a-time", many_at_a_time },
+    { "/stress/cancelled-ones-are-answered-once", cancelled_ones_are_answered_once },
+};
+
 void kit_add_stress_cases(void)
 {
-    g_test_add_func("/stress/many-at-a-time", many_at_a_time);
-    g_test_add_func("/stress/cancelled-ones-are-answered-once", cancelled_ones_are_answered_once);
+    kit_add(cases, G_N_ELEMENTS(cases));
 }

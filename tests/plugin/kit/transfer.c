@@ -17,7 +17,8 @@ static void first_and_last_block(void)
         kit_read_pattern(last, kit.block, 2);
     } else {
         void *data = kit_buffer(kit.block);
-        g_assert_cmpint(rig_read(&kit.rig, kit.backend, last, data, kit.block), ==, 0);
+        kit_expect_done(rig_read(&kit.rig, kit.backend, last, data, kit.block),
+                        "a read of the last block");
         free(data);
     }
     kit_close();
@@ -73,31 +74,43 @@ static int move_scattered(enum backend_op op, uint64_t offset, char *data, size_
 }
 
 /* `shift`: bytes by which the memory is not aligned. */
-static void scattered(gconstpointer shift)
+static void scattered_by(size_t shift)
 {
     kit_open();
     size_t bytes = 16 * kit.block;
-    char *memory = kit_buffer(bytes + 512), *data = memory + GPOINTER_TO_SIZE(shift);
+    char *memory = kit_buffer(bytes + 512), *data = memory + shift;
     if (kit_writable()) {
         kit_pattern(data, 0, bytes, 7);
-        g_assert_cmpint(move_scattered(BACKEND_WRITE, 0, data, bytes), ==, 0);
+        kit_expect_done(move_scattered(BACKEND_WRITE, 0, data, bytes),
+                        "a write of scattered buffers");
         kit_read_pattern(0, bytes, 7);
         memset(data, 0, bytes);
-        g_assert_cmpint(move_scattered(BACKEND_READ, 0, data, bytes), ==, 0);
+        kit_expect_done(move_scattered(BACKEND_READ, 0, data, bytes),
+                        "a read into scattered buffers");
         kit_expect_pattern(data, 0, bytes, 7);
     }
     free(memory);
     kit_close();
 }
 
+static void scattered(void)
+{
+    scattered_by(0);
+}
+
+static void scattered_unaligned(void)
+{
+    scattered_by(24);
+}
+
 static void flush(void)
 {
     kit_open();
     if (kit_writable() && !kit_has(BACKEND_FEATURE_VOLATILE_CACHE))
-        g_test_skip("no volatile cache: there are no flushes");
+        kit_skip("no volatile cache: there are no flushes");
     else if (kit_writable()) {
         kit_write_pattern(0, 8 * kit.block, 1);
-        g_assert_cmpint(rig_do(&kit.rig, kit.backend, BACKEND_FLUSH, 0, 0, 0), ==, 0);
+        kit_expect_done(rig_do(&kit.rig, kit.backend, BACKEND_FLUSH, 0, 0, 0), "a flush");
         kit_read_pattern(0, 8 * kit.block, 1);
     }
     kit_close();
@@ -109,11 +122,11 @@ static void fua(void)
     size_t bytes = 8 * kit.block;
     void *data = kit_buffer(bytes);
     if (kit_writable() && !kit_has(BACKEND_FEATURE_FUA))
-        g_test_skip("no FUA: the daemon flushes");
+        kit_skip("no FUA: the daemon flushes");
     else if (kit_writable()) {
         kit_pattern(data, kit.block, bytes, 3);
-        g_assert_cmpint(rig_write(&kit.rig, kit.backend, kit.block, data, bytes, BACKEND_IO_FUA),
-                        ==, 0);
+        kit_expect_done(rig_write(&kit.rig, kit.backend, kit.block, data, bytes, BACKEND_IO_FUA),
+                        "a write with FUA");
         kit_read_pattern(kit.block, bytes, 3);
     }
     free(data);
@@ -126,7 +139,7 @@ static void store_is_the_disk(void)
     kit_open();
     uint32_t store = kit.backend->info.store_arena;
     if (!store)
-        g_test_skip("no store");
+        kit_skip("no store");
     else if (kit_writable()) {
         kit_write_pattern(4 * kit.block, 8 * kit.block, 5);
         kit_expect_pattern(arena_ptr(arena_ref_make(store, 4 * kit.block)), 4 * kit.block,
@@ -142,6 +155,12 @@ static void count_at_once(struct backend_io *io)
     at_once += io->result == 0;
 }
 
+static void expect_at_once(unsigned count)
+{
+    if (at_once != count)
+        kit_finding("not-immediate", "an I/O was not completed within submit()");
+}
+
 static void move_at_once(void *buffer)
 {
     const struct iovec iov = { buffer, kit.block };
@@ -151,11 +170,11 @@ static void move_at_once(void *buffer)
     at_once = 0;
     io.op = BACKEND_READ;
     kit.backend->ops->submit(kit.backend, &io);
-    g_assert_cmpuint(at_once, ==, 1);
+    expect_at_once(1);
     io.op = BACKEND_WRITE;
     if (!kit_has(BACKEND_FEATURE_READ_ONLY))
         kit.backend->ops->submit(kit.backend, &io);
-    g_assert_cmpuint(at_once, ==, kit_has(BACKEND_FEATURE_READ_ONLY) ? 1 : 2);
+    expect_at_once(kit_has(BACKEND_FEATURE_READ_ONLY) ? 1 : 2);
 }
 
 static void immediate_is_within_submit(void)
@@ -165,20 +184,24 @@ static void immediate_is_within_submit(void)
     if (kit_has(BACKEND_FEATURE_IMMEDIATE))
         rig_run(&kit.rig, 0, move_at_once, buffer);
     else
-        g_test_skip("not declared");
+        kit_skip("not declared");
     free(buffer);
     kit_close();
 }
 
+static const struct kit_case cases[] = {
+    { "/transfer/immediate-is-within-submit", immediate_is_within_submit },
+    { "/transfer/first-and-last-block", first_and_last_block },
+    { "/transfer/all-sizes-come-back", all_sizes },
+    { "/transfer/neighbours-stay-as-they-were", neighbours_stay },
+    { "/transfer/scattered-buffers", scattered },
+    { "/transfer/scattered-unaligned-buffers", scattered_unaligned },
+    { "/transfer/flush", flush },
+    { "/transfer/fua-write", fua },
+    { "/transfer/the-store-is-the-disk", store_is_the_disk },
+};
+
 void kit_add_transfer_cases(void)
 {
-    g_test_add_func("/transfer/immediate-is-within-submit", immediate_is_within_submit);
-    g_test_add_func("/transfer/first-and-last-block", first_and_last_block);
-    g_test_add_func("/transfer/all-sizes-come-back", all_sizes);
-    g_test_add_func("/transfer/neighbours-stay-as-they-were", neighbours_stay);
-    g_test_add_data_func("/transfer/scattered-buffers", GSIZE_TO_POINTER(0), scattered);
-    g_test_add_data_func("/transfer/scattered-unaligned-buffers", GSIZE_TO_POINTER(24), scattered);
-    g_test_add_func("/transfer/flush", flush);
-    g_test_add_func("/transfer/fua-write", fua);
-    g_test_add_func("/transfer/the-store-is-the-disk", store_is_the_disk);
+    kit_add(cases, G_N_ELEMENTS(cases));
 }
