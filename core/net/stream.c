@@ -16,10 +16,13 @@
 
 static void rx_done(struct ring_op *op, int result);
 static void tx_done(struct ring_op *op, int result);
+static int watch_attempt(struct reactor_watch *watch);
+static void watch_done(struct reactor_watch *watch, int result);
+static void watch_arm(struct reactor_watch *watch);
 static void flush_run(struct reactor_task *task);
 
-int stream_init(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
-                const struct stream_ops *ops)
+static void prepare(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
+                    const struct stream_ops *ops)
 {
     memset(s, 0, sizeof(*s));
     s->fd = fd;
@@ -29,7 +32,17 @@ int stream_init(struct stream *s, int fd, arena_ref state_ref, arena_ref window_
     s->ops = ops;
     ring_op_init(&s->rx_op, rx_done);
     ring_op_init(&s->tx_op, tx_done);
+    list_init(&s->rx_watch.link);
+    s->rx_watch.attempt = watch_attempt;
+    s->rx_watch.done = watch_done;
+    s->rx_watch.arm = watch_arm;
     reactor_task_init(&s->flush, flush_run);
+}
+
+int stream_init(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
+                const struct stream_ops *ops)
+{
+    prepare(s, fd, state_ref, window_ref, ops);
 
     struct socket_position at;
     int r = socket_position(fd, &at);
@@ -84,15 +97,7 @@ static bool resume_window(struct stream *s)
 int stream_resume(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
                   const struct stream_ops *ops)
 {
-    memset(s, 0, sizeof(*s));
-    s->fd = fd;
-    s->state = arena_ptr(state_ref);
-    s->window = arena_ptr(window_ref);
-    s->window_ref = window_ref;
-    s->ops = ops;
-    ring_op_init(&s->rx_op, rx_done);
-    ring_op_init(&s->tx_op, tx_done);
-    reactor_task_init(&s->flush, flush_run);
+    prepare(s, fd, state_ref, window_ref, ops);
 
     struct socket_position at;
     int r = socket_position(fd, &at);
@@ -229,7 +234,9 @@ static void rx_arm(struct stream *s)
 
     s->rx_armed = true;
     if (plan.count == 1) {
-        ring_recv(s->reactor->ring, &s->rx_op, s->fd, s->window + s->window_end, room, 0);
+        s->rx_room = room;
+        if (!reactor_watch(s->reactor, &s->rx_watch))
+            watch_arm(&s->rx_watch);
         return;
     }
     struct iovec *iov = reactor_iov(s->reactor, plan.count);
@@ -242,6 +249,35 @@ static void rx_arm(struct stream *s)
         iov[i] = (struct iovec){arena_ptr(plan.part[i].where), plan.part[i].bytes};
     s->rx_msg = (struct msghdr){.msg_iov = iov, .msg_iovlen = plan.count};
     ring_recvmsg(s->reactor->ring, &s->rx_op, s->fd, &s->rx_msg, 0);
+}
+
+/* ---- a receive into the window, by the reactor's own hand or by the ring ---- */
+
+static int watch_attempt(struct reactor_watch *watch)
+{
+    struct stream *s = container_of(watch, struct stream, rx_watch);
+    ssize_t n = recv(s->fd, s->window + s->window_end, s->rx_room, MSG_DONTWAIT);
+    return n >= 0 ? (int)n : -errno;
+}
+
+static void watch_done(struct reactor_watch *watch, int result)
+{
+    rx_done(&container_of(watch, struct stream, rx_watch)->rx_op, result);
+}
+
+static void watch_arm(struct reactor_watch *watch)
+{
+    struct stream *s = container_of(watch, struct stream, rx_watch);
+    ring_recv(s->reactor->ring, &s->rx_op, s->fd, s->window + s->window_end, s->rx_room, 0);
+}
+
+/* Ends the receive early, when that is possible; rx_done() comes, or the stream is idle at once. */
+static void rx_cancel(struct stream *s)
+{
+    if (reactor_unwatch(s->reactor, &s->rx_watch))
+        s->rx_armed = false;
+    else if (s->rx_armed)
+        ring_cancel(s->reactor->ring, &s->rx_op);
 }
 
 /* Takes `bytes` received off the direct parts; returns what goes beyond them. */
@@ -340,6 +376,13 @@ static void tx_arm(struct stream *s)
     }
     s->tx_msg = (struct msghdr){.msg_iov = iov, .msg_iovlen = n};
     s->tx_armed = true;
+    if (reactor_busy_polls(s->reactor)) {
+        ssize_t sent = sendmsg(s->fd, &s->tx_msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent >= 0 || errno != EAGAIN) {
+            tx_done(&s->tx_op, sent >= 0 ? (int)sent : -errno);
+            return;
+        }
+    }
     ring_sendmsg(s->reactor->ring, &s->tx_op, s->fd, &s->tx_msg, MSG_WAITALL);
     if (total >= SEND_AT_ONCE) /* much: the peer takes it while this turn goes on */
         ring_enter(s->reactor->ring, RING_NO_WAIT);
@@ -402,6 +445,8 @@ static void flush_run(struct reactor_task *task)
         return;
     if (!s->tx_armed && s->next.tx_first != s->tx_committed)
         tx_arm(s);
+    if (s->ended || s->closing || s->frozen)
+        return;
     if (s->rx_wanted && !s->rx_armed)
         rx_arm(s);
 }
@@ -417,7 +462,7 @@ void stream_close(struct stream *s)
         return;
     s->closing = s->ended = true;
     shutdown(s->fd, SHUT_RDWR);
-    ring_cancel(s->reactor->ring, &s->rx_op);
+    rx_cancel(s);
     ring_cancel(s->reactor->ring, &s->tx_op);
     maybe_closed(s);
 }
@@ -425,8 +470,7 @@ void stream_close(struct stream *s)
 void stream_freeze(struct stream *s)
 {
     s->frozen = true;
-    if (s->rx_armed)
-        ring_cancel(s->reactor->ring, &s->rx_op);
+    rx_cancel(s);
     if (s->tx_armed)
         ring_cancel(s->reactor->ring, &s->tx_op);
 }

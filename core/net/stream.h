@@ -61,7 +61,9 @@ struct stream {
     uint32_t tx_committed;           /* entries before it may be sent */
 
     struct ring_op rx_op, tx_op;
+    struct reactor_watch rx_watch;   /* in place of rx_op while the reactor busy-polls */
     struct msghdr rx_msg, tx_msg;
+    uint32_t rx_room;                /* bytes asked for by a receive into the window */
     struct reactor_task flush;
     bool rx_armed, tx_armed;
     bool rx_wanted;

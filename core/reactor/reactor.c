@@ -152,6 +152,79 @@ static bool work_waits(struct reactor *reactor)
            __atomic_load_n(&reactor->private_part->mailbox, __ATOMIC_RELAXED);
 }
 
+/* ---- watches ---- */
+
+bool reactor_busy_polls(const struct reactor *reactor)
+{
+    return __atomic_load_n(&reactor->private_part->busy_poll_ns, __ATOMIC_RELAXED);
+}
+
+bool reactor_watch(struct reactor *reactor, struct reactor_watch *watch)
+{
+    if (reactor->watches == REACTOR_WATCHES || !reactor_busy_polls(reactor))
+        return false;
+    watch->result = -EAGAIN;
+    list_append(&reactor->watched, &watch->link);
+    reactor->watches++;
+    return true;
+}
+
+static void watch_remove(struct reactor *reactor, struct reactor_watch *watch)
+{
+    list_remove(&watch->link);
+    reactor->watches--;
+}
+
+bool reactor_unwatch(struct reactor *reactor, struct reactor_watch *watch)
+{
+    if (list_empty(&watch->link) || watch->result != -EAGAIN)
+        return false;
+    watch_remove(reactor, watch);
+    return true;
+}
+
+/* Tries each once; true: some have a result, for watches_done(). */
+static bool watches_attempt(struct reactor *reactor)
+{
+    bool any = false;
+    for (struct list *link = reactor->watched.next; link != &reactor->watched; link = link->next) {
+        struct reactor_watch *watch = list_entry(link, struct reactor_watch, link);
+        if (watch->result == -EAGAIN)
+            watch->result = watch->attempt(watch);
+        any |= watch->result != -EAGAIN;
+    }
+    return any;
+}
+
+/* done() may start or end watches: takes those with a result off first. */
+static unsigned watches_done(struct reactor *reactor)
+{
+    struct reactor_watch *ready[REACTOR_WATCHES];
+    unsigned n = 0;
+    for (struct list *link = reactor->watched.next, *next; link != &reactor->watched; link = next) {
+        struct reactor_watch *watch = list_entry(link, struct reactor_watch, link);
+        next = link->next;
+        if (watch->result == -EAGAIN)
+            continue;
+        watch_remove(reactor, watch);
+        ready[n++] = watch;
+    }
+    for (unsigned i = 0; i < n; i++)
+        ready[i]->done(ready[i], ready[i]->result);
+    return n;
+}
+
+static void watches_arm(struct reactor *reactor)
+{
+    while (!list_empty(&reactor->watched)) {
+        struct reactor_watch *watch = list_entry(reactor->watched.next, struct reactor_watch, link);
+        watch_remove(reactor, watch);
+        watch->arm(watch);
+    }
+}
+
+/* ---- sleeping ---- */
+
 /* Looks for work without sleeping; true: there is some. */
 static bool busy_poll(struct reactor *reactor, uint64_t limit_ns, uint64_t next_timer)
 {
@@ -161,7 +234,7 @@ static bool busy_poll(struct reactor *reactor, uint64_t limit_ns, uint64_t next_
         end = next_timer;
     do {
         for (unsigned i = 0; i < SPINS_BETWEEN_CLOCKS; i++) {
-            if (work_waits(reactor))
+            if (work_waits(reactor) || watches_attempt(reactor))
                 return true;
             if (ring_wants_enter(reactor->ring))
                 enter(reactor, RING_NO_WAIT);
@@ -180,6 +253,7 @@ static void sleep_for_work(struct reactor *reactor)
     uint64_t limit = __atomic_load_n(&p->busy_poll_ns, __ATOMIC_RELAXED);
     if (limit && busy_poll(reactor, limit, next))
         return;
+    watches_arm(reactor);
     if (next != TIMER_NEVER) {
         uint64_t now = clock_now_ns();
         timeout = next > now ? next - now : RING_NO_WAIT;
@@ -205,7 +279,10 @@ static void turn(struct reactor *reactor)
     reactor->now_ns = clock_now_ns();
     counter_add(&reactor->counters.turns, 1);
     reactor_run_mailbox(reactor);
-    counter_add(&reactor->counters.completions, ring_reap(reactor->ring, COMPLETIONS_A_TURN));
+    unsigned completions = ring_reap(reactor->ring, COMPLETIONS_A_TURN);
+    if (reactor->watches && watches_attempt(reactor))
+        completions += watches_done(reactor);
+    counter_add(&reactor->counters.completions, completions);
     counter_add(&reactor->counters.timers, timer_wheel_run(&reactor->timers, reactor->now_ns));
     bool more = run_deferred(reactor);
     const struct reactor_private *p = reactor->private_part;
@@ -281,6 +358,7 @@ int reactor_create(const struct reactor_options *options, struct reactor **ret_r
     reactor->index = options->index;
     reactor->now_ns = clock_now_ns();
     list_init(&reactor->deferred);
+    list_init(&reactor->watched);
     timer_wheel_init(&reactor->timers, reactor->now_ns);
     ring_op_init(&p->wake, wake_done);
     sem_init(&p->ready, 0, 0);

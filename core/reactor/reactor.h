@@ -7,6 +7,8 @@
  * The system call submits everything the turn has queued and, when nothing is left to do, sleeps
  * until the next completion, message or timer. So work gathers while it is being done, and a turn
  * costs one call no matter how much it moved. Nothing on this thread may block or take a lock.
+A reactor that busy-polls looks for work before it sleeps, and does then by its own hand what costs
+more through the ring (reactor_watch(), reactor_busy_polls()).
  *
  * Other threads reach a reactor by reactor_post() alone. A post to a busy reactor is one atomic
  * exchange; only a sleeping one is woken through an eventfd.
@@ -61,6 +63,8 @@ struct reactor {
     /* Private from here on. */
     struct reactor_counters counters;
     struct list deferred;
+    struct list watched;
+    unsigned watches;
     struct reactor_scratch_block *scratch, *scratch_first;
     struct reactor_private *private_part;
 };
@@ -127,6 +131,31 @@ static inline void reactor_timer_stop(struct reactor *reactor, struct timer *tim
 
 /* Any thread. */
 void reactor_set_busy_poll(struct reactor *reactor, uint64_t busy_poll_ns);
+
+/* Does it look for work before it sleeps? Then a system call made at once beats an operation of the
+ * ring: nobody is waiting for the end of the turn. Reactor's thread. */
+bool reactor_busy_polls(const struct reactor *reactor);
+
+/*
+ * An operation that a busy-polling reactor tries itself, over and over, in place of the ring: the
+ * ring's way costs a poll, a wake-up and one more system call between the event and its
+ * completion, which is much of the latency at depth 1. Reactor's thread.
+ */
+#define REACTOR_WATCHES 4 /* more at once cost more than they save */
+struct reactor_watch {
+    struct list link; /* private */
+    /* Does not block. -EAGAIN: nothing yet; all else is the result for done(). */
+    int (*attempt)(struct reactor_watch *watch);
+    /* Among the completions of the next turn. */
+    void (*done)(struct reactor_watch *watch, int result);
+    /* The reactor is going to sleep: let the ring do it. */
+    void (*arm)(struct reactor_watch *watch);
+    int result; /* private; -EAGAIN: none */
+};
+/* False: it does not busy-poll, or watches enough already; the ring has to do it. */
+bool reactor_watch(struct reactor *reactor, struct reactor_watch *watch);
+/* True: done() and arm() do not come. False: it is not watched, or done() is about to come. */
+bool reactor_unwatch(struct reactor *reactor, struct reactor_watch *watch);
 
 /*
  * Scratch memory, 16-byte aligned, valid until the end of this turn: made for the iovec arrays and

@@ -93,6 +93,7 @@ class Daemon:
             'version': 1,
             'daemon': dict({
                 'reactors': 2, 'state-directory': str(self.folder / 'state'),
+                'busy-poll': os.environ.get('HOLDFAST_TEST_BUSY_POLL', '0'),
                 'control-socket': str(self.folder / 'control.sock'),
                 'plugin-path': [str(path) for path in Settings.plugins]}, **(daemon or {})),
             'portals': {'test': {'listen': ['127.0.0.1:%d' % self.port], 'tag': 1}},

@@ -56,9 +56,9 @@ def report(server, loads):
     return '; '.join(parts)
 
 
-def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), **config):
+def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), busy_poll='0', **config):
     """Kills at random moments; each waits for the worker before."""
-    with serving(targets(**config), daemon={'reactors': 2}) as server:
+    with serving(targets(**config), daemon={'reactors': 2, 'busy-poll': busy_poll}) as server:
         with loads_on(server, *wanted) as loads:
             for _ in range(kills):
                 time.sleep(scale.between(*rest))
@@ -91,6 +91,14 @@ def _(scale):
         (FIRST, dict(connections=4, depth=4, block='1M', options=SMALL_PDUS + DIGESTS)),
         (SECOND, dict(connections=4, depth=8, block='256K', options=ASKED + DIGESTS)),
         (THIRD, dict(connections=4, depth=4, block='2M', options=ASKED))])
+
+
+@case('kill: reactors that busy-poll, few connections and many')
+def _(scale):
+    return kill_under_load(scale, scale.count(3, 300), [
+        (FIRST, dict(connections=1, depth=1)),
+        (SECOND, dict(connections=2, depth=4, block='64K', options=DIGESTS)),
+        (THIRD, dict(connections=12, depth=2, options=ASKED))], busy_poll='50us')
 
 
 @case('kill: 1000 sessions', soak_only=True)

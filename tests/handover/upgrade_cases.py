@@ -63,8 +63,9 @@ class Binary:
         self.put(self.tools / 'broken')
 
 
-def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5)):
-    with own_binary() as binary, serving(targets(), daemon={'reactors': 2}) as server:
+def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5), busy_poll='0'):
+    daemon = {'reactors': 2, 'busy-poll': busy_poll}
+    with own_binary() as binary, serving(targets(), daemon=daemon) as server:
         with loads_on(server, *wanted) as loads:
             for _ in range(upgrades):
                 time.sleep(scale.between(*rest))
@@ -87,6 +88,14 @@ def _(scale):
 @case('upgrade: 100 sessions, 4k and 64k, RAM and file, with and without digests')
 def _(scale):
     return upgrade_under_load(scale, scale.count(5, 1000), SHARE)
+
+
+@case('upgrade: reactors that busy-poll, few connections and many')
+def _(scale):
+    return upgrade_under_load(scale, scale.count(3, 300), [
+        (FIRST, dict(connections=1, depth=1)),
+        (SECOND, dict(connections=2, depth=4, block='64K', options=DIGESTS)),
+        (THIRD, dict(connections=12, depth=2, options=ASKED))], busy_poll='50us')
 
 
 @case('upgrade: 1000 sessions', soak_only=True)

@@ -253,6 +253,152 @@ static void test_echo_with_busy_polling(void)
     talk(50 * NS_PER_US);
 }
 
+/* ---- watches: operations the reactor tries itself ---- */
+
+struct watched {
+    struct reactor_watch watch;
+    int ready; /* what attempt() returns */
+    unsigned attempts, armed, done;
+    int result;
+    bool accepted, taken_off;
+    sem_t finished;
+};
+
+static int watched_attempt(struct reactor_watch *watch)
+{
+    struct watched *w = container_of(watch, struct watched, watch);
+    w->attempts++;
+    return __atomic_load_n(&w->ready, __ATOMIC_ACQUIRE);
+}
+
+static void watched_done(struct reactor_watch *watch, int result)
+{
+    struct watched *w = container_of(watch, struct watched, watch);
+    w->done++;
+    w->result = result;
+    w->taken_off = reactor_unwatch(reactor_current(), watch);
+    sem_post(&w->finished);
+}
+
+static void watched_arm(struct reactor_watch *watch)
+{
+    struct watched *w = container_of(watch, struct watched, watch);
+    w->armed++;
+    sem_post(&w->finished);
+}
+
+static void watched_prepare(struct watched *w, int ready)
+{
+    *w = (struct watched){
+        .watch = { .attempt = watched_attempt, .done = watched_done, .arm = watched_arm },
+        .ready = ready,
+    };
+    list_init(&w->watch.link);
+    sem_init(&w->finished, 0, 0);
+}
+
+static void watched_start(void *data)
+{
+    struct watched *w = data;
+    w->accepted = reactor_watch(reactor_current(), &w->watch);
+}
+
+static void watched_start_and_end(void *data)
+{
+    struct watched *w = data;
+    watched_start(w);
+    w->taken_off = reactor_unwatch(reactor_current(), &w->watch);
+}
+
+static void test_watch_needs_busy_polling(void)
+{
+    struct reactor *r = reactor_running(0);
+    struct watched w;
+    watched_prepare(&w, 1);
+    on_reactor(r, watched_start, &w);
+    on_reactor(r, nothing, NULL);
+    g_assert_false(w.accepted);
+    g_assert_cmpuint(w.attempts, ==, 0);
+    reactor_end(r);
+}
+
+static void test_watch_is_tried_until_it_has_a_result(void)
+{
+    struct reactor *r = reactor_running(0);
+    struct watched w;
+    reactor_set_busy_poll(r, NS_PER_S);
+    watched_prepare(&w, -EAGAIN);
+    on_reactor(r, watched_start, &w);
+    g_assert_true(w.accepted);
+    __atomic_store_n(&w.ready, 48, __ATOMIC_RELEASE);
+    wait_signal(&w.finished);
+    g_assert_cmpint(w.result, ==, 48);
+    g_assert_false(w.taken_off); /* it was off already */
+    reactor_set_busy_poll(r, 0);
+    on_reactor(r, nothing, NULL);
+    g_assert_cmpuint(w.done, ==, 1);
+    g_assert_cmpuint(w.armed, ==, 0);
+    reactor_end(r);
+}
+
+static void test_watch_is_armed_before_sleep(void)
+{
+    struct reactor *r = reactor_running(0);
+    struct watched w;
+    reactor_set_busy_poll(r, 50 * NS_PER_US);
+    watched_prepare(&w, -EAGAIN);
+    on_reactor(r, watched_start, &w);
+    wait_signal(&w.finished);
+    g_assert_cmpuint(w.armed, ==, 1);
+    g_assert_cmpuint(w.attempts, >, 0);
+    w.attempts = 0;
+    on_reactor(r, nothing, NULL);
+    g_assert_cmpuint(w.attempts, ==, 0);
+    g_assert_cmpuint(w.done, ==, 0);
+    reactor_end(r);
+}
+
+static void test_watch_that_is_taken_off_is_not_heard_of(void)
+{
+    struct reactor *r = reactor_running(0);
+    struct watched w;
+    reactor_set_busy_poll(r, 50 * NS_PER_US);
+    watched_prepare(&w, -EAGAIN);
+    on_reactor(r, watched_start_and_end, &w);
+    g_assert_true(w.accepted);
+    g_assert_true(w.taken_off);
+    on_reactor(r, nothing, NULL);
+    g_usleep(2000);
+    on_reactor(r, nothing, NULL);
+    g_assert_cmpuint(w.attempts + w.armed + w.done, ==, 0);
+    reactor_end(r);
+}
+
+static void test_watches_are_few(void)
+{
+    struct reactor *r = reactor_running(0);
+    struct watched w[REACTOR_WATCHES + 1];
+    reactor_set_busy_poll(r, NS_PER_S);
+    for (unsigned i = 0; i <= REACTOR_WATCHES; i++) {
+        watched_prepare(&w[i], -EAGAIN);
+        on_reactor(r, watched_start, &w[i]);
+        g_assert_cmpint(w[i].accepted, ==, i < REACTOR_WATCHES);
+    }
+    for (unsigned i = 0; i < REACTOR_WATCHES; i++)
+        __atomic_store_n(&w[i].ready, -ECONNRESET, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < REACTOR_WATCHES; i++) {
+        wait_signal(&w[i].finished);
+        g_assert_cmpint(w[i].result, ==, -ECONNRESET);
+    }
+    on_reactor(r, watched_start, &w[REACTOR_WATCHES]); /* there is room again */
+    g_assert_true(w[REACTOR_WATCHES].accepted);
+    reactor_set_busy_poll(r, 0);
+    on_reactor(r, nothing, NULL);
+    wait_signal(&w[REACTOR_WATCHES].finished);
+    g_assert_cmpuint(w[REACTOR_WATCHES].armed, ==, 1);
+    reactor_end(r);
+}
+
 /* ---- scratch ---- */
 
 struct scratch_test {
@@ -351,6 +497,11 @@ int main(int argc, char **argv)
                     test_busy_polling_reactor_falls_asleep);
     g_test_add_func("/reactor/echo/plain", test_echo);
     g_test_add_func("/reactor/echo/busy-polling", test_echo_with_busy_polling);
+    g_test_add_func("/reactor/watch/needs-busy-polling", test_watch_needs_busy_polling);
+    g_test_add_func("/reactor/watch/tried-until-result", test_watch_is_tried_until_it_has_a_result);
+    g_test_add_func("/reactor/watch/armed-before-sleep", test_watch_is_armed_before_sleep);
+    g_test_add_func("/reactor/watch/taken-off", test_watch_that_is_taken_off_is_not_heard_of);
+    g_test_add_func("/reactor/watch/few", test_watches_are_few);
     g_test_add_func("/reactor/scratch/bounded-and-reused", test_scratch_is_bounded_and_reused);
     g_test_add_func("/reactor/life/stop-with-an-operation-in-flight",
                     test_stop_with_an_operation_in_flight);
