@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define SUB_BITS 6 /* buckets of 1/64 of a power of two: 1.6 % */
-#define STALL_NS (20 * NS_PER_S)
 
 struct figures fig;
 uint8_t *payload;
@@ -114,7 +113,7 @@ static bool run_until(struct conn *conns, uint64_t end)
         if (opt.connections == 1 && !polled) {
             events[0].data.ptr = conns;
         } else {
-            n = epoll_wait(poller, events, 64, 1000);
+            n = epoll_wait(poller, events, 64, opt.poll ? 0 : 1000);
             if (n < 0 && errno != EINTR)
                 return fail(conns, "epoll_wait: %s", strerror(errno));
         }

@@ -36,7 +36,7 @@ struct options {
     unsigned read_percent;
     unsigned connections;
     double seconds, warmup;
-    bool sequential, verify, one_send, fill;
+    bool sequential, verify, one_send, fill, poll;
     bool header_digest, data_digest;
     bool initial_r2t, immediate_data;
     uint32_t receive_segment, first_burst, max_burst; /* what is offered, in bytes */
@@ -46,6 +46,8 @@ struct options {
     double hold; /* seconds the storm's sessions are held */
     const char *cpu_of;
 };
+
+#define STALL_NS (20 * NS_PER_S) /* without an answer: the target is given up */
 
 extern struct options opt;
 void options_parse(int argc, char **argv);

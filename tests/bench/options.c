@@ -37,6 +37,7 @@ static const char usage[] =
     "  --range BYTES           use this much of the LUN (all)\n"
     "  --seconds N --warm-up N how long (5 and 1)\n"
     "  --one-send              send every command on its own\n"
+    "  --poll                  look for answers without sleeping\n"
     "  --header-digest --data-digest\n"
     "  --initial-r2t --no-immediate-data\n"
     "  --receive-segment BYTES --first-burst BYTES --max-burst BYTES\n"
@@ -105,7 +106,8 @@ static void address(char *text)
 enum {
     O_ADDRESS = 256, O_TARGET, O_LUN, O_INITIATOR, O_CONNECTIONS, O_DEPTH, O_BLOCK, O_READ,
     O_SEQUENTIAL, O_RANGE, O_SECONDS, O_WARMUP, O_ONE_SEND, O_HDIGEST, O_DDIGEST, O_R2T, O_NO_IMM,
-    O_SEGMENT, O_FIRST, O_MAX, O_VERIFY, O_SEED, O_CPU, O_STORM, O_HOLD, O_FILL, O_HELP,
+    O_SEGMENT, O_FIRST, O_MAX, O_VERIFY, O_SEED, O_CPU, O_STORM, O_HOLD, O_FILL, O_POLL,
+    O_HELP,
 };
 
 static const struct option table[] = {
@@ -121,7 +123,8 @@ static const struct option table[] = {
     { "first-burst", 1, 0, O_FIRST },     { "max-burst", 1, 0, O_MAX },
     { "verify", 0, 0, O_VERIFY },         { "seed", 1, 0, O_SEED },
     { "cpu-of", 1, 0, O_CPU },            { "storm", 1, 0, O_STORM },
-    { "fill", 0, 0, O_FILL }, { "hold", 1, 0, O_HOLD },             { "help", 0, 0, O_HELP },
+    { "fill", 0, 0, O_FILL },             { "poll", 0, 0, O_POLL },
+    { "hold", 1, 0, O_HOLD },             { "help", 0, 0, O_HELP },
     { 0 },
 };
 
@@ -156,6 +159,7 @@ void options_parse(int argc, char **argv)
         case O_CPU: opt.cpu_of = optarg; break;
         case O_STORM: opt.storm = (unsigned)size(optarg, 1, 50000); break;
         case O_FILL: opt.fill = true; opt.read_percent = 0; break;
+        case O_POLL: opt.poll = true; break;
         case O_HOLD: opt.hold = seconds(optarg); break;
         case O_HELP: fputs(usage, stdout); exit(0);
         default: bad("unknown option");

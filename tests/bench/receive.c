@@ -111,9 +111,11 @@ bool receive_some(struct conn *c, bool wait)
 {
     ssize_t n;
 
+    uint64_t begin = clock_now_ns();
     do
-        n = recv(c->fd, scratch, sizeof(scratch), wait ? 0 : MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+        n = recv(c->fd, scratch, sizeof(scratch), wait && !opt.poll ? 0 : MSG_DONTWAIT);
+    while (n < 0 && (errno == EINTR || (errno == EAGAIN && wait && opt.poll &&
+                                        clock_now_ns() - begin < STALL_NS)));
     fig.now = clock_now_ns();
     if (n == 0)
         return fail(c, "the target closed the connection");
