@@ -89,9 +89,10 @@ void daemon_control_start(struct daemon *d)
         .resize = daemon_resize,
     };
     int fd = LINK_WORKER_FD_CONTROL;
-    if (!listens(fd))
-        return;
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (listens(fd))
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    else
+        fd = -1;
     int r = control_create(&services, fd, &d->control);
     if (r < 0)
         log_error("daemon", "no control interface error=\"%s\"", g_strerror(-r));

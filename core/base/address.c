@@ -106,6 +106,13 @@ bool address_equal(const struct address *a, const struct address *b)
            memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
 }
 
+bool address_is_loopback(const struct address *a)
+{
+    if (a->any.sa_family == AF_INET)
+        return ntohl(a->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return a->any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+}
+
 bool address_is_wildcard(const struct address *a)
 {
     if (a->any.sa_family == AF_INET)

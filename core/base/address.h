@@ -29,6 +29,8 @@ const char *address_format(const struct address *a, char buf[static ADDRESS_TEXT
 bool address_equal(const struct address *a, const struct address *b);
 /* True for 0.0.0.0 and [::]. */
 bool address_is_wildcard(const struct address *a);
+/* True for 127.0.0.0/8 and [::1]. */
+bool address_is_loopback(const struct address *a);
 /* The address a connected socket has on our side / on the peer's side; 0 or negative errno. */
 int address_local(int fd, struct address *ret_address);
 int address_peer(int fd, struct address *ret_address);

@@ -76,6 +76,30 @@ static void read_plugin_path(const struct config_node *node, const struct config
     daemon->plugin_path = paths;
 }
 
+static bool has_port(const char *text)
+{
+    const char *bracket = strchr(text, ']');
+    return strchr(bracket ? bracket : text, ':') != NULL;
+}
+
+/* Metrics are for whoever can ask on this machine; there is no other protection. */
+static void read_metrics_listen(const struct config_node *node, const struct config_field *field,
+                                void *object, struct config_reader *reader)
+{
+    struct config_daemon *daemon = object;
+    struct address address;
+    const char *text;
+    if (!node || config_read_string(node, field->key, &text, reader->problems) < 0)
+        return;
+    if (address_parse(text, &address) < 0 || !address_is_loopback(&address) || !has_port(text))
+        config_problem_error(reader->problems, node,
+                             "%s: '%s' is not a loopback address with a port (127.0.0.1:9464, "
+                             "[::1]:9464)",
+                             field->key, text);
+    else
+        daemon->metrics_listen = address;
+}
+
 static const struct config_field daemon_fields[] = {
     { "reactors", FIELD_CUSTOM, .min = 1, .max = CONFIG_REACTORS_MAX, .read = read_reactors },
     { "busy-poll", FIELD_DURATION, AT(config_daemon, busy_poll_ns), 0, NS_PER_MS, "0" },
@@ -83,6 +107,7 @@ static const struct config_field daemon_fields[] = {
       "/var/lib/holdfast" },
     { "control-socket", FIELD_PATH, AT(config_daemon, control_socket), 0,
       sizeof(((struct sockaddr_un *)0)->sun_path) - 1, "/run/holdfast/control.sock" },
+    { "metrics-listen", FIELD_CUSTOM, .read = read_metrics_listen },
     { "plugin-path", FIELD_CUSTOM, .read = read_plugin_path },
     { "user", FIELD_ASCII, AT(config_daemon, user), 0, 255 },
     { "log-level", FIELD_CUSTOM, .read = read_log_level },

@@ -33,6 +33,7 @@ struct config_daemon {
     uint64_t busy_poll_ns; /* 0: off */
     const char *state_directory;
     const char *control_socket;
+    struct address metrics_listen; /* loopback, TCP; length 0: none */
     const char *const *plugin_path; /* ends with NULL; never NULL itself */
     const char *user;               /* NULL: stay who we are */
     enum log_level log_level;

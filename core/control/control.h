@@ -72,8 +72,13 @@ struct control_services {
                    void *data);
 };
 
-/* Serves `fd`, a listening socket that stays the caller's; `services` is copied. 0 or negative errno. */
+/*
+ * Serves `fd`, a listening socket that stays the caller's (-1: none), and metrics over HTTP where the
+ * configuration says so; `services` is copied. 0 or negative errno.
+ */
 int control_create(const struct control_services *services, int fd, struct control **ret_control);
+/* The configuration has changed: metrics over HTTP are where it says now. */
+void control_listen(struct control *control);
 /* Ends all clients and accepts no more; what reactors still hold comes back before control_free(). */
 void control_stop(struct control *control);
 /* After control_stop() and after the reactors have stopped. NULL is fine; returns NULL. */

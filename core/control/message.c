@@ -160,6 +160,25 @@ static bool is_blank(const char *line, size_t bytes)
     return strspn(line, " \t\r") == bytes;
 }
 
+static struct call *call_new(struct control *control, struct client *client)
+{
+    struct call *call = g_new0(struct call, 1);
+    list_init(&call->waiting);
+    turn_init(&call->turn, call_turn);
+    call->control = control;
+    call->client = client;
+    call->fd = -1;
+    return call;
+}
+
+struct call *call_by_itself(struct control *control, const struct verb *verb)
+{
+    struct call *call = call_new(control, NULL);
+    call->verb = verb;
+    snapshot_wait(call);
+    return call;
+}
+
 struct call *call_begin(struct client *client, struct control *control, const char *line,
                         size_t bytes, bool *ending)
 {
@@ -168,14 +187,10 @@ struct call *call_begin(struct client *client, struct control *control, const ch
         return NULL;
     }
     g_autoptr(JsonParser) parser = json_parser_new();
-    struct call *call = g_new0(struct call, 1);
+    struct call *call = call_new(control, client);
     int error = RPC_PARSE;
     char *wrong = parse(line, bytes, parser);
     control->count.calls++;
-    list_init(&call->waiting);
-    turn_init(&call->turn, call_turn);
-    call->control = control;
-    call->client = client;
     call->fd = client_take_fd(client);
     if (!wrong && !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
         error = RPC_REQUEST;

@@ -4,6 +4,7 @@
  * priority below the rest of the control thread, and never takes more than half of a processor:
  * after some work comes a pause of the same length.
  */
+#include "control/http.h"
 #include "control/server.h"
 
 #include <errno.h>
@@ -197,6 +198,7 @@ static gboolean sweep(gpointer data)
     struct control *control = data;
     uint64_t now = clock_now_ns();
     list_for_each_safe(pos, &control->clients) client_check(client_of_link(pos), now);
+    http_sweep(control->http, now);
     return G_SOURCE_CONTINUE;
 }
 
@@ -221,6 +223,8 @@ int control_create(const struct control_services *services, int fd, struct contr
     control->sweep_timer = g_timeout_add(SWEEP_MS, sweep, control);
     if (fd >= 0)
         watch_accept(control);
+    control->http = http_new(control);
+    control_listen(control);
     *ret_control = control;
     return 0;
 }
@@ -232,12 +236,20 @@ static void remove_source(guint *source)
     *source = 0;
 }
 
+void control_listen(struct control *control)
+{
+    if (control && control->http)
+        http_listen(control->http,
+                    &control->services.config(control->services.user)->daemon.metrics_listen);
+}
+
 void control_stop(struct control *control)
 {
     if (!control || control->stopping)
         return;
     control->stopping = true;
     list_for_each_safe(pos, &control->clients) client_close(client_of_link(pos));
+    control->http = http_free(control->http);
     snapshots_stop(control);
     remove_source(&control->accept_watch);
     remove_source(&control->sweep_timer);

@@ -6,6 +6,7 @@
  *   client.c     one connection: lines in, lines out
  *   message.c    JSON-RPC: a line becomes a call, a call's end becomes a line
  *   verbs.c      the table of methods and the check of their parameters
+ *   http.c       metrics over HTTP
  *   snapshot.c   a look at all reactors and the keeper, shared by the calls that wait for one
  *   look.c  look_sessions.c  act.c  metrics.c  metrics_service.c    the methods
  */
@@ -31,6 +32,7 @@
 
 struct client;
 struct call;
+struct http;
 
 struct control {
     struct control_services services;
@@ -47,6 +49,7 @@ struct control {
     uint64_t debt_ns, turn_ended_ns; /* time spent on clients and not yet given back */
 
     struct snapshots snapshots;
+    struct http *http; /* NULL once it stops */
     uint64_t started_ns;
     struct {
         uint64_t clients, refused_clients, calls, failed_calls;
@@ -117,6 +120,8 @@ struct call {
    client may be gone. *ending is set before that when it is to be closed after the answer. */
 struct call *call_begin(struct client *client, struct control *control, const char *line,
                         size_t bytes, bool *ending);
+/* A call of our own, without client or parameters; its verb runs when there is a snapshot. */
+struct call *call_by_itself(struct control *control, const struct verb *verb);
 /* Sends the result, or the error when call_fail() was called, and frees it. */
 void call_end(struct call *call);
 /* Its client has gone: it is freed, unless it is acting; then it ends without an answer. */

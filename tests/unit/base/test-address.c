@@ -87,6 +87,14 @@ static void wildcards_are_known_in_both_families(void)
     g_assert_true(address_is_wildcard(&b));
     g_assert_false(address_is_wildcard(&c));
     g_assert_false(address_is_wildcard(&d));
+    struct address e = parse("127.255.0.9:1"), f = parse("128.0.0.1:1"), g = parse("[fe80::1]:1");
+    g_assert_true(address_is_loopback(&c));
+    g_assert_true(address_is_loopback(&d));
+    g_assert_true(address_is_loopback(&e));
+    g_assert_false(address_is_loopback(&a));
+    g_assert_false(address_is_loopback(&b));
+    g_assert_false(address_is_loopback(&f));
+    g_assert_false(address_is_loopback(&g));
 }
 
 static void a_connection_knows_both_its_ends(void)

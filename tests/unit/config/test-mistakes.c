@@ -59,6 +59,20 @@ static const struct mistake mistakes[] = {
       "f:13:17: nop-interval: must be 0 (off) or at least 1s\n"
       "f:14:16: nop-timeout: '0' is out of range (1s to 1h)\n"
       "f:15:3: unknown key 'reactor' (did you mean 'reactors'?)\n" },
+    { "metrics-for-the-world",
+      "version: 1\ndaemon: { metrics-listen: \"0.0.0.0:9464\" }\ntargets: {}\n" PORTALS,
+      "f:2:27: metrics-listen: '0.0.0.0:9464' is not a loopback address with a port "
+      "(127.0.0.1:9464, "
+      "[::1]:9464)\n" },
+    { "metrics-without-a-port",
+      "version: 1\ndaemon: { metrics-listen: \"127.0.0.1\" }\ntargets: {}\n" PORTALS,
+      "f:2:27: metrics-listen: '127.0.0.1' is not a loopback address with a port (127.0.0.1:9464, "
+      "[::1]:9464)\n" },
+    { "metrics-at-a-name",
+      "version: 1\ndaemon: { metrics-listen: \"localhost:9464\" }\ntargets: {}\n" PORTALS,
+      "f:2:27: metrics-listen: 'localhost:9464' is not a loopback address with a port "
+      "(127.0.0.1:9464, "
+      "[::1]:9464)\n" },
     { "control-socket-is-too-long",
       "version: 1\n"
       "daemon: { control-socket: "
