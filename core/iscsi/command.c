@@ -340,7 +340,8 @@ static void answer(struct task *t)
         task_release(t);
         return;
     }
-    connection_output_task(t);
+    if (!fence_answer(t))
+        connection_output_task(t);
     task_stop_running(t); /* those that waited for it answer after it */
 }
 

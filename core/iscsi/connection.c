@@ -114,6 +114,8 @@ static void stream_closed(struct stream *stream)
     s->connection_count--;
     if (!s->connection_count && !s->closing)
         session_close(s, c->end_reason);
+    if (s->fence != FENCE_DOWN)
+        fence_look(s);
     session_check_gone(s);
     stream_detach(stream);
     c->message.run = gone_run;
@@ -157,6 +159,8 @@ void connection_output(struct connection *c)
             return;
         list_remove(&t->link);
     }
+    if (c->session->fence != FENCE_DOWN)
+        fence_look(c->session);
     if (c->state == CONNECTION_DRAIN && stream_drained(&c->stream))
         drained(c);
 }
@@ -219,6 +223,7 @@ static void join(struct connection *c, struct session *s)
     timer_init(&c->timer, deadline_fired);
     list_append(&s->connections, &c->link);
     s->connection_count++;
+    c->exp_stat_sn = c->stream.next.number[STATE_STAT_SN] - 1;
     c->state = CONNECTION_FULL;
     stream_attach(&c->stream, s->engine->reactor);
 }

@@ -85,7 +85,7 @@ static bool owes_data(const struct task *t)
     case TASK_HELD:
         return t->kind == TASK_SCSI;
     case TASK_BLOCKED:
-        return t->unsolicited;
+        return t->unsolicited || t->kind == TASK_MANAGEMENT;
     case TASK_COLLECT:
         return t->unsolicited || t->r2t_sent != t->r2t_done;
     default:
@@ -118,6 +118,8 @@ static const char *overdue(struct connection *c, uint64_t now)
         return "the rest of a PDU did not come in time";
     if (data_overdue(c, now))
         return "data of a write, or a command before others, did not come in time";
+    if (c->fence != FENCE_NONE && now - later(c->session->fence_since_ns, c->excused_ns) > PATIENCE_NS)
+        return "the initiator does not acknowledge responses";
     if (c->nop_tag && now - c->received_ns >= c->nop_interval_ns + c->nop_timeout_ns) {
         c->engine->nop_timeouts++;
         return "no answer to a ping in time";

@@ -137,6 +137,9 @@ enum connection_state {
     CONNECTION_CLOSED,
 };
 
+enum { FENCE_NONE, FENCE_MARK, FENCE_ACKNOWLEDGE }; /* connection->fence, see fence.c */
+enum { FENCE_DOWN, FENCE_BEFORE, FENCE_AFTER };     /* session->fence */
+
 enum receive_state { RECEIVE_HEADER, RECEIVE_WAIT, RECEIVE_DATA, RECEIVE_DISCARD };
 
 struct connection {
@@ -185,6 +188,9 @@ struct connection {
     uint64_t nop_interval_ns, nop_timeout_ns;
     uint32_t nop_tag, nop_last_tag;  /* TTT of the open ping (0: none), of the last one */
     uint32_t rejects;
+    uint32_t exp_stat_sn;            /* as the initiator last said */
+    uint32_t fence_stat_sn;          /* ... and as it has to say: fence.c */
+    uint8_t fence;
     struct text_run *text;           /* a text exchange under way */
     char peer[64], portal[64];       /* for the log */
     const char *end_reason;          /* why it is being closed */
@@ -231,6 +237,12 @@ struct session {
     uint32_t ordered_running;
     struct session_counters counters;
     struct list blocked;
+    struct list waiting;             /* functions that wait for the commands before them */
+    uint8_t fence;                   /* fence.c: ... */
+    bool fence_looking;
+    uint64_t fence_since_ns;
+    struct task *fenced;             /* the answer that waits for acknowledgements (FENCE_BEFORE) */
+    struct list behind;              /* those that wait for the fence to go */
     bool starting;                   /* command_run_blocked() is at work */
     bool delivering;                 /* command_run_held() is */
     uint32_t held_count;
@@ -394,6 +406,21 @@ bool transfer_r2t(struct task *t);
 /* Data-In and status of an ended command; false: no room, again when writable. */
 bool answer_emit(struct task *t);
 
+/* ---- fence.c ---- */
+
+bool fence_answer_slow(struct task *t);
+/* Something was acknowledged or sent, or a connection is gone: looks how far the fence is. */
+void fence_look(struct session *s);
+/*
+ * The answer of this command, or of a function (its bhs is made), is decided. True: it must not go out
+ * yet, and will when it may; its state is TASK_ANSWER. False: the caller sends it.
+ */
+static inline bool fence_answer(struct task *t)
+{
+    return __builtin_expect(t->session->params.task_reporting != ISCSI_REPORTING_RFC3720, 0) &&
+           fence_answer_slow(t);
+}
+
 /* ---- the other PDUs ---- */
 
 enum cmd_sn_verdict { CMD_SN_DUE, CMD_SN_HOLD, CMD_SN_IGNORE };
@@ -419,6 +446,8 @@ void nop_segment_done(struct task *t, bool bad);
 void nop_ping(struct connection *c);
 enum pdu_verdict management_receive(struct connection *c, const struct pdu *pdu);
 void management_run(struct task *t);
+/* The commands before them may have come: runs the functions that wait for that. */
+void management_run_waiting(struct session *s);
 /* Nothing is left that the function waits for: answers. */
 void management_finish(struct task *t);
 enum pdu_verdict text_receive_pdu(struct connection *c, const struct pdu *pdu);
@@ -427,6 +456,8 @@ enum pdu_verdict logout_receive(struct connection *c, const struct pdu *pdu);
 /* Answers with a Reject that carries the header; `reason` as in wire.h. */
 void reject_send(struct connection *c, const uint8_t *bhs, uint8_t reason);
 void async_send(struct connection *c, uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3);
+/* AsyncEvent 5: the tasks of that LUN on this connection end. */
+void async_tasks_end(struct connection *c, uint64_t lun);
 /* A task whose answer is one PDU: bhs, answer_data and answer_bytes are set. */
 void answer_simple(struct task *t);
 bool answer_simple_emit(struct task *t);

@@ -27,8 +27,9 @@ const struct iscsi_limits iscsi_limits_default = {
     .immediate_data = true,
     .header_digests = ISCSI_DIGEST_BIT(ISCSI_DIGEST_NONE) | ISCSI_DIGEST_BIT(ISCSI_DIGEST_CRC32C),
     .data_digests = ISCSI_DIGEST_BIT(ISCSI_DIGEST_NONE) | ISCSI_DIGEST_BIT(ISCSI_DIGEST_CRC32C),
-    .task_reporting = 1u << ISCSI_REPORTING_RFC3720,
-    .protocol_level = 1,
+    .task_reporting = 1u << ISCSI_REPORTING_RFC3720 | 1u << ISCSI_REPORTING_RESPONSE_FENCE |
+                      1u << ISCSI_REPORTING_FAST_ABORT,
+    .protocol_level = 2,
 };
 
 const struct iscsi_params iscsi_params_default = {

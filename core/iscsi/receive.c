@@ -210,6 +210,15 @@ static void place_short(struct connection *c, const struct pdu *pdu)
     command_segment_done(c, t, pdu->bhs, pdu->data_bad);
 }
 
+/* What waits for a number or an acknowledgement that may have come with this PDU. */
+static void look_around(struct session *s)
+{
+    if (__builtin_expect(!list_empty(&s->waiting), 0))
+        management_run_waiting(s);
+    if (__builtin_expect(s->fence != FENCE_DOWN, 0))
+        fence_look(s);
+}
+
 static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
 {
     if (have < ISCSI_BHS_BYTES)
@@ -245,6 +254,7 @@ static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
 
     pdu_handler handler = handlers[p[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_MASK];
     uint64_t at = c->stream.next.rx_parsed;
+    c->exp_stat_sn = get_be32(p + ISCSI_BHS_EXP_STAT_SN);
     stream_consume(&c->stream, head);
     c->segment_task = NULL;
     c->segment_placed = 0;
@@ -256,6 +266,7 @@ static bool step_header(struct connection *c, const uint8_t *p, uint32_t have)
     }
     if (verdict == PDU_CLOSE || c->state >= CONNECTION_CLOSING)
         return false;
+    look_around(c->session);
     if (verdict == PDU_DISCARD)
         c->segment_task = NULL;
     c->segment_bytes = pdu.data_bytes;

@@ -28,6 +28,19 @@ void reject_send(struct connection *c, const uint8_t *bhs, uint8_t reason)
     answer_simple(t);
 }
 
+void async_tasks_end(struct connection *c, uint64_t lun)
+{
+    struct task *t = task_take(c->session, c, TASK_ASYNC, ISCSI_TAG_NONE);
+    if (!t)
+        return;
+    t->bhs[ISCSI_BHS_OPCODE] = ISCSI_OP_ASYNC;
+    t->bhs[ISCSI_BHS_FLAGS] = ISCSI_FINAL;
+    put_be64(t->bhs + ISCSI_BHS_LUN, lun);
+    put_be32(t->bhs + ISCSI_BHS_ITT, ISCSI_TAG_NONE);
+    t->bhs[ISCSI_ASYNC_EVENT] = ISCSI_ASYNC_TASKS_TERMINATED;
+    answer_simple(t);
+}
+
 void async_send(struct connection *c, uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3)
 {
     struct task *t = task_take(c->session, c, TASK_ASYNC, ISCSI_TAG_NONE);

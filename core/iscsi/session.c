@@ -33,6 +33,8 @@ struct session *session_new(uint32_t index, uint32_t window)
     s->hash_mask = power_of_two(s->task_count) - 1;
     list_init(&s->link);
     list_init(&s->blocked);
+    list_init(&s->waiting);
+    list_init(&s->behind);
     list_init(&s->connections);
     reactor_task_init(&s->over, over_run);
     /* calloc of this size is untouched memory: tasks never used cost nothing */

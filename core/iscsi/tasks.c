@@ -148,6 +148,8 @@ void task_release(struct task *t)
     task_stop_running(t);
     buffers_cancel(t);
     list_remove(&t->link);
+    if (s->fenced == t)
+        s->fenced = NULL; /* its connection is gone */
     buffers_release(t);
     t->record->done_pos = 0;
     t->state = TASK_FREE;

@@ -84,14 +84,16 @@ def _(target):
 @case('iSCSIProtocolLevel is the smaller value')
 def _(target):
     assert offer(target, {'iSCSIProtocolLevel': '1'})['iSCSIProtocolLevel'] == '1'
-    assert offer(target, {'iSCSIProtocolLevel': '31'})['iSCSIProtocolLevel'] in ('1', '2')
+    assert offer(target, {'iSCSIProtocolLevel': '31'})['iSCSIProtocolLevel'] == '2'
     not_taken(target, 'iSCSIProtocolLevel', '32')
 
 
 @case('TaskReporting is the first value of the list that both have')
 def _(target):
-    for offered in ('X-other,RFC3720', 'RFC3720,FastAbort'):
-        assert offer(target, {'TaskReporting': offered})['TaskReporting'] == 'RFC3720', offered
+    for offered, result in (('FastAbort,ResponseFence,RFC3720', 'FastAbort'),
+                            ('ResponseFence,RFC3720', 'ResponseFence'),
+                            ('X-other,RFC3720', 'RFC3720'), ('RFC3720,FastAbort', 'RFC3720')):
+        assert offer(target, {'TaskReporting': offered})['TaskReporting'] == result, offered
 
 
 @case('TaskReporting without a known value is rejected or ends the login')

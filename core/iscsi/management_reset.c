@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Resets of a unit or a target (RFC 7143 11.5.1). The tasks of other sessions are on other reactors:
+ * a reset walks over all engines, one after the other, and on each waits until its units have nothing of
+ * what was aborted.
+ */
+#include <glib.h>
+
+#include "base/bytes.h"
+#include "iscsi/management.h"
+#include "scsi/unit.h"
+
+/* A reset on its way over the engines; rare, so it is made when needed. */
+struct walk {
+    struct reactor_message message;
+    struct scsi_drain drain;
+    struct task *task;
+    struct scsi_target *target;
+    bool cold;
+    unsigned engine; /* the one it is at */
+    unsigned unit, unit_count;
+    struct scsi_unit *units[SCSI_LUNS_MAX];
+};
+
+static void walk_run(struct reactor_message *message);
+
+static void walk_post(struct walk *w)
+{
+    struct task *t = w->task;
+    struct engine *home = t->session->engine;
+    w->message.run = walk_run;
+    reactor_post(w->engine < home->all_count ? home->all[w->engine]->reactor : home->reactor,
+                 &w->message);
+}
+
+static void walk_drained(struct scsi_drain *drain)
+{
+    struct walk *w = container_of(drain, struct walk, drain);
+    w->unit++;
+    walk_post(w); /* off this stack */
+}
+
+static void tell_others(struct walk *w, struct engine *e, const struct scsi_unit *unit)
+{
+    list_for_each_safe(pos, &e->sessions)
+    {
+        struct session *s = list_entry(pos, struct session, link);
+        if (s != w->task->session && s->nexus && s->nexus->target == w->target)
+            management_tell(s, /* except= */ NULL, unit, /* lun= */ NULL);
+    }
+}
+
+static void close_others(struct walk *w, struct engine *e)
+{
+    list_for_each_safe(pos, &e->sessions)
+    {
+        struct session *s = list_entry(pos, struct session, link);
+        if (s != w->task->session && s->nexus && s->nexus->target == w->target)
+            session_close(s, "target cold reset by another initiator");
+    }
+}
+
+static void walk_run(struct reactor_message *message)
+{
+    struct walk *w = container_of(message, struct walk, message);
+    struct engine *home = w->task->session->engine;
+    if (w->engine == home->all_count) {
+        struct task *t = w->task;
+        g_free(w);
+        management_settle(t);
+        return;
+    }
+    if (w->unit < w->unit_count) {
+        struct scsi_unit *unit = w->units[w->unit];
+        tell_others(w, home->all[w->engine], unit);
+        scsi_unit_abort_all(unit, NULL);
+        w->drain.done = walk_drained;
+        scsi_unit_drain(unit, &w->drain);
+        return;
+    }
+    if (w->cold)
+        close_others(w, home->all[w->engine]);
+    w->engine++;
+    w->unit = 0;
+    walk_post(w);
+}
+
+static void add_unit(struct scsi_unit *unit, void *data)
+{
+    struct walk *w = data;
+    w->units[w->unit_count++] = unit;
+}
+
+void management_reset(struct task *t, uint8_t function)
+{
+    struct session *s = t->session;
+    struct walk *w = g_try_new0(struct walk, 1);
+    if (!w) {
+        t->response = ISCSI_TMF_RSP_REJECTED;
+        return;
+    }
+    w->task = t;
+    w->target = s->nexus->target;
+    w->cold = function == ISCSI_TMF_TARGET_COLD_RESET;
+    if (function == ISCSI_TMF_LUN_RESET)
+        add_unit(scsi_nexus_unit_at(s->nexus, get_be64(management_request(t) + ISCSI_BHS_LUN)), w);
+    else
+        scsi_nexus_each_unit(s->nexus, add_unit, w);
+    management_abort_own(t, function != ISCSI_TMF_LUN_RESET);
+    for (unsigned i = 0; i < w->unit_count; i++)
+        scsi_unit_reset(w->units[i], function != ISCSI_TMF_LUN_RESET);
+    t->waits_for++;
+    walk_post(w);
+}
