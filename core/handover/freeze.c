@@ -2,6 +2,7 @@
 #include "handover/freeze.h"
 
 #include "iscsi/session.h"
+#include "scsi/copy.h"
 
 #define POLL_NS TIMER_TICK_NS
 
@@ -17,7 +18,7 @@ static void each_connection(struct engine *e, void (*visit)(struct connection *c
 
 static bool is_still(struct engine *e)
 {
-    if (e->executing)
+    if (e->executing != scsi_copies_held())
         return false;
     list_for_each(s, &e->sessions)
     {
@@ -44,6 +45,7 @@ static void go_on_connection(struct connection *c)
 static void go_on(struct engine *e)
 {
     e->frozen = false;
+    scsi_copies_hold(false);
     each_connection(e, go_on_connection);
 }
 
@@ -66,6 +68,7 @@ static void begin_run(struct reactor_message *m)
     struct freeze *f = container_of(m, struct freeze, message);
     struct engine *e = f->engine;
     e->frozen = true;
+    scsi_copies_hold(true);
     f->deadline_ns = e->reactor->now_ns + f->timeout_ns;
     timer_init(&f->poll, look);
     each_connection(e, hold_connection);

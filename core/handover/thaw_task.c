@@ -85,6 +85,7 @@ static void take_command(struct task *t)
     cmd->expects_in = rec->flags & ISCSI_CMD_READ;
     cmd->expects_out = rec->flags & ISCSI_CMD_WRITE;
     cmd->expected_bytes = rec->expected_bytes;
+    cmd->kept = task_record_kept(t->record);
 }
 
 static void take_answer(struct task *t)

@@ -77,6 +77,9 @@ static bool fill(struct task *t, const struct pdu *pdu)
     bool good = !pdu->ahs_bytes || take_ahs(cmd, pdu);
     rec->cdb_bytes = cmd->cdb_bytes;
     memcpy(rec->cdb, cmd->cdb, cmd->cdb_bytes);
+    cmd->kept = task_record_kept(rec);
+    if (cmd->kept)
+        cmd->kept->begun = 0;
     return good;
 }
 

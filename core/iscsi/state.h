@@ -18,6 +18,7 @@
 #include "iscsi/params.h"
 #include "iscsi/wire.h"
 #include "net/stream_state.h"
+#include "scsi/command.h"
 #include "scsi/nexus.h"
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
@@ -70,7 +71,7 @@ struct task_record {
     uint8_t kind;                     /* enum task_kind */
     uint8_t answer_next_status, cdb_bytes;
     uint8_t begun;                    /* TASK_MANAGEMENT: it has ended the task that it names */
-    uint8_t cdb[32];
+    uint8_t cdb[32];                  /* behind one of 16 bytes: task_record_kept() */
     struct state_transfer transfer[2];
     arena_ref buffer[STATE_TASK_BUFFERS];
     uint32_t buffer_bytes[STATE_TASK_BUFFERS];
@@ -80,6 +81,14 @@ struct task_record {
     uint8_t small[STATE_SMALL_BYTES]; /* sense data, a rejected header: sent from here; or the
                                          request of a task management function */
 };
+
+/* Where the command itself keeps how far it is; NULL: its CDB needs the place. */
+static inline struct scsi_kept *task_record_kept(struct task_record *rec)
+{
+    _Static_assert(offsetof(struct task_record, cdb) % 8 == 4 && sizeof(struct scsi_kept) == 12,
+                   "the word does not cross a cache line");
+    return rec->cdb_bytes <= ISCSI_CDB_BYTES ? (struct scsi_kept *)(rec->cdb + 20) : NULL;
+}
 
 struct session_record {
     uint16_t tsih, portal_group_tag;

@@ -212,6 +212,18 @@ enum scsi_next scsi_start(struct scsi_command *cmd)
     return SCSI_EXECUTE;
 }
 
+enum scsi_next scsi_start_inside(struct scsi_command *cmd, struct scsi_unit *unit,
+                                 const struct scsi_opcode *opcode, struct scsi_nexus_unit *access)
+{
+    clear(cmd);
+    cmd->unit = unit;
+    cmd->opcode = opcode;
+    if (!common_checks(cmd, opcode, access) || opcode->start(cmd) == SCSI_ENDED)
+        return SCSI_ENDED;
+    link_command(cmd);
+    return SCSI_EXECUTE;
+}
+
 static void set_open(struct scsi_lane *lane, uint32_t open)
 {
     atomic_store_explicit(&lane->open, open, memory_order_release);

@@ -45,6 +45,12 @@ enum scsi_attribute { /* SAM-5 8.9; the values are RFC 7143's (11.3.1) */
                       SCSI_ACA = 4,
 };
 
+/* What a command may leave for the worker that executes it again after this one has died. */
+struct scsi_kept {
+    uint32_t begun; /* 0 when the command came; `word` is valid */
+    uint64_t word;  /* the command's own */
+} __attribute__((packed, aligned(4)));
+
 struct scsi_command {
     /* Set by the transport before scsi_start(). */
     void (*done)(struct scsi_command *cmd);
@@ -55,6 +61,7 @@ struct scsi_command {
     uint8_t attribute;            /* enum scsi_attribute */
     bool expects_in, expects_out; /* the R and W bits */
     uint32_t expected_bytes;      /* Expected Data Transfer Length */
+    struct scsi_kept *kept;       /* NULL: there is no such place */
 
     /* Set by scsi_start() when it returns SCSI_EXECUTE. */
     struct scsi_unit *unit;  /* NULL: the command is answered without a unit */

@@ -26,7 +26,7 @@ static int standard(const struct scsi_command *cmd, uint8_t *data)
     data[2] = VERSION_SPC4;
     data[3] = 0x12; /* HISUP, response data format 2 */
     data[4] = STANDARD_BYTES - 5;
-    data[5] = 0x30; /* TPGS: implicit and explicit */
+    data[5] = 0x38; /* TPGS: implicit and explicit; 3PC */
     data[7] = 0x02; /* CMDQUE */
     if (!unit) {
         data[5] = 0;

@@ -46,6 +46,8 @@ int scsi_keep_open(struct scsi_keep *keep, struct keep_area *area, const char *t
         begin(keep->data);
     else if (atomic_load(&keep->data->owner.sequence) & 1) /* it died while it was writing */
         owner_unknown(keep);
+    if (atomic_load(&keep->data->copied))
+        copy_statuses_resume(&keep->rare->copies);
     if (slot >= 0)
         keep_area_used(area, keep->slot);
     return 0;

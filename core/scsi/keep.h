@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "scsi/copy_status.h"
 #include "scsi/reservation_record.h"
 #include "scsi/sanitize.h"
 #include "scsi/services.h"
@@ -40,12 +41,14 @@ struct keep_data {
     _Atomic uint32_t table_at;   /* 0: none; 1, 2: this place is the valid one */
     _Atomic uint32_t sanitizing; /* 1: the record in keep_rare counts */
     _Atomic uint64_t sanitized;  /* bytes of it that are done */
+    _Atomic uint32_t copied;     /* 1: there are copies in keep_rare */
     struct scsi_ua_ring attentions;
 };
 
 /* Not to be looked at, either, unless keep_data says that something is there. */
 struct keep_rare {
     struct sanitize_record sanitize;
+    struct copy_statuses copies;
     uint8_t table[2][PR_RECORD_BYTES_MAX];
 };
 

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "scsi/census.h"
 #include "scsi/medium.h"
 #include "scsi/nexus_internal.h"
 #include "scsi/sense.h"
@@ -155,6 +156,7 @@ int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus 
         look_again(nexus, current_map(nexus));
     if (config->announce_reset)
         set_flag(nexus, SCSI_NEXUS_POWER_ON);
+    scsi_census_add(nexus);
     *ret_nexus = nexus;
     return 0;
 }
@@ -163,6 +165,7 @@ struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus)
 {
     if (!nexus)
         return NULL;
+    scsi_census_remove(nexus);
     g_free(nexus->initiator_name);
     g_free(nexus->initiator_port);
     if (nexus->units_owned)

@@ -52,6 +52,7 @@ struct scsi_nexus {
     uint32_t id; /* unique in this process, not 0; origin of attentions */
     uint16_t relative_port, tag;
     uint16_t version_descriptor;
+    struct list census; /* census.h */
     char *initiator_name, *initiator_port;
     uint32_t active; /* commands between scsi_start() and done() */
     uint32_t map_generation;

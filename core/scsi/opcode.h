@@ -88,6 +88,9 @@ int reply_read_capacity_16(struct scsi_command *cmd, uint8_t *data);
 int reply_report_luns(struct scsi_command *cmd, uint8_t *data);
 int reply_report_opcodes(struct scsi_command *cmd, uint8_t *data);
 int reply_report_tmfs(struct scsi_command *cmd, uint8_t *data);
+int reply_copy_status(struct scsi_command *cmd, uint8_t *data);
+int reply_copy_parameters(struct scsi_command *cmd, uint8_t *data);
+int reply_copy_failed_details(struct scsi_command *cmd, uint8_t *data);
 int reply_test_unit_ready(struct scsi_command *cmd, uint8_t *data);
 
 /* start and execute of the others */
@@ -130,3 +133,5 @@ enum scsi_next start_prevent_allow(struct scsi_command *cmd);
 void execute_prevent_allow(struct scsi_command *cmd);
 enum scsi_next start_start_stop(struct scsi_command *cmd);
 void execute_start_stop(struct scsi_command *cmd);
+enum scsi_next start_extended_copy(struct scsi_command *cmd);
+void execute_extended_copy(struct scsi_command *cmd);

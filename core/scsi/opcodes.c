@@ -39,28 +39,32 @@
 #define RESERVES .denied_by = DENY_LEGACY | DENY_UNAVAILABLE
 #define MODES(d) .denied_by = d | DENY_LEGACY | DENY_UNAVAILABLE
 
-#define READS    .flags = OP_MEDIUM | OP_PROTECT | OP_FUA | OP_RANGE, LOOKS
-#define WRITES   .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE, CHANGES
-#define FILLS    .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_RANGE, CHANGES
+#define READS       .flags = OP_MEDIUM | OP_PROTECT | OP_FUA | OP_RANGE, LOOKS
+#define WRITES      .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE, CHANGES
+#define FILLS       .flags = OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_RANGE, CHANGES
 #define ALONE_FLAGS (OP_MEDIUM | OP_WRITES | OP_PROTECT | OP_FUA | OP_RANGE | OP_ALONE)
-#define ALONE    .flags = ALONE_FLAGS, CHANGES
-#define VERIFIES .flags = OP_MEDIUM | OP_PROTECT, LOOKS
+#define ALONE       .flags = ALONE_FLAGS, CHANGES
+#define VERIFIES    .flags = OP_MEDIUM | OP_PROTECT, LOOKS
 
 #define ALLOCATION(at, bytes) .length_at = at, .length_bytes = bytes
 
 #define SANITIZE(action, text)                                                                     \
-    .name = text, .opcode = 0x48, .service_action = action, .cdb_bytes = 10, LONG,                 \
-    .length_at = 7, .usage = { 0x48, 0xa0 | action, 0, 0, 0, 0, 0, 0xff, 0xff }
+    .name = text, .opcode = 0x48, .service_action = action, .cdb_bytes = 10, LONG, .length_at = 7, \
+    .usage = { 0x48, 0xa0 | action, 0, 0, 0, 0, 0, 0xff, 0xff }
 #define SANITIZES                                                                                  \
     .flags = OP_WRITES | OP_RANGE | OP_ALONE, CHANGES, RUN(start_sanitize, execute_sanitize)
 #define PERSISTENT_IN(action, text)                                                                \
     .name = text, .opcode = 0x5e, .service_action = action, .cdb_bytes = 10, RESERVES, QUICK,      \
-    .flags = OP_ALWAYS, ALLOCATION(7, 2), .usage = { 0x5e, action, 0, 0, 0, 0, 0, 0xff, 0xff },                        \
+    .flags = OP_ALWAYS, ALLOCATION(7, 2), .usage = { 0x5e, action, 0, 0, 0, 0, 0, 0xff, 0xff },    \
     RUN(start_persistent_in, execute_persistent_in)
 #define PERSISTENT_OUT(action, text)                                                               \
-    .name = text, .opcode = 0x5f, .service_action = action, .cdb_bytes = 10, RESERVES, QUICK,          \
+    .name = text, .opcode = 0x5f, .service_action = action, .cdb_bytes = 10, RESERVES, QUICK,      \
     .length_at = 5, .usage = { 0x5f, action, 0xff, 0, 0, ALL4 },                                   \
     RUN(start_persistent_out, execute_persistent_out)
+
+#define COPY_RESULTS(action, text, list)                                                           \
+    .name = text, .opcode = 0x84, .service_action = action, .cdb_bytes = 16, LOOKS, QUICK,         \
+    ALLOCATION(10, 4), .usage = { 0x84, action, list, 0, 0, 0, 0, 0, 0, 0, ALL4 }
 
 const struct scsi_opcode scsi_opcodes[] = {
     { ROW_10(0x28, "READ(10)"), BLOCK_10(0x28, 0x18), READS, QUICK,
@@ -77,8 +81,8 @@ const struct scsi_opcode scsi_opcodes[] = {
       RUN(start_write, execute_read_write) },
     { ROW_6(0x08, "READ(6)"), BLOCK_6(0x08), .flags = OP_MEDIUM | OP_RANGE, LOOKS, QUICK,
       RUN(start_read, execute_read_write) },
-    { ROW_6(0x0a, "WRITE(6)"), BLOCK_6(0x0a), .flags = OP_MEDIUM | OP_WRITES | OP_RANGE, CHANGES, QUICK,
-      RUN(start_write, execute_read_write) },
+    { ROW_6(0x0a, "WRITE(6)"), BLOCK_6(0x0a), .flags = OP_MEDIUM | OP_WRITES | OP_RANGE, CHANGES,
+      QUICK, RUN(start_write, execute_read_write) },
 
     { ROW_10(0x2e, "WRITE AND VERIFY(10)"), BLOCK_10(0x2e, 0x12), FILLS, QUICK,
       RUN(start_write_verify, execute_write_verify) },
@@ -97,10 +101,10 @@ const struct scsi_opcode scsi_opcodes[] = {
       RUN(start_range, execute_prefetch) },
     { ROW_16(0x90, "PRE-FETCH(16)"), BLOCK_16(0x90, 0x02), .flags = OP_MEDIUM, LOOKS, QUICK,
       RUN(start_range, execute_prefetch) },
-    { ROW_10(0x35, "SYNCHRONIZE CACHE(10)"), BLOCK_10(0x35, 0x06), .flags = OP_MEDIUM, CHANGES, LONG,
-      RUN(start_range, execute_synchronize_cache) },
-    { ROW_16(0x91, "SYNCHRONIZE CACHE(16)"), BLOCK_16(0x91, 0x06), .flags = OP_MEDIUM, CHANGES, LONG,
-      RUN(start_range, execute_synchronize_cache) },
+    { ROW_10(0x35, "SYNCHRONIZE CACHE(10)"), BLOCK_10(0x35, 0x06), .flags = OP_MEDIUM, CHANGES,
+      LONG, RUN(start_range, execute_synchronize_cache) },
+    { ROW_16(0x91, "SYNCHRONIZE CACHE(16)"), BLOCK_16(0x91, 0x06), .flags = OP_MEDIUM, CHANGES,
+      LONG, RUN(start_range, execute_synchronize_cache) },
     { ROW_10(0x41, "WRITE SAME(10)"), BLOCK_10(0x41, 0x08), FILLS, LONG,
       RUN(start_write_same, execute_write_same) },
     { ROW_16(0x93, "WRITE SAME(16)"), BLOCK_16(0x93, 0x09), FILLS, LONG,
@@ -114,8 +118,8 @@ const struct scsi_opcode scsi_opcodes[] = {
     { ROW_16(0x8b, "ORWRITE(16)"), BLOCK_16(0x8b, 0x18), ALONE, QUICK,
       RUN(start_orwrite, execute_orwrite) },
     { ROW_16(0x9c, "WRITE ATOMIC(16)"), .layout = CDB_ATOMIC,
-      .usage = { 0x9c, 0x18, ALL8, 0xff, 0xff, 0xff, 0xff, 0x1f }, .flags = ALONE_FLAGS | OP_ATOMIC, CHANGES, QUICK,
-      RUN(start_write_atomic, execute_read_write) },
+      .usage = { 0x9c, 0x18, ALL8, 0xff, 0xff, 0xff, 0xff, 0x1f }, .flags = ALONE_FLAGS | OP_ATOMIC,
+      CHANGES, QUICK, RUN(start_write_atomic, execute_read_write) },
     { .name = "GET LBA STATUS",
       .opcode = 0x9e,
       .service_action = 0x12,
@@ -129,12 +133,12 @@ const struct scsi_opcode scsi_opcodes[] = {
 
     { ROW_6(0x00, "TEST UNIT READY"), .flags = OP_MEDIUM, TESTS, QUICK, .usage = { 0x00 },
       REPLY(reply_test_unit_ready) },
-    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK, ALLOCATION(4, 1),
-      .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
-    { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK, ALLOCATION(3, 2),
-      .usage = { 0x12, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_inquiry) },
-    { ROW_6(0x15, "MODE SELECT(6)"), MODES(DENY_WRITE), QUICK, .length_at = 4, .usage = { 0x15, 0x11, 0, 0, 0xff },
-      RUN(start_mode_select, execute_mode_select) },
+    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK,
+      ALLOCATION(4, 1), .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
+    { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK,
+      ALLOCATION(3, 2), .usage = { 0x12, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_inquiry) },
+    { ROW_6(0x15, "MODE SELECT(6)"), MODES(DENY_WRITE), QUICK, .length_at = 4,
+      .usage = { 0x15, 0x11, 0, 0, 0xff }, RUN(start_mode_select, execute_mode_select) },
     { ROW_10(0x55, "MODE SELECT(10)"), MODES(DENY_WRITE), QUICK, .length_at = 7,
       .usage = { 0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff },
       RUN(start_mode_select, execute_mode_select) },
@@ -156,8 +160,8 @@ const struct scsi_opcode scsi_opcodes[] = {
       ALLOCATION(10, 4),
       .usage = { 0x9e, 0x10, ALL8, ALL4, 0x01 },
       REPLY(reply_read_capacity_16) },
-    { ROW_12(0xa0, "REPORT LUNS"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK, ALLOCATION(6, 4),
-      .usage = { 0xa0, 0, 0xff, 0, 0, 0, ALL4 }, REPLY(reply_report_luns) },
+    { ROW_12(0xa0, "REPORT LUNS"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK,
+      ALLOCATION(6, 4), .usage = { 0xa0, 0, 0xff, 0, 0, 0, ALL4 }, REPLY(reply_report_luns) },
     { .name = "REPORT TARGET PORT GROUPS",
       .opcode = 0xa3,
       .service_action = 0x0a,
@@ -208,6 +212,19 @@ const struct scsi_opcode scsi_opcodes[] = {
       .usage = { 0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff }, REPLY(reply_read_defects_10) },
     { ROW_12(0xb7, "READ DEFECT DATA(12)"), .flags = OP_MEDIUM, LOOKS, QUICK, ALLOCATION(6, 4),
       .usage = { 0xb7, 0x1f, ALL4, ALL4 }, REPLY(reply_read_defects_12) },
+    { .name = "EXTENDED COPY(LID1)",
+      .opcode = 0x83,
+      .service_action = 0,
+      .cdb_bytes = 16,
+      CHANGES,
+      LONG,
+      .length_at = 10,
+      .usage = { 0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, ALL4 },
+      RUN(start_extended_copy, execute_extended_copy) },
+    { COPY_RESULTS(0x00, "RECEIVE COPY STATUS(LID1)", 0xff), REPLY(reply_copy_status) },
+    { COPY_RESULTS(0x03, "RECEIVE COPY OPERATING PARAMETERS", 0), REPLY(reply_copy_parameters) },
+    { COPY_RESULTS(0x04, "RECEIVE COPY FAILURE DETAILS(LID1)", 0xff),
+      REPLY(reply_copy_failed_details) },
     { PERSISTENT_IN(0x00, "PERSISTENT RESERVE IN, READ KEYS") },
     { PERSISTENT_IN(0x01, "PERSISTENT RESERVE IN, READ RESERVATION") },
     { PERSISTENT_IN(0x02, "PERSISTENT RESERVE IN, REPORT CAPABILITIES") },

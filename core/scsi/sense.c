@@ -20,6 +20,7 @@ static unsigned format_fixed(const struct scsi_cause *cause, uint8_t *sense)
         put_be32(sense + 3, (uint32_t)cause->information);
     }
     sense[7] = 10;
+    put_be32(sense + 8, cause->has_command ? cause->command : 0);
     put_be16(sense + 12, cause->asc);
     memcpy(sense + 15, cause->specific, 3);
     return 18;
@@ -41,6 +42,14 @@ static unsigned format_descriptors(const struct scsi_cause *cause, uint8_t *sens
         d[1] = 0x0a;
         d[2] = 0x80;
         put_be64(d + 4, cause->information);
+        at += 12;
+    }
+    if (cause->has_command) {
+        uint8_t *d = sense + at;
+        memset(d, 0, 12);
+        d[0] = 0x01; /* command-specific information */
+        d[1] = 0x0a;
+        put_be64(d + 4, cause->command);
         at += 12;
     }
     if (cause->specific[0] & 0x80) {

@@ -30,6 +30,7 @@ enum scsi_sense_key {
     SENSE_ILLEGAL_REQUEST = 0x5,
     SENSE_UNIT_ATTENTION = 0x6,
     SENSE_DATA_PROTECT = 0x7,
+    SENSE_COPY_ABORTED = 0xa,
     SENSE_ABORTED_COMMAND = 0xb,
     SENSE_MISCOMPARE = 0xe,
 };
@@ -37,11 +38,15 @@ enum scsi_sense_key {
 /* Additional sense code and qualifier in one number, as the documents print them. */
 enum scsi_asc {
     ASC_NONE = 0x0000,
+    ASC_OPERATION_IN_PROGRESS = 0x0016,
     ASC_INITIALIZING_COMMAND_REQUIRED = 0x0402,
     ASC_PORT_STANDBY = 0x040b,
     ASC_PORT_UNAVAILABLE = 0x040c,
     ASC_SANITIZE_IN_PROGRESS = 0x041b,
+    ASC_UNREACHABLE_COPY_TARGET = 0x0804,
     ASC_WRITE_ERROR = 0x0c00,
+    ASC_THIRD_PARTY_FAILURE = 0x0d01,
+    ASC_COPY_TARGET_NOT_REACHABLE = 0x0d02,
     ASC_INVALID_FIELD_IN_INFORMATION_UNIT = 0x0e03,
     ASC_UNRECOVERED_READ_ERROR = 0x1100,
     ASC_PARAMETER_LIST_LENGTH = 0x1a00,
@@ -52,6 +57,12 @@ enum scsi_asc {
     ASC_LUN_NOT_SUPPORTED = 0x2500,
     ASC_INVALID_FIELD_IN_LIST = 0x2600,
     ASC_INVALID_RELEASE = 0x2604,
+    ASC_TOO_MANY_CSCDS = 0x2606,
+    ASC_CSCD_TYPE = 0x2607,
+    ASC_TOO_MANY_SEGMENTS = 0x2608,
+    ASC_SEGMENT_TYPE = 0x2609,
+    ASC_UNEXPECTED_INEXACT_SEGMENT = 0x260a,
+    ASC_INLINE_DATA = 0x260b,
     ASC_WRITE_PROTECTED = 0x2700,
     ASC_SOFTWARE_WRITE_PROTECTED = 0x2702,
     ASC_SPACE_ALLOCATION_FAILED = 0x2707,
@@ -82,10 +93,12 @@ struct scsi_cause {
     uint16_t asc; /* enum scsi_asc */
     bool has_information;
     uint64_t information;
+    bool has_command; /* command-specific information */
+    uint32_t command;
     uint8_t specific[3]; /* sense-key specific; byte 0 bit 7 (SKSV) says that it is there */
 };
 
-/* Bytes written, at most SCSI_SENSE_MAX (18 fixed; 8 to 28 descriptor). */
+/* Bytes written, at most SCSI_SENSE_MAX (18 fixed; 8 to 40 descriptor). */
 unsigned sense_format(const struct scsi_cause *cause, bool descriptor, uint8_t *ret_sense);
 /* The field pointer for ILLEGAL REQUEST (SPC-4 4.5.2.4.2); bit < 0: the whole byte. */
 void sense_field(struct scsi_cause *cause, bool in_cdb, uint16_t byte, int bit);

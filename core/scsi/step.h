@@ -20,6 +20,8 @@ enum scsi_step {
 
 #define SCRATCH_BYTES 65536u
 
+struct scsi_nexus_unit;
+
 void scsi_steps(struct scsi_command *cmd, int (*step)(struct scsi_command *cmd));
 /* From a step, followed by STEP_WAIT. Byte offset and length; iov only for READ and WRITE. */
 void scsi_step_io(struct scsi_command *cmd, enum backend_op op, uint64_t offset, uint64_t length,
@@ -29,6 +31,13 @@ void scsi_step_scratch_io(struct scsi_command *cmd, enum backend_op op, uint64_t
                           uint64_t length, uint8_t flags);
 /* cmd->scratch of SCRATCH_BYTES is there; false: it is waited for, answer STEP_WAIT. */
 bool scsi_scratch(struct scsi_command *cmd);
+
+/*
+ * scsi_start() for a command that another one of this layer has made, with done, nexus, cdb and expected
+ * length set: on that unit, by that row, without unit attentions. `access` is what the nexus is denied.
+ */
+enum scsi_next scsi_start_inside(struct scsi_command *cmd, struct scsi_unit *unit,
+                                 const struct scsi_opcode *opcode, struct scsi_nexus_unit *access);
 
 /* Ends the command: status is set already. The struct may be gone on return. */
 void scsi_finish(struct scsi_command *cmd);

@@ -167,10 +167,15 @@ static int provisioning(const struct scsi_command *cmd, uint8_t *data)
 }
 
 static const struct page pages[] = {
-    { 0x00, supported_pages },       { 0x80, serial_number },
-    { 0x83, device_identification }, { 0x86, extended_inquiry },
-    { 0x87, mode_page_policy },      { 0x88, scsi_ports },
-    { 0xb0, block_limits },          { 0xb1, block_device_characteristics },
+    { 0x00, supported_pages },
+    { 0x80, serial_number },
+    { 0x83, device_identification },
+    { 0x86, extended_inquiry },
+    { 0x87, mode_page_policy },
+    { 0x88, scsi_ports },
+    { 0x8f, vpd_third_party_copy },
+    { 0xb0, block_limits },
+    { 0xb1, block_device_characteristics },
     { 0xb2, provisioning },
 };
 

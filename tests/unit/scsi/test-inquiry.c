@@ -23,7 +23,7 @@ static struct task *vpd(struct rig *rig, uint8_t page)
 static void standard_data(void)
 {
     struct rig rig = { 0 };
-    uint8_t want[96] = { 0x00, 0x00, 0x06, 0x12, 91, 0x30, 0, 0x02 };
+    uint8_t want[96] = { 0x00, 0x00, 0x06, 0x12, 91, 0x38, 0, 0x02 };
 
     memcpy(want + 8, "ACME    Disk  ?         7.12", 28);
     memcpy(want + 58, ((uint8_t[]){ 0x00, 0xa0, 0x04, 0x60, 0x04, 0xc0, 0x09, 0x61 }), 8);
@@ -89,7 +89,8 @@ static void every_listed_page_is_there(void)
     expect_good(t);
     g_assert_cmpmem(
         t->in, t->in_bytes,
-        ((uint8_t[]){ 0, 0, 0, 9, 0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0xb0, 0xb1, 0xb2 }), 13);
+        ((uint8_t[]){ 0, 0, 0, 10, 0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0x8f, 0xb0, 0xb1, 0xb2 }),
+        14);
     memcpy(pages, t->in + 4, 9);
     for (unsigned i = 0; i < 9; i++) {
         t = ask_in(&rig, CDB(0x12, 1, pages[i], 0, 255), 255);
@@ -214,6 +215,28 @@ static void block_limits_and_provisioning(void)
     rig_teardown(&rig);
 }
 
+/* A list of descriptors by type, each a multiple of four, that ends where the page does. */
+static void third_party_copy_names_the_commands(void)
+{
+    static const uint16_t types[] = { 0x0001, 0x0004, 0x0008, 0x000c, 0x8001 };
+    struct rig rig = { 0 };
+    unsigned at = 4;
+
+    rig_setup(&rig, NULL, NULL);
+    struct task *t = vpd(&rig, 0x8f);
+    expect_good(t);
+    for (unsigned i = 0; i < G_N_ELEMENTS(types); i++) {
+        g_assert_cmpuint(get_be16(t->in + at), ==, types[i]);
+        g_assert_cmpuint(get_be16(t->in + at + 2) % 4, ==, 0);
+        at += 4u + get_be16(t->in + at + 2);
+    }
+    g_assert_cmpuint(at, ==, t->in_bytes);
+    g_assert_cmpuint(get_be16(t->in + 2), ==, at - 4);
+    const uint8_t commands[] = { 8, 0x83, 1, 0x00, 0x84, 3, 0x00, 0x03, 0x04 };
+    g_assert_cmpmem(t->in + 8, sizeof(commands), commands, sizeof(commands));
+    rig_teardown(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -225,5 +248,6 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/inquiry/derived", derived_identity_is_stable);
     g_test_add_func("/scsi/inquiry/extended", extended_policy_and_ports);
     g_test_add_func("/scsi/inquiry/limits", block_limits_and_provisioning);
+    g_test_add_func("/scsi/inquiry/third-party-copy", third_party_copy_names_the_commands);
     return g_test_run();
 }

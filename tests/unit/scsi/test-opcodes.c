@@ -62,7 +62,7 @@ static void check_consistency(bool thin)
     count = all_commands(&rig, entries, G_N_ELEMENTS(entries));
     for (unsigned opcode = 0; opcode < 256; opcode++) {
         bool has_actions = opcode == 0x9e || opcode == 0xa3 || opcode == 0xa4 || opcode == 0x48 ||
-                           opcode == 0x5e || opcode == 0x5f;
+                           opcode == 0x5e || opcode == 0x5f || opcode == 0x83 || opcode == 0x84;
         for (unsigned action = 0; action < (has_actions ? 32 : 1); action++) {
             unsigned listed = 0;
             for (unsigned i = 0; i < count; i++)
