@@ -139,6 +139,12 @@ static void handle(struct daemon *d, struct link_message *m)
     case LINK_STATUS:
         daemon_control_status(d, &m->status);
         break;
+    case LINK_FENCE:
+        daemon_control_fence(d, &m->fence);
+        break;
+    case LINK_UPGRADE:
+        daemon_control_upgrade(d, &m->upgrade);
+        break;
     case LINK_AFTER:
         d->crashed = m->after.crashed;
         d->failures = m->after.failures;

@@ -45,6 +45,64 @@ static void ask_keeper(void *user)
     daemon_tell(d, &(struct link_message){ .type = LINK_STATUS_GET, .fd = -1 });
 }
 
+static void ask(void *user, enum control_ask what, uint32_t id, const char *path)
+{
+    static const enum link_what asked[] = {
+        [CONTROL_FENCE_SHOW] = LINK_FENCE_SHOW,       [CONTROL_FENCE_RAISE] = LINK_FENCE_RAISE,
+        [CONTROL_FENCE_LOWER] = LINK_FENCE_LOWER,     [CONTROL_UPGRADE_SHOW] = LINK_UPGRADE_SHOW,
+        [CONTROL_UPGRADE_BEGIN] = LINK_UPGRADE_BEGIN,
+    };
+    struct daemon *d = user;
+    struct link_message m = { .type = LINK_ASK, .fd = -1, .ask = { id, asked[what], "" } };
+    g_strlcpy(m.ask.path, path ? path : "", sizeof(m.ask.path));
+    daemon_tell(d, &m);
+}
+
+void daemon_control_fence(struct daemon *d, const struct link_fence *f)
+{
+    struct control_fence fence = {
+        .error = f->error,
+        .configured = f->configured,
+        .up = f->up,
+        .wanted = f->wanted,
+        .busy = f->busy,
+        .up_ns = f->up_ns,
+        .left_ns = f->left_ns,
+        .up_total_ns = f->up_total_ns,
+        .raised = f->raised,
+        .renewed = f->renewed,
+        .lowered = f->lowered,
+        .failed = f->failed,
+        .timeouts = f->timeouts,
+        .plugin = f->plugin,
+        .reason = f->reason,
+        .last_error = f->last_error,
+    };
+    control_fence_answer(d->control, f->id, &fence);
+}
+
+void daemon_control_upgrade(struct daemon *d, const struct link_upgrade *u)
+{
+    static const enum control_upgrade_state states[] = {
+        [LINK_UPGRADE_NONE] = CONTROL_UPGRADE_NONE,
+        [LINK_UPGRADE_PREPARING] = CONTROL_UPGRADE_PREPARING,
+        [LINK_UPGRADE_FREEZING] = CONTROL_UPGRADE_FREEZING,
+        [LINK_UPGRADE_TAKING_OVER] = CONTROL_UPGRADE_TAKING_OVER,
+        [LINK_UPGRADE_DONE] = CONTROL_UPGRADE_DONE,
+        [LINK_UPGRADE_FAILED] = CONTROL_UPGRADE_FAILED,
+    };
+    struct control_upgrade upgrade = {
+        .state = u->state < G_N_ELEMENTS(states) ? states[u->state] : CONTROL_UPGRADE_NONE,
+        .number = u->number,
+        .generation = u->generation,
+        .pid = u->pid,
+        .pause_ns = u->pause_ns,
+        .binary = u->binary,
+        .why = u->why,
+    };
+    control_upgrade_answer(d->control, u->id, &upgrade);
+}
+
 void daemon_control_status(struct daemon *d, const struct link_status *status)
 {
     struct control_keeper keeper = {
@@ -86,6 +144,7 @@ void daemon_control_start(struct daemon *d)
         .target = get_target,
         .lun = get_lun,
         .ask_keeper = ask_keeper,
+        .ask = ask,
         .resize = daemon_resize,
     };
     int fd = LINK_WORKER_FD_CONTROL;

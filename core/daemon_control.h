@@ -10,3 +10,5 @@ void daemon_control_stop(struct daemon *d);
 void daemon_control_free(struct daemon *d);
 /* From the keeper. */
 void daemon_control_status(struct daemon *d, const struct link_status *status);
+void daemon_control_fence(struct daemon *d, const struct link_fence *f);
+void daemon_control_upgrade(struct daemon *d, const struct link_upgrade *u);

@@ -22,7 +22,7 @@ struct client {
     struct control *control;
     int fd;
     guint in_watch, out_watch;
-    bool may_change;
+    bool may_change, is_owner;
     bool eof;    /* it sends nothing any more */
     bool ending; /* closed as soon as the answer is taken */
     unsigned mistakes;
@@ -59,6 +59,11 @@ bool client_may_change(const struct client *c)
     return c->may_change;
 }
 
+bool client_is_owner(const struct client *c)
+{
+    return c->is_owner;
+}
+
 /* ---- who it is ---- */
 
 static bool in_group(int fd, const struct ucred *peer, gid_t group)
@@ -76,19 +81,20 @@ static bool in_group(int fd, const struct ucred *peer, gid_t group)
 }
 
 /* Root, the owner of the socket and its group may change things; whoever else gets in may look. */
-static bool peer_may_change(const struct control *control, int fd)
+static void look_at_peer(struct client *c)
 {
     struct ucred peer;
     socklen_t length = sizeof(peer);
     struct stat st;
-    const char *path = control->services.config(control->services.user)->daemon.control_socket;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
-        return false;
-    if (peer.uid == 0)
-        return true;
-    if (!path || stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
-        return false;
-    return peer.uid == st.st_uid || in_group(fd, &peer, st.st_gid);
+    const struct control_services *services = &c->control->services;
+    const char *path = services->config(services->user)->daemon.control_socket;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+        return;
+    c->is_owner = c->may_change = peer.uid == 0;
+    if (c->is_owner || !path || stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return;
+    c->is_owner = peer.uid == st.st_uid;
+    c->may_change = c->is_owner || in_group(c->fd, &peer, st.st_gid);
 }
 
 /* ---- out ---- */
@@ -299,7 +305,7 @@ struct client *client_new(struct control *control, int fd)
     c->control = control;
     c->fd = fd;
     c->sent_fd = -1;
-    c->may_change = peer_may_change(control, fd);
+    look_at_peer(c);
     c->heard_ns = clock_now_ns();
     turn_init(&c->turn, line_turn);
     list_append(&control->clients, &c->link);

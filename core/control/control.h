@@ -47,6 +47,40 @@ struct control_take_over {
     uint64_t took_ns;
 };
 
+/* What an administrator may ask of the keeper. */
+enum control_ask {
+    CONTROL_FENCE_SHOW,
+    CONTROL_FENCE_RAISE,
+    CONTROL_FENCE_LOWER,
+    CONTROL_UPGRADE_SHOW,
+    CONTROL_UPGRADE_BEGIN,
+};
+
+/* The answers; strings are valid during the call, "" is none. */
+struct control_fence {
+    int error; /* 0 or negative errno: raising or lowering was not begun */
+    bool configured, up, wanted, busy;
+    uint64_t up_ns, left_ns, up_total_ns;
+    uint64_t raised, renewed, lowered, failed, timeouts;
+    const char *plugin, *reason, *last_error;
+};
+
+enum control_upgrade_state {
+    CONTROL_UPGRADE_NONE,
+    CONTROL_UPGRADE_PREPARING,
+    CONTROL_UPGRADE_FREEZING,
+    CONTROL_UPGRADE_TAKING_OVER,
+    CONTROL_UPGRADE_DONE,
+    CONTROL_UPGRADE_FAILED,
+};
+
+struct control_upgrade {
+    enum control_upgrade_state state;
+    unsigned number, generation, pid;
+    uint64_t pause_ns;
+    const char *binary, *why;
+};
+
 struct control_services {
     void *user;
     unsigned generation;
@@ -63,6 +97,11 @@ struct control_services {
     void (*lun)(void *user, unsigned target, unsigned lun, struct control_lun *ret_lun);
     /* Asks the keeper; control_keeper_answer() comes later, or never. */
     void (*ask_keeper)(void *user);
+    /*
+     * Asks the keeper for something; control_fence_answer() or control_upgrade_answer() with the same id
+     * comes later, or never. `path`: of UPGRADE_BEGIN; NULL: what lies where the daemon's own binary did.
+     */
+    void (*ask)(void *user, enum control_ask what, uint32_t id, const char *path);
     /*
      * Another size for an open LUN; `done` comes once, from within or later, with `why` NULL when it has
      * that size now. `stale` (NULL: none) is where the configuration file says otherwise.
@@ -85,3 +124,6 @@ void control_stop(struct control *control);
 struct control *control_free(struct control *control);
 
 void control_keeper_answer(struct control *control, const struct control_keeper *keeper);
+void control_fence_answer(struct control *control, uint32_t id, const struct control_fence *fence);
+void control_upgrade_answer(struct control *control, uint32_t id,
+                            const struct control_upgrade *upgrade);

@@ -212,6 +212,7 @@ int control_create(const struct control_services *services, int fd, struct contr
     control->started_ns = clock_now_ns();
     list_init(&control->clients);
     list_init(&control->ready);
+    list_init(&control->asks);
     snapshots_init(control);
     control->notes_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (control->notes_fd < 0) {
@@ -262,6 +263,7 @@ struct control *control_free(struct control *control)
     if (!control)
         return NULL;
     notes_ready(control->notes_fd, G_IO_IN, control); /* acts that have ended meanwhile */
+    ask_deinit(control);
     snapshots_deinit(control);
     close(control->notes_fd);
     g_free(control);

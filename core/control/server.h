@@ -8,6 +8,7 @@
  *   verbs.c      the table of methods and the check of their parameters
  *   http.c       metrics over HTTP
  *   snapshot.c   a look at all reactors and the keeper, shared by the calls that wait for one
+ *   ask.c        the methods that the keeper answers
  *   look.c  look_sessions.c  act.c  metrics.c  metrics_service.c    the methods
  */
 #pragma once
@@ -29,6 +30,7 @@
 #define CONTROL_SEND_MS      30000       /* a client takes something of its answer */
 #define CONTROL_IDLE_MS      600000
 #define CONTROL_SNAPSHOT_MS  5000 /* a reactor answers */
+#define CONTROL_PATH_MAX     384  /* of a binary, its NUL included */
 
 struct client;
 struct call;
@@ -50,6 +52,8 @@ struct control {
 
     struct snapshots snapshots;
     struct http *http; /* NULL once it stops */
+    struct list asks; /* ask.c: calls that wait for the keeper */
+    uint32_t last_ask;
     uint64_t started_ns;
     struct {
         uint64_t clients, refused_clients, calls, failed_calls;
@@ -75,6 +79,8 @@ bool client_is_idle(const struct client *client);
 /* How long it has taken nothing of its answer; 0: it has none. */
 uint64_t client_waits_ns(const struct client *client, uint64_t now_ns);
 bool client_may_change(const struct client *client);
+/* Root, or the user that the daemon was started as. */
+bool client_is_owner(const struct client *client);
 /* The call's answer, a line; empty: there is none (a notification). Takes the text over. */
 void client_answer(struct client *client, GString *line);
 /* The descriptor that the client has sent last, now the caller's; -1: none. */
@@ -181,3 +187,10 @@ int look_plan(struct call *call);
 int act_session_drop(struct call *call);
 int act_lun_resize(struct call *call);
 int act_log_level(struct call *call);
+int ask_upgrade(struct call *call);
+int ask_upgrade_show(struct call *call);
+int ask_fence_raise(struct call *call);
+int ask_fence_lower(struct call *call);
+int ask_fence_show(struct call *call);
+/* Calls that still wait: nobody will answer them. */
+void ask_deinit(struct control *control);

@@ -39,10 +39,11 @@ static const struct verb verbs[] = {
     { "log.level", 0, act_log_level, { STRING("level") } },
     { "plan", VERB_CHANGES | VERB_SNAPSHOT, look_plan, { STRING_REQUIRED("file") } },
     { "reload", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },
-    { "upgrade", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },
-    { "fence.raise", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },
-    { "fence.lower", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },
-    { "fence.show", VERB_LATER, NULL, { { 0 } } },
+    { "upgrade", VERB_CHANGES, ask_upgrade, { STRING("binary") } },
+    { "upgrade.show", 0, ask_upgrade_show, { { 0 } } },
+    { "fence.raise", VERB_CHANGES, ask_fence_raise, { { 0 } } },
+    { "fence.lower", VERB_CHANGES, ask_fence_lower, { { 0 } } },
+    { "fence.show", 0, ask_fence_show, { { 0 } } },
 };
 
 const struct verb *verb_find(const char *method)

@@ -32,6 +32,7 @@ struct fence {
     uint64_t up_ns; /* up since; 0: not */
     uint64_t expires_ns, renew_ns, retry_ns;
     unsigned failures; /* in a row */
+    enum fence_verb failed_verb;
     enum stop_phase stop;
     uint64_t stop_give_up_ns;
     struct fence_process helper;
@@ -75,7 +76,8 @@ static void succeeded(struct keeper *k, const struct fence_process *h, int code,
 
     f->failures = 0;
     f->retry_ns = 0;
-    f->counters.last_error = NULL;
+    if (h->verb == f->failed_verb) /* what failed works now; taking away its rest says nothing */
+        f->counters.last_error = NULL;
     if (h->verb == FENCE_LOWER) {
         log_notice("fence", "lowered after=%.3fs", was_up ? seconds(now - f->up_ns) : 0.0);
         f->rules = f->lower_now = false;
@@ -112,6 +114,7 @@ static void failed(struct keeper *k, enum fence_verb verb, const char *how, uint
     f->failures++;
     f->counters.failed++;
     f->counters.last_error = how;
+    f->failed_verb = verb;
     /* A failure holds up only its own repetition. */
     f->retry_ns = verb == (f->wanted ? FENCE_RAISE : FENCE_LOWER) ? now + delay * NS_PER_MS : 0;
     if (verb == FENCE_LOWER && f->up_ns == 0 && f->failures >= TRIES_MAX)
@@ -403,6 +406,7 @@ void fence_get_status(const struct keeper *k, struct fence_status *ret_status)
     ret_status->plugin = f->plugin;
     ret_status->up = fence_is_up(k);
     ret_status->wanted = f->wanted;
+    ret_status->busy = f->helper.pid != 0;
     ret_status->reason = f->reason;
     ret_status->up_since_ns = f->up_ns;
     ret_status->expires_ns = f->expires_ns;

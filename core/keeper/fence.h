@@ -48,12 +48,13 @@ struct fence_status {
     const char *plugin; /* NULL: none */
     bool up;            /* packets are dropped now */
     bool wanted;
+    bool busy; /* a helper runs */
     const char *
         reason; /* why it is wanted, or was wanted last: "stop", "crash loop", "start", "by hand" */
     uint64_t up_since_ns, expires_ns; /* 0: not up */
     uint64_t up_total_ns;             /* in the life of this keeper, the present one included */
     uint64_t raised, renewed, lowered, failed, timeouts;
-    const char *last_error; /* a constant; NULL: none since the last success */
+    const char *last_error; /* a constant; NULL: what failed has worked since */
 };
 
 struct keeper;

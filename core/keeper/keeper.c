@@ -72,7 +72,7 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
                                   "it to apply a change");
             break;
         case SIGUSR2:
-            upgrade_begin(k);
+            upgrade_begin(k, /* path= */ NULL);
             break;
         default:
             break;

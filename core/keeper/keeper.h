@@ -7,7 +7,9 @@
  *
  *   keeper.c       the event loop, signals, start and stop
  *   supervise.c    the life of workers: start, messages, death, restart, tombstones
+ *   upgrade.c      another binary takes the place of the worker's
  *   accept.c       new connections
+ *   ask.c          what an administrator asks of the keeper, over the worker's control socket
  *   portals.c  connections.c  control_socket.c  memory.c  worker.c  link.c  notify.c    what it owns and speaks with
  */
 #pragma once

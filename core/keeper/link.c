@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINK_VERSION 1
+#define LINK_VERSION 2
 #define LINK_FDS_MAX 4 /* room to see, and close, more descriptors than allowed */
 
 struct link_header {
@@ -32,6 +32,9 @@ struct link_datagram {
         struct link_memfd memfd;
         struct link_status status;
         struct link_amend amend;
+        struct link_ask ask;
+        struct link_fence fence;
+        struct link_upgrade upgrade;
         int32_t error;
         uint32_t slot;
         uint32_t deadline_ms;
@@ -66,6 +69,8 @@ static const struct message_rule message_rules[] = {
     [LINK_RELOAD] = RULE(0, FD_ALWAYS),
     [LINK_AFTER] = RULE(2 * sizeof(uint32_t), FD_NEVER),
     [LINK_FREEZE] = RULE(sizeof(uint32_t), FD_NEVER),
+    [LINK_FENCE] = RULE(sizeof(struct link_fence), FD_NEVER),
+    [LINK_UPGRADE] = RULE(sizeof(struct link_upgrade), FD_NEVER),
     [LINK_STATUS] = RULE(sizeof(struct link_status), FD_NEVER),
     [LINK_PREPARED] = RULE(sizeof(uint64_t), FD_NEVER),
     [LINK_FROZEN] = RULE(sizeof(uint32_t), FD_NEVER),
@@ -78,6 +83,7 @@ static const struct message_rule message_rules[] = {
     [LINK_AMENDED] = RULE(sizeof(int32_t), FD_NEVER),
     [LINK_STATUS_GET] = RULE(0, FD_NEVER),
     [LINK_AMEND] = RULE(sizeof(struct link_amend), FD_NEVER),
+    [LINK_ASK] = RULE(sizeof(struct link_ask), FD_NEVER),
 };
 
 static const struct message_rule *rule_of(unsigned type)
@@ -291,6 +297,15 @@ static bool strings_end(const struct link_message *m)
         return string_ends(m->status.how, LINK_HOW_MAX) &&
                string_ends(m->status.fence.plugin, STATUS_TEXT_MAX) &&
                string_ends(m->status.fence.reason, STATUS_TEXT_MAX);
+    case LINK_ASK:
+        return string_ends(m->ask.path, sizeof(m->ask.path));
+    case LINK_FENCE:
+        return string_ends(m->fence.plugin, LINK_WORD_MAX) &&
+               string_ends(m->fence.reason, LINK_WORD_MAX) &&
+               string_ends(m->fence.last_error, LINK_WORD_MAX);
+    case LINK_UPGRADE:
+        return string_ends(m->upgrade.binary, sizeof(m->upgrade.binary)) &&
+               string_ends(m->upgrade.why, sizeof(m->upgrade.why));
     default:
         return true;
     }

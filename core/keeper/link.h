@@ -45,21 +45,26 @@ enum link_type {
     LINK_STOP = 3,       /* finish, flush, close in order; then STOPPED and exit 0 */
     LINK_MEMFD = 4,      /* + fd when error == 0: the answer to MEMFD_GET, in order */
     LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration */
-    LINK_FREEZE = 6,     /* a new worker is ready to go on: hold still; then FROZEN and exit, or FREEZE_FAILED */
-    LINK_AFTER = 7,      /* before GO, when a worker has died: how; whom to blame is in the state memory */
-    LINK_STATUS = 14,    /* the answer to STATUS_GET */
-    LINK_AMENDED = 15,   /* the answer to AMEND */
+    LINK_FREEZE =
+        6, /* a new worker is ready to go on: hold still; then FROZEN and exit, or FREEZE_FAILED */
+    LINK_AFTER =
+        7, /* before GO, when a worker has died: how; whom to blame is in the state memory */
+    LINK_FENCE = 8,    /* the answer to an ASK about the fence */
+    LINK_UPGRADE = 9,  /* the answer to an ASK about an upgrade */
+    LINK_STATUS = 14,  /* the answer to STATUS_GET */
+    LINK_AMENDED = 15, /* the answer to AMEND */
     /* worker to keeper */
     LINK_READY = 16,  /* the whole configuration is applied: accept */
     LINK_FAILED = 17, /* cannot start; reasons are on stderr, the first one in text */
     LINK_CLOSED = 18, /* the worker is done with a slot and has shut the socket down */
     LINK_MEMFD_GET = 19,
-    LINK_STOPPED = 20, /* everything is flushed and closed; exit follows */
-    LINK_PREPARED = 21,  /* configuration read, memory mapped, rings made: waits for GO */
-    LINK_FROZEN = 22,    /* nothing is touched any more: another worker may have GO */
+    LINK_STOPPED = 20,       /* everything is flushed and closed; exit follows */
+    LINK_PREPARED = 21,      /* configuration read, memory mapped, rings made: waits for GO */
+    LINK_FROZEN = 22,        /* nothing is touched any more: another worker may have GO */
     LINK_FREEZE_FAILED = 23, /* goes on as before; text says why */
     LINK_STATUS_GET = 30,
     LINK_AMEND = 31, /* a LUN's size in the configuration that later workers get */
+    LINK_ASK = 32,   /* what an administrator wants of the keeper; answered at once */
 };
 
 struct link_connection {
@@ -103,6 +108,54 @@ struct link_status {
     char how[LINK_HOW_MAX];   /* the last of them ended, "signal 9 (Killed)"; "": none has */
 };
 
+enum link_what {
+    LINK_FENCE_SHOW = 1,
+    LINK_FENCE_RAISE,
+    LINK_FENCE_LOWER,
+    LINK_UPGRADE_SHOW,
+    LINK_UPGRADE_BEGIN,
+};
+
+struct link_ask {
+    uint32_t id;   /* the worker's own; repeated in the answer */
+    uint32_t what; /* enum link_what */
+    char path
+        [LINK_TEXT_MAX]; /* UPGRADE_BEGIN: the binary; "": what lies where the daemon's own did */
+};
+
+#define LINK_WORD_MAX 64
+
+/* The fence as it is, after the attempt to do what was asked. Durations in nanoseconds. */
+struct link_fence {
+    uint32_t id;
+    int32_t error; /* 0 or negative errno: raising or lowering was not even begun */
+    uint32_t configured, up, wanted;
+    uint32_t busy; /* something is being done about it now */
+    uint64_t up_ns, left_ns, up_total_ns;
+    uint64_t raised, renewed, lowered, failed, timeouts;
+    char plugin[LINK_WORD_MAX], reason[LINK_WORD_MAX], last_error[LINK_WORD_MAX];
+};
+
+enum link_upgrade_state {
+    LINK_UPGRADE_NONE, /* there was none */
+    LINK_UPGRADE_PREPARING,
+    LINK_UPGRADE_FREEZING,
+    LINK_UPGRADE_TAKING_OVER,
+    LINK_UPGRADE_DONE,
+    LINK_UPGRADE_FAILED,
+};
+
+/* The upgrade under way, or the last one. */
+struct link_upgrade {
+    uint32_t id;
+    uint32_t number;          /* of all that were begun, from 1 */
+    uint32_t state;           /* enum link_upgrade_state */
+    uint32_t generation, pid; /* of the new worker; 0: none was started */
+    uint64_t pause_ns;        /* from FREEZE to ready; 0: not yet */
+    char binary[384];
+    char why[LINK_TEXT_MAX - 64]; /* FAILED: the reason */
+};
+
 struct link_message {
     enum link_type type;
     int fd; /* -1: none. Received: owned by the receiver */
@@ -112,6 +165,9 @@ struct link_message {
         struct link_memfd memfd;
         struct link_status status;
         struct link_amend amend;
+        struct link_ask ask;
+        struct link_fence fence;
+        struct link_upgrade upgrade;
         struct {
             int32_t error; /* 0 or negative errno; -ENOENT: there is no size in it */
         } amended;

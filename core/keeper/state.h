@@ -52,6 +52,7 @@ struct keeper {
     uint64_t layout;              /* of the state memory of the running worker */
 
     enum { UPGRADE_NONE, UPGRADE_PREPARING, UPGRADE_FREEZING } upgrade;
+    struct link_upgrade report;   /* the upgrade under way, or the last one */
     struct worker next, old;      /* on its way in; on its way out */
     struct source next_exit, next_link, old_exit;
     char *exe_path;               /* what lies on disk under our name */
@@ -101,8 +102,11 @@ void supervise_mourn(struct keeper *k, const struct worker *w);
 /* upgrade.c */
 void upgrade_init(struct keeper *k);
 void upgrade_deinit(struct keeper *k);
-/* SIGUSR2. */
-void upgrade_begin(struct keeper *k);
+/*
+ * To this binary; NULL: to what lies now where ours did. NULL, or why it was not even begun; what becomes
+ * of it is in k->report.
+ */
+const char *upgrade_begin(struct keeper *k, const char *path);
 /* The old worker goes on, because of `why`; nothing when none is under way. */
 void upgrade_abandon(struct keeper *k, const char *why);
 void upgrade_frozen(struct keeper *k, bool clean);
@@ -110,6 +114,9 @@ void upgrade_freeze_failed(struct keeper *k, const char *why);
 void upgrade_ready(struct keeper *k);
 void upgrade_death(struct keeper *k);
 uint64_t upgrade_tick(struct keeper *k, uint64_t now_ns);
+
+/* ask.c: the answer to what an administrator asks of us. */
+void ask_answer(struct keeper *k, const struct link_ask *ask);
 
 /* accept.c */
 void accept_init(struct keeper *k);

@@ -314,6 +314,9 @@ static bool handle(struct keeper *k, const struct link_message *m)
                                                              ? -EBUSY /* the next has read it */
                                                              : amend_size(k, &m->amend) });
         return true;
+    case LINK_ASK:
+        ask_answer(k, &m->ask);
+        return true;
     case LINK_STATUS_GET:
         on_status_get(k);
         return true;

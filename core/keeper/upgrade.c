@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PREPARE_NS   (10 * NS_PER_S) /* for the new binary to come up */
@@ -46,11 +47,18 @@ static void forget_next(struct keeper *k)
     k->upgrade_deadline_ns = 0;
 }
 
+static void report_failure(struct keeper *k, const char *why)
+{
+    k->status.upgrades.failures++;
+    k->report.state = LINK_UPGRADE_FAILED;
+    g_strlcpy(k->report.why, why, sizeof(k->report.why));
+}
+
 /* The old worker goes on as if nothing had been. */
 static void fail(struct keeper *k, const char *why)
 {
     log_error("upgrade", "failed, generation %u goes on: %s", k->worker.generation, why);
-    k->status.upgrades.failures++;
+    report_failure(k, why);
     forget_next(k);
     accept_update(k);
 }
@@ -73,6 +81,7 @@ static void on_prepared(struct keeper *k, uint64_t layout)
         return;
     }
     k->upgrade = UPGRADE_FREEZING;
+    k->report.state = LINK_UPGRADE_FREEZING;
     k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
     k->freeze_ns = clock_now_ns();
     accept_update(k); /* connections wait in the backlog now */
@@ -130,22 +139,35 @@ static void next_exit_ready(struct keeper *k, struct source *s, uint32_t events)
     upgrade_abandon(k, "the new worker has ended");
 }
 
-void upgrade_begin(struct keeper *k)
+/*
+ * The binary to change to: a descriptor or negative errno. Who names one is a process that speaks to the
+ * network: then it must be a file that nobody but root and us can have written.
+ */
+static int open_binary(const char *path, bool named)
 {
-    if (k->stopping || k->upgrade != UPGRADE_NONE || k->worker.state != WORKER_READY) {
-        log_warning("upgrade", "not now: %s",
-                    k->stopping                     ? "stopping"
-                    : k->upgrade != UPGRADE_NONE    ? "one is under way"
-                                                    : "no worker is ready");
-        return;
-    }
-    k->next_exe = open(k->exe_path, O_RDONLY | O_CLOEXEC);
-    if (k->next_exe < 0) {
-        log_error("upgrade", "failed, generation %u goes on: %s: %s", k->worker.generation, k->exe_path,
-                  g_strerror(errno));
-        k->status.upgrades.failures++;
-        return;
-    }
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    int r = fstat(fd, &st) < 0 ? -errno : 0;
+    if (r == 0 && !S_ISREG(st.st_mode))
+        r = -EACCES;
+    if (r == 0 && named &&
+        ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0))
+        r = -EPERM;
+    if (r < 0)
+        close(fd);
+    return r < 0 ? r : fd;
+}
+
+static const char *open_binary_error(int r)
+{
+    return r == -EPERM ? "others than root can write to it" : g_strerror(-r);
+}
+
+static void start_next(struct keeper *k)
+{
     int r = worker_start(&k->next, ++k->generation, k->config_fd, k->control.fd, k->args->file,
                          k->next_exe);
     if (r == 0)
@@ -154,10 +176,42 @@ void upgrade_begin(struct keeper *k)
         r = source_watch(k, &k->next_link, k->next.link.fd, EPOLLIN);
     k->upgrade = UPGRADE_PREPARING;
     k->upgrade_deadline_ns = clock_now_ns() + PREPARE_NS;
-    if (r < 0)
+    if (r < 0) {
         fail(k, g_strerror(-r));
-    else
-        log_info("upgrade", "begun binary=%s generation=%u pid=%d", k->exe_path, k->generation, k->next.pid);
+        return;
+    }
+    k->report.generation = k->generation;
+    k->report.pid = (uint32_t)k->next.pid;
+    log_info("upgrade", "begun binary=%s generation=%u pid=%d", k->report.binary, k->generation,
+             k->next.pid);
+}
+
+const char *upgrade_begin(struct keeper *k, const char *path)
+{
+    const char *why = k->stopping                                      ? "the daemon stops"
+                      : k->upgrade != UPGRADE_NONE || k->next_exe >= 0 ? "one is under way"
+                      : k->worker.state != WORKER_READY                ? "no worker is ready"
+                                                                       : NULL;
+    if (why != NULL) {
+        log_warning("upgrade", "not now: %s", why);
+        return why;
+    }
+    bool named = path != NULL;
+    if (!named)
+        path = k->exe_path;
+    k->report =
+        (struct link_upgrade){ .number = k->report.number + 1, .state = LINK_UPGRADE_PREPARING };
+    g_strlcpy(k->report.binary, path, sizeof(k->report.binary));
+    int r = open_binary(path, named);
+    if (r < 0) {
+        g_autofree char *text = g_strdup_printf("%s: %s", path, open_binary_error(r));
+        log_error("upgrade", "failed, generation %u goes on: %s", k->worker.generation, text);
+        report_failure(k, text);
+        return NULL;
+    }
+    k->next_exe = r;
+    start_next(k);
+    return NULL;
 }
 
 /* ---- the old worker's end ---- */
@@ -183,6 +237,7 @@ static void promote(struct keeper *k)
     k->old_deadline_ns = clock_now_ns() + OLD_EXIT_NS;
     k->take_over_deadline_ns = clock_now_ns() + TAKE_OVER_NS;
     k->upgrade = UPGRADE_NONE;
+    k->report.state = LINK_UPGRADE_TAKING_OVER;
     k->upgrade_deadline_ns = 0;
     source_watch(k, &k->old_exit, k->old.pidfd, EPOLLIN);
     source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
@@ -224,6 +279,8 @@ void upgrade_ready(struct keeper *k)
     k->next_exe = -1;
     k->upgraded_ns = clock_now_ns();
     supervise_count_pause(&k->status.upgrades, k->freeze_ns, k->upgraded_ns);
+    k->report.state = LINK_UPGRADE_DONE;
+    k->report.pause_ns = k->upgraded_ns - k->freeze_ns;
     log_notice("upgrade", "done generation=%u pid=%d pause=%.3fms", k->worker.generation,
                k->worker.pid, (double)(k->upgraded_ns - k->freeze_ns) / 1e6);
 }
@@ -236,7 +293,7 @@ void upgrade_death(struct keeper *k)
         fail(k, "the old worker died meanwhile");
     } else if (k->next_exe >= 0) {
         log_error("upgrade", "the new binary died before it was ready: back to the old one");
-        k->status.upgrades.failures++;
+        report_failure(k, "the new binary died before it was ready: back to the old one");
         exe_close(&k->next_exe);
         k->failures = 0; /* the old binary has not failed: at once */
     } else if (k->previous_exe >= 0 && k->failures >= ROLLBACK_CRASHES &&
