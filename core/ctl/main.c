@@ -14,6 +14,7 @@
 #include "ctl/rpc.h"
 #include "ctl/show.h"
 #include "ctl/top.h"
+#include "ctl/upgrade.h"
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3, EXIT_CHANGES = 4 };
 
@@ -30,8 +31,9 @@ static const char usage[] =
     "  metrics                        all numbers, as OpenMetrics text\n"
     "  top [--interval S] [--count N] sessions and disks at work, live\n"
     "  plan FILE                      what a reload of FILE would do; exit code 4: something\n"
-    "  reload | upgrade | fence raise|lower|show\n"
-    "                                 not available in this version\n"
+    "  upgrade [BINARY]               replace the worker by the binary on disk, or by this one\n"
+    "  fence raise|lower|show         keep initiators waiting; let them in again; which it is\n"
+    "  reload                         not available in this version\n"
     "holdfastctl --version | --help\n";
 
 struct options {
@@ -54,7 +56,7 @@ struct word {
 
 struct command {
     const char *verb, *second; /* "session", "drop" */
-    const char *method;
+    const char *method;        /* NULL: a verb that is more than one question */
     void (*show)(JsonNode *result, GString *out); /* NULL: nothing to show */
     bool repeatable;
     struct word words[WORDS_MAX];
@@ -79,10 +81,10 @@ static const struct command commands[] = {
     { "log", NULL, "log.level", show_log_level, true, { { "level", WORD_LEVEL, true } } },
     { "plan", NULL, "plan", show_plan, true, { { "file", WORD_FILE, false } } },
     { "reload", NULL, "reload", NULL, false, { { 0 } } },
-    { "upgrade", NULL, "upgrade", NULL, false, { { 0 } } },
-    { "fence", "raise", "fence.raise", NULL, false, { { 0 } } },
-    { "fence", "lower", "fence.lower", NULL, false, { { 0 } } },
-    { "fence", "show", "fence.show", NULL, true, { { 0 } } },
+    { "upgrade", NULL, NULL, NULL, false, { { 0 } } }, /* upgrade.c */
+    { "fence", "raise", "fence.raise", show_fence, true, { { 0 } } },
+    { "fence", "lower", "fence.lower", show_fence, true, { { 0 } } },
+    { "fence", "show", "fence.show", show_fence, true, { { 0 } } },
 };
 
 /* ---- words ---- */
@@ -225,20 +227,32 @@ static int run(const struct options *o, const struct command *c, const char *par
     return changes ? EXIT_CHANGES : EXIT_DONE;
 }
 
+/* For what is more than one question. */
+static int exit_code(enum rpc_outcome outcome, const char *why)
+{
+    if (outcome == RPC_DONE)
+        return EXIT_DONE;
+    fprintf(stderr, "holdfastctl: %s\n", why);
+    return outcome == RPC_REFUSED ? EXIT_REFUSED : EXIT_NO_DAEMON;
+}
+
 static int run_top(struct options *o)
 {
     g_autofree char *why = NULL;
     o->top.json = o->json;
-    switch (top_run(&o->rpc, &o->top, &why)) {
-    case RPC_DONE:
-        return EXIT_DONE;
-    case RPC_REFUSED:
-        fprintf(stderr, "holdfastctl: %s\n", why);
-        return EXIT_REFUSED;
-    default:
-        fprintf(stderr, "holdfastctl: %s\n", why);
-        return EXIT_NO_DAEMON;
-    }
+    enum rpc_outcome outcome = top_run(&o->rpc, &o->top, &why);
+    return exit_code(outcome, why);
+}
+
+static int run_upgrade(const struct options *o, char **words, int count)
+{
+    g_autofree char *why = NULL;
+    if (count > 1)
+        return wrong("'%s' is one word too many", words[1]);
+    if (count && !g_utf8_validate(words[0], -1, NULL))
+        return wrong("an argument is not UTF-8");
+    enum rpc_outcome outcome = upgrade_run(&o->rpc, count ? words[0] : NULL, o->json, &why);
+    return exit_code(outcome, why);
 }
 
 /* ---- options ---- */
@@ -337,6 +351,8 @@ int main(int argc, char **argv)
     r = find_command(words, count, &command, &used);
     if (r)
         return r;
+    if (!command->method)
+        return run_upgrade(&o, words + used, count - used);
     g_autoptr(GString) params = g_string_new(NULL);
     r = take_words(command, words + used, count - used, params);
     return r ? r

@@ -3,6 +3,7 @@
 #include "ctl/show.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "ctl/table.h"
 #include "ctl/units.h"
@@ -263,4 +264,28 @@ void show_resize(JsonNode *result, GString *out)
 void show_log_level(JsonNode *result, GString *out)
 {
     g_string_append_printf(out, "%s\n", value_text(object_of(result), "level"));
+}
+
+void show_fence(JsonNode *result, GString *out)
+{
+    JsonObject *o = object_of(result);
+    if (!value_bool(o, "configured")) {
+        g_string_append(out, "there is no fence\n");
+        return;
+    }
+    if (value_bool(o, "up")) {
+        g_autofree char *up = units_duration(value_real(o, "up-seconds"));
+        g_autofree char *left = units_duration(value_real(o, "left-seconds"));
+        g_string_append_printf(out,
+                               "the fence is up for %s (%s), at most %s more: initiators wait\n",
+                               up, value_text(o, "reason"), left);
+    } else {
+        g_string_append_printf(out, "the fence is down%s\n",
+                               value_bool(o, "wanted") ? ", and is being raised" : "");
+    }
+    g_string_append_printf(out, "plugin %s, raised %" PRIu64 ", failed %" PRIu64,
+                           value_text(o, "plugin"), value_number(o, "raised"),
+                           value_number(o, "failed"));
+    const char *error = value_text(o, "last-error");
+    g_string_append_printf(out, strcmp(error, "-") ? ", last error: %s\n" : "\n", error);
 }

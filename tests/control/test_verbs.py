@@ -55,8 +55,7 @@ def _(target):
 
 @case('verbs of later versions say so and exit with 1', own={})
 def _(target):
-    for words in (['reload'], ['upgrade'],
-                  ['fence', 'raise'], ['fence', 'lower'], ['fence', 'show']):
+    for words in (['reload'],):
         error = run(target.daemon, *words, expect=REFUSED)
         assert 'not available in this version' in error, error
         run(target.daemon, '--json', *words, expect=REFUSED)

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* holdfastctl upgrade: begins it and waits for its end. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "ctl/rpc.h"
+
+/*
+ * `binary` is a path or NULL. Progress and outcome go to standard output, with `json` the outcome alone.
+ * RPC_DONE: the new binary serves; else *ret_why says what is the matter (g_free()).
+ */
+enum rpc_outcome upgrade_run(const struct rpc *rpc, const char *binary, bool json, char **ret_why);
