@@ -43,6 +43,19 @@ def alive(pid):
     return ') Z ' not in status
 
 
+def by_hand_it_says_why(folder):
+    """fence raise of plugins that cannot: refused with the reason, and the daemon serves."""
+    for mode, words in (('fail', 'the helper says why'), ('hang', 'hangs and was killed')):
+        with server(odd(mode, pathlib.Path(folder) / 'note')) as one:
+            one.start()
+            error = one.control('fence', 'raise', code=1)
+            assert 'the fence is down' in error and words in error, error
+            shown = one.control('fence', 'show')
+            assert not shown['up'] and shown['failed'] == 1 and words in shown['last-error'], shown
+            assert connects(V4)
+            one.process.kill()
+
+
 def a_plugin_that_is_missing():
     """--check refuses it; a daemon that finds it missing at its start serves without."""
     with server({'plugin': 'nowhere'}) as one:
@@ -67,6 +80,7 @@ def few_privileges(folder):
 def cases(folder):
     yield 'a plugin that fails does not hold up a stop', lambda: a_plugin_that_fails(folder)
     yield 'a plugin that hangs is killed with all it started', lambda: a_plugin_that_hangs(folder)
+    yield 'fence raise by hand says why a plugin cannot', lambda: by_hand_it_says_why(folder)
     yield 'a plugin that is not there is found by --check, and no reason not to serve', \
         a_plugin_that_is_missing
     yield 'a plugin has CAP_NET_ADMIN and no other privilege', lambda: few_privileges(folder)

@@ -151,6 +151,37 @@ def refused(address):
         return True
 
 
+# --- by hand
+
+def by_hand(fence):
+    """holdfastctl fence: up when it has ended, down when it has ended, both twice; a new worker and the
+    end of its age do not hurt."""
+    before = ruleset()
+    with server(fence) as one:
+        one.start()
+        shown = one.control('fence', 'show')
+        assert shown['configured'] and not shown['up'] and shown['raised'] == 0, shown
+        for _ in range(2):
+            shown = one.control('fence', 'raise')
+            assert shown['up'] and shown['reason'] == 'by hand' and shown['left-seconds'] > 0, shown
+            assert one.instance in ruleset()
+        assert not any(connects(address) for address in ADDRESSES)
+        assert one.control('fence', 'show')['raised'] == 1
+        for _ in range(2):
+            shown = one.control('fence', 'lower')
+            assert not shown['up'] and shown['lowered'] == 1, shown
+            same_rules(before)
+        for address in ADDRESSES:
+            login(address).close()
+        one.control('fence', 'raise')
+        assert one.control('upgrade')['state'] == 'done'
+        assert one.control('fence', 'show')['up'], 'another worker has lowered what a hand has raised'
+        one.control('fence', 'lower')
+        one.stop()
+        one.helper('lower')
+    same_rules(before)
+
+
 # --- crashes
 
 def crash_loop(fence):
@@ -199,6 +230,7 @@ def cases(fence, folder):
             ('stop and start: not one FIN or RST on the wire, then logins', stop_and_start,
              (fence, folder)),
             ('a stop without a start: the fence ends by its age', left_alone_it_ends, (fence,)),
+            ('by hand it goes up and down, and whoever did it knows when', by_hand, (fence,)),
             ('a crash loop raises it, a worker that is ready lowers it', crash_loop, (fence,)),
             ('nothing stays after kill -9 of everything', everything_killed, (fence,))):
         yield sentence, lambda run=function, with_=arguments: run(*with_)

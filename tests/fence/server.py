@@ -119,6 +119,17 @@ class Server:
             self.wait_log(' ready generation=', before)
         raise AssertionError('no fence after 20 deaths')
 
+    # --- by hand
+
+    def control(self, *words, code=0):
+        """holdfastctl; what it says, as JSON when it is that."""
+        program = pathlib.Path(Settings.daemon).parent / 'ctl' / 'holdfastctl'
+        done = subprocess.run(
+            [program, '--socket', self.folder / 'control.sock', '--json', *words],
+            capture_output=True, text=True, timeout=LIMIT, check=False)
+        assert done.returncode == code, '%s: exit code %d\n%s' % (words, done.returncode, done.stderr)
+        return json.loads(done.stdout) if code == 0 else done.stderr
+
     # --- the helper
 
     @property
