@@ -16,6 +16,8 @@ test_packages=(
     libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra tgt
     # fences, and what is on the wire meanwhile
     libnftables-dev nftables iptables tcpdump
+    # a diskless machine that boots over iSCSI
+    qemu-system-x86 ipxe-qemu
     # a real Linux kernel as initiator, and what runs inside it
     user-mode-linux kmod iproute2 open-iscsi sg3-utils fio e2fsprogs xfsprogs
 )
