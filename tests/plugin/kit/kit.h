@@ -7,6 +7,7 @@
 
 struct kit {
     const char *path; /* of the plugin */
+    bool fence;       /* --fence: fences may be raised */
     bool started;     /* this process has loaded it */
     struct rig rig;
     struct rig_lun lun;
@@ -56,4 +57,6 @@ void kit_add_provisioning_cases(void);
 void kit_add_life_cases(void);
 void kit_add_stress_cases(void);
 void kit_add_options_cases(void);
+void kit_add_auth_cases(void);
+void kit_add_fence_cases(void);
 void kit_add_process_cases(void);

@@ -7,14 +7,17 @@
  */
 #include "kit.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const char *glob;
 static int patience_s = 60, block_size;
-static gboolean read_only, keeps_nothing, forgets, list;
+static gboolean read_only, keeps_nothing, forgets, fence, list;
 
 static const GOptionEntry entries[] = {
     { "block-size", 0, 0, G_OPTION_ARG_INT, &block_size, "ask for blocks of N bytes", "N" },
@@ -24,6 +27,7 @@ static const GOptionEntry entries[] = {
       NULL },
     { "case", 0, 0, G_OPTION_ARG_STRING, &glob, "run the cases whose names match", "GLOB" },
     { "timeout", 0, 0, G_OPTION_ARG_INT, &patience_s, "seconds a case may take (60)", "S" },
+    { "fence", 0, 0, G_OPTION_ARG_NONE, &fence, "fences may be raised (takes privileges)", NULL },
     { "list", 0, 0, G_OPTION_ARG_NONE, &list, "print the names of the cases", NULL },
     { NULL },
 };
@@ -43,17 +47,43 @@ static void loads(void)
              info->version, info->api_major, info->api_minor, info->summary);
 }
 
-/* The kind, found out in a process of its own. */
-static void add_cases(void)
+/* Found out in a process of its own; 0 when it cannot be loaded. */
+static uint32_t find_kind(void)
 {
-    static const struct kit_case first = { "/table/loads", loads };
-    kit_add(&first, 1);
+    struct hf_error error = PLUGIN_ERROR_INIT;
+    int status;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(plugin_load_file(kit.path, &kit.lun.plugin, &error) < 0
+                  ? 0
+                  : (int)kit.lun.plugin->info.kind);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0;
+}
+
+static void add_handler_cases(void)
+{
     kit_add_options_cases();
     kit_add_life_cases();
     kit_add_transfer_cases();
     kit_add_provisioning_cases();
     kit_add_stress_cases();
     kit_add_process_cases();
+}
+
+/* `kind` 0: those of every kind, for --list. */
+static void add_cases(uint32_t kind)
+{
+    static const struct kit_case first = { "/table/loads", loads };
+    kit_add(&first, 1);
+    if (kind == HF_KIND_HANDLER || kind == 0)
+        add_handler_cases();
+    if (kind == HF_KIND_AUTH || kind == 0)
+        kit_add_auth_cases();
+    if (kind == HF_KIND_FENCE || kind == 0)
+        kit_add_fence_cases();
 }
 
 static int usage(const char *why)
@@ -76,8 +106,8 @@ int main(int argc, char **argv)
     g_option_context_set_strict_posix(context, TRUE);
     if (!g_option_context_parse(context, &argc, &argv, &error))
         return usage(error->message);
-    add_cases();
     if (list) {
+        add_cases(0);
         kit_list();
         return 0;
     }
@@ -94,5 +124,7 @@ int main(int argc, char **argv)
     kit.lun.read_only = read_only;
     kit.keeps_nothing = keeps_nothing;
     kit.forgets = forgets;
+    kit.fence = fence;
+    add_cases(find_kind());
     return kit_run(glob, (unsigned)patience_s) ? 1 : 0;
 }

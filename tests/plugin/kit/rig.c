@@ -122,8 +122,7 @@ void rig_deinit(struct rig *rig)
 
 /* ---------------------------------------------------------------------------------------- LUNs */
 
-static int make_config(const struct rig_lun *lun, struct plugin_config **ret_config,
-                       struct hf_error *error)
+int rig_config(const struct rig_lun *lun, struct plugin_config **ret_config, struct hf_error *error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     struct config_problems *problems = config_problems_new();
@@ -146,7 +145,7 @@ static int make_config(const struct rig_lun *lun, struct plugin_config **ret_con
 int rig_judge(const struct rig_lun *lun, struct hf_error *error)
 {
     struct plugin_config *config;
-    int r = make_config(lun, &config, error);
+    int r = rig_config(lun, &config, error);
     if (r == 0)
         plugin_config_free(config);
     return r;
@@ -156,7 +155,7 @@ int rig_open(struct rig *rig, const struct rig_lun *lun, struct backend **ret_ba
              struct hf_error *error)
 {
     struct plugin_config *config;
-    int r = make_config(lun, &config, error);
+    int r = rig_config(lun, &config, error);
     if (r < 0)
         return r;
     const struct storage_options options = {
@@ -174,7 +173,7 @@ int rig_update(struct rig *rig, struct backend *backend, const struct rig_lun *l
                struct hf_error *error)
 {
     struct plugin_config *config;
-    int r = make_config(lun, &config, error);
+    int r = rig_config(lun, &config, error);
     if (r < 0)
         return r;
     r = storage_update(backend, config, error);

@@ -38,6 +38,9 @@ struct rig_lun {
 /* 0, or negative errno and a line in `error`; problems of options are its text. */
 int rig_open(struct rig *rig, const struct rig_lun *lun, struct backend **ret_backend,
              struct hf_error *error);
+/* The options as the plugin gets them; plugin_config_free(). */
+int rig_config(const struct rig_lun *lun, struct plugin_config **ret_config,
+               struct hf_error *error);
 /* Judges the options as --check does, and opens nothing. */
 int rig_judge(const struct rig_lun *lun, struct hf_error *error);
 /* Memory of LUNs for two processes: share before fork(), in the parent take what the child has made
