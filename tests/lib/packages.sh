@@ -9,7 +9,7 @@ test_packages=(
     # public headers compile as C++; the fuzz programs are built against clang's libFuzzer
     g++ clang libclang-rt-14-dev
     # man pages are linted, metrics are read as Prometheus reads them
-    mandoc python3-prometheus-client
+    mandoc python3-prometheus-client python3-yaml
     # the scripted initiator, and the plain tools the scripts use
     python3 procps util-linux
     # other people's initiators, and a target to measure against
