@@ -9,9 +9,12 @@
 
 #include "base/log.h"
 
+#define TSIH_COUNT UINT16_MAX /* 0 is none */
+
 struct registry {
     struct registry_options options;
     struct list entries;
+    struct hash_table by_tsih, by_nexus;
     unsigned count;
     uint16_t last_tsih;
     uint32_t *free_index;              /* a stack of free session records */
@@ -28,7 +31,8 @@ int registry_create(const struct registry_options *options, struct registry **re
     list_init(&r->entries);
     r->free_index = g_try_new0(uint32_t, options->sessions);
     r->load = g_try_new0(unsigned, options->data_count);
-    if (!r->free_index || !r->load) {
+    if (!r->free_index || !r->load || hash_table_init(&r->by_tsih, options->sessions) < 0 ||
+        hash_table_init(&r->by_nexus, options->sessions) < 0) {
         registry_free(r);
         return -ENOMEM;
     }
@@ -43,6 +47,8 @@ struct registry *registry_free(struct registry *r)
 {
     if (!r)
         return NULL;
+    hash_table_fini(&r->by_tsih);
+    hash_table_fini(&r->by_nexus);
     g_free(r->free_index);
     g_free(r->load);
     g_free(r);
@@ -61,14 +67,29 @@ unsigned registry_count(const struct registry *r)
 
 /* ---- finding ---- */
 
+static bool has_tsih(const struct hash_link *link, const void *key)
+{
+    const struct registry_entry *e = container_of((void *)link, struct registry_entry, by_tsih);
+    return e->session->tsih == *(const uint16_t *)key;
+}
+
+static uint64_t tsih_hash(const struct registry *r, uint16_t tsih)
+{
+    return hash_bytes(r->by_tsih.seed, &tsih, sizeof(tsih));
+}
+
 static struct registry_entry *find_tsih(struct registry *r, uint16_t tsih)
 {
-    list_for_each(pos, &r->entries) {
-        struct registry_entry *e = list_entry(pos, struct registry_entry, link);
-        if (e->session->tsih == tsih)
-            return e;
-    }
-    return NULL;
+    struct hash_link *l = hash_table_find(&r->by_tsih, tsih_hash(r, tsih), has_tsih, &tsih);
+    return l ? container_of(l, struct registry_entry, by_tsih) : NULL;
+}
+
+static uint64_t nexus_hash(const struct registry *r, const uint8_t *isid, const char *initiator,
+                           const char *target)
+{
+    uint64_t h = hash_bytes(r->by_nexus.seed, isid, ISCSI_ISID_BYTES);
+    h = hash_bytes(h, initiator, strlen(initiator));
+    return hash_bytes(h, target, strlen(target));
 }
 
 static bool same_nexus(const struct session *s, const struct login *login)
@@ -78,14 +99,17 @@ static bool same_nexus(const struct session *s, const struct login *login)
            !strcmp(s->initiator, login->initiator_name) && !strcmp(s->target, login->target_name);
 }
 
+static bool has_nexus(const struct hash_link *link, const void *key)
+{
+    const struct registry_entry *e = container_of((void *)link, struct registry_entry, by_nexus);
+    return same_nexus(e->session, key);
+}
+
 static struct registry_entry *find_nexus(struct registry *r, const struct login *login)
 {
-    list_for_each(pos, &r->entries) {
-        struct registry_entry *e = list_entry(pos, struct registry_entry, link);
-        if (same_nexus(e->session, login))
-            return e;
-    }
-    return NULL;
+    uint64_t hash = nexus_hash(r, login->isid, login->initiator_name, login->target_name);
+    struct hash_link *l = hash_table_find(&r->by_nexus, hash, has_nexus, login);
+    return l ? container_of(l, struct registry_entry, by_nexus) : NULL;
 }
 
 static uint16_t new_tsih(struct registry *r)
@@ -128,6 +152,8 @@ static void entry_free(struct registry *r, struct registry_entry *e)
 {
     struct session *s = e->session;
     list_remove(&e->link);
+    hash_table_remove(&r->by_tsih, &e->by_tsih);
+    hash_table_remove(&r->by_nexus, &e->by_nexus);
     r->count--;
     unload(r, s->engine);
     *state_session_used(s->index) = 0;
@@ -237,9 +263,12 @@ static int make_nexus(struct session *s, const struct catalog_target *target, ui
     return r;
 }
 
+/* The session's names, ISID and TSIH are set: by them it is found from now on. */
 static void enter(struct registry *r, struct registry_entry *e, struct session *s)
 {
     r->count++;
+    hash_table_add(&r->by_tsih, &e->by_tsih, tsih_hash(r, s->tsih));
+    hash_table_add(&r->by_nexus, &e->by_nexus, nexus_hash(r, s->isid, s->initiator, s->target));
     list_init(&e->connections);
     list_init(&e->waiters);
     list_append(&r->entries, &e->link);
@@ -253,7 +282,7 @@ static void enter(struct registry *r, struct registry_entry *e, struct session *
 static uint16_t make(struct registry *r, const struct login *login,
                      const struct catalog_target *target, struct registry_entry **ret_entry)
 {
-    if (!r->free_count)
+    if (!r->free_count || r->count >= TSIH_COUNT)
         return ISCSI_LOGIN_OUT_OF_RESOURCES;
     uint32_t window = target ? target->window : 4;
     uint32_t index = r->free_index[r->free_count - 1];
@@ -275,9 +304,9 @@ static uint16_t make(struct registry *r, const struct login *login,
         return ISCSI_LOGIN_OUT_OF_RESOURCES;
     }
     r->free_count--;
-    enter(r, e, s);
     s->engine = target ? least_loaded(r) : r->options.login;
     s->tsih = new_tsih(r);
+    enter(r, e, s);
     session_record_fill(s);
     *ret_entry = e;
     return ISCSI_LOGIN_OK;
@@ -318,7 +347,6 @@ struct session *registry_adopt(struct registry *r, uint32_t index, const struct 
         g_free(e);
         return NULL;
     }
-    enter(r, e, s);
     s->engine = engine_of(r, record);
     s->discovery = record->discovery;
     s->params = record->params;
@@ -327,6 +355,7 @@ struct session *registry_adopt(struct registry *r, uint32_t index, const struct 
     memcpy(s->isid, record->isid, ISCSI_ISID_BYTES);
     g_strlcpy(s->initiator, record->initiator, sizeof(s->initiator));
     g_strlcpy(s->target, record->target, sizeof(s->target));
+    enter(r, e, s);
     if (!s->engine || (target && make_nexus(s, target, record->nexus_id) < 0)) {
         registry_discard(s);
         return NULL;

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/hash.h"
 #include "iscsi/catalog.h"
 #include "iscsi/login.h"
 #include "iscsi/session.h"
@@ -24,6 +25,7 @@ struct registry_options {
 
 struct registry_entry {
     struct list link;                  /* of all */
+    struct hash_link by_tsih, by_nexus;
     struct session *session;
     struct list connections;           /* of struct registry_seat */
     struct list waiters;               /* logins that wait for its end: struct registry_wait */
