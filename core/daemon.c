@@ -315,7 +315,7 @@ static int create_logins(struct daemon *d)
         .registry = d->registry,
         .catalog = &d->catalog,
         .sessions = n,
-        .connections = n,
+        .connections = n + config_spare_connections(&d->config->daemon),
         .login_timeout_ns = d->config->daemon.login_timeout_ns,
         .user = d,
         .closed = connection_closed,

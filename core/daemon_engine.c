@@ -47,7 +47,7 @@ static struct state_head layout(const struct daemon *d)
         .magic = STATE_MAGIC,
         .version = STATE_VERSION,
         .sessions = n,
-        .connections = n,
+        .connections = n + config_spare_connections(&d->config->daemon),
         .reactors = d->data_count,
         .session_bytes = sizeof(struct session_record),
         .connection_bytes = sizeof(struct connection_record),
@@ -70,7 +70,7 @@ uint64_t daemon_engine_layout(const struct daemon *d)
 static int map_state(struct daemon *d)
 {
     uint32_t n = d->config->daemon.max_connections;
-    return map(d, ARENA_STATE, "keep:state", state_bytes(n, n), &d->resume);
+    return map(d, ARENA_STATE, "keep:state", state_bytes(n, n + config_spare_connections(&d->config->daemon)), &d->resume);
 }
 
 void daemon_engine_begin(struct daemon *d)

@@ -10,6 +10,7 @@
 #include "fence_helper.h"
 #include "base/log.h"
 #include "keeper/keeper.h"
+#include "keeper/system.h"
 #include "keeper/link.h"
 #include "plugin/describe.h"
 
@@ -73,15 +74,18 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
     return 0;
 }
 
-/* Loads a->file, checks its plugins when told so, prints all problems. False: it is refused. */
-static bool load(const struct arguments *a, bool plugins, struct config_file *ret_file)
+/* Loads a->file; `check`: looks at its plugins and at the system, too. Prints all problems. False: it is
+   refused. */
+static bool load(const struct arguments *a, bool check, struct config_file *ret_file)
 {
     struct config_problems *problems = config_problems_new();
     struct config_file file = { 0 };
     int r = config_file_load(a->file, &file, problems);
 
-    if (plugins && file.config != NULL && check_plugins(file.config, problems) < 0)
+    if (check && file.config != NULL && check_plugins(file.config, problems) < 0)
         r = -EINVAL;
+    if (check && r == 0)
+        system_check(file.config, problems);
     config_problems_print(problems, stderr);
     config_problems_free(problems);
     if (r < 0) {
@@ -97,7 +101,7 @@ static int run_keeper(const struct arguments *a)
     struct config_file file;
 
     log_set_role("keeper");
-    if (!load(a, /* plugins= */ false, &file))
+    if (!load(a, /* check= */ false, &file))
         return EXIT_REFUSED;
     log_set_level(file.config->daemon.log_level);
     struct keeper_args args = {
@@ -112,7 +116,7 @@ static int run_check(const struct arguments *a)
 {
     struct config_file file;
 
-    if (!load(a, /* plugins= */ true, &file))
+    if (!load(a, /* check= */ true, &file))
         return EXIT_REFUSED;
     config_file_free(&file);
     return EXIT_DONE;
@@ -123,7 +127,7 @@ static int run_plugins(const struct arguments *a)
 {
     struct config_file file = { 0 };
 
-    if (a->file != NULL && !load(a, /* plugins= */ false, &file))
+    if (a->file != NULL && !load(a, /* check= */ false, &file))
         return EXIT_REFUSED;
     const char *const *paths = file.config != NULL ? file.config->daemon.plugin_path : NULL;
     int r = a->mode == MODE_LIST ? plugin_list(paths, stdout)

@@ -22,6 +22,7 @@
 #define CONFIG_REACTORS_MAX 64
 #define CONFIG_PORTALS_MAX  256
 #define CONFIG_LISTEN_MAX   64 /* addresses of one portal */
+#define CONFIG_SPARE_CONNECTIONS_MAX 256u
 
 /* A set of digests an initiator may choose from. */
 #define CONFIG_DIGEST_NONE   1u
@@ -39,10 +40,22 @@ struct config_daemon {
     enum log_level log_level;
     uint64_t login_timeout_ns;
     unsigned max_connections;     /* over all portals */
+    unsigned max_connections_per_address; /* of one initiator's address; 0: no limit */
+    unsigned max_logins;          /* connections that have not logged in yet */
+    unsigned login_concurrency;   /* of them, those whose login is worked on at a time */
+    unsigned listen_backlog;      /* of each address of each portal */
+    uint32_t socket_receive_buffer, socket_send_buffer; /* bytes; 0: as the kernel sees fit */
     uint64_t buffer_memory_bytes; /* data buffers of one reactor */
     uint64_t nop_interval_ns;     /* 0: no keepalive; of sessions whose target says nothing else */
     uint64_t nop_timeout_ns;
 };
+
+/* Connections held beyond max_connections: long enough to be told that there is no room. */
+static inline unsigned config_spare_connections(const struct config_daemon *daemon)
+{
+    unsigned quarter = daemon->max_connections / 4;
+    return quarter < CONFIG_SPARE_CONNECTIONS_MAX ? quarter : CONFIG_SPARE_CONNECTIONS_MAX;
+}
 
 struct config_listen {
     const struct config_node *node;

@@ -7,6 +7,7 @@
  * ready, the link's queue is long, the system is short of memory or descriptors.
  */
 #include "keeper/state.h"
+#include "keeper/system.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,14 +18,12 @@
 #include <inttypes.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN     64
 #define LINK_QUEUE_LONG    256 /* messages */
 #define SHORTAGE_PAUSE     (100 * NS_PER_MS)
 #define REFUSED_LOG_EVERY  (10 * NS_PER_S)
-#define FDS_FOR_OTHER_USES 192 /* listeners, link queue, memory, standard descriptors */
 
 static void accept_ready(struct keeper *k, struct source *s, uint32_t events);
 
@@ -34,24 +33,16 @@ static void reserve_open(struct keeper *k)
         k->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* As many descriptors as we may have; then as many connections as the configuration and they allow. */
+/* As many connections as the configuration and our limit of open files allow. */
 static uint32_t connections_limit(const struct keeper *k)
 {
-    struct rlimit limit;
-    uint64_t max = k->args->config->daemon.max_connections, fds = max + FDS_FOR_OTHER_USES;
+    const struct config *config = k->args->config;
+    uint64_t max = system_files_needed(config) - SYSTEM_FDS_FOR_OTHER_USES;
+    uint64_t fds = system_raise_files(config);
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-            fds = limit.rlim_cur;
-    }
-    if (fds >= max + FDS_FOR_OTHER_USES)
+    if (fds >= system_files_needed(config))
         return (uint32_t)max;
-    max = fds > 2 * FDS_FOR_OTHER_USES ? fds - FDS_FOR_OTHER_USES : fds / 2;
-    log_warning("accept",
-                "the limit of open files (%" PRIu64 ") allows %" PRIu64 " connections, not %u", fds,
-                max, k->args->config->daemon.max_connections);
-    return (uint32_t)max;
+    return (uint32_t)(fds > 2 * SYSTEM_FDS_FOR_OTHER_USES ? fds - SYSTEM_FDS_FOR_OTHER_USES : fds / 2);
 }
 
 void accept_init(struct keeper *k)

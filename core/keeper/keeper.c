@@ -10,6 +10,7 @@
 #include "keeper/fence.h"
 #include "keeper/notify.h"
 #include "keeper/state.h"
+#include "keeper/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,6 +156,15 @@ static int descriptors_init(struct keeper *k)
     return r < 0 ? r : signals_init(k);
 }
 
+static void log_system_limits(const struct keeper *k)
+{
+    struct config_problems *problems = config_problems_new();
+    system_check(k->args->config, problems);
+    for (unsigned i = 0; i < config_problems_count(problems); i++)
+        log_warning("keeper", "%s", config_problems_get(problems, i)->text);
+    config_problems_free(problems);
+}
+
 static bool keeper_init(struct keeper *k, const struct keeper_args *args)
 {
     *k = (struct keeper){
@@ -171,7 +181,7 @@ static bool keeper_init(struct keeper *k, const struct keeper_args *args)
         return false;
     }
     accept_init(k);
-    portals_check_backlog();
+    log_system_limits(k);
     oom_protect();
     return true;
 }

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,7 +15,15 @@ static int set_option(int fd, int level, int name)
     return setsockopt(fd, level, name, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-static int listener_bind(const struct address *a, int *ret_fd)
+/* Accepted sockets inherit it. That the kernel may give less is said by system_check(). */
+static void set_buffer(int fd, int name, uint32_t bytes)
+{
+    int value = (int)bytes;
+    if (bytes && setsockopt(fd, SOL_SOCKET, name, &value, sizeof(value)) < 0)
+        log_warning("portal", "cannot set the size of socket buffers: %s", g_strerror(errno));
+}
+
+static int listener_bind(const struct address *a, const struct config_daemon *daemon, int *ret_fd)
 {
     int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -30,6 +37,8 @@ static int listener_bind(const struct address *a, int *ret_fd)
         close(fd);
         return r;
     }
+    set_buffer(fd, SO_RCVBUF, daemon->socket_receive_buffer);
+    set_buffer(fd, SO_SNDBUF, daemon->socket_send_buffer);
     *ret_fd = fd;
     return 0;
 }
@@ -50,12 +59,13 @@ int portals_bind(struct portals *portals, const struct config *config,
 
     for (unsigned i = 0; i < config->portal_count; i++)
         total += config->portals[i].listen_count;
-    *portals = (struct portals){ .listeners = g_new0(struct portal_listener, total) };
+    *portals = (struct portals){ .listeners = g_new0(struct portal_listener, total),
+                                 .backlog = (int)config->daemon.listen_backlog };
     for (unsigned i = 0; i < config->portal_count; i++) {
         for (unsigned j = 0; j < config->portals[i].listen_count; j++) {
             struct portal_listener *l = &portals->listeners[portals->count++];
             *l = (struct portal_listener){ .fd = -1, .portal = &config->portals[i], .index = j };
-            int r = listener_bind(&l->portal->listen[j].address, &l->fd);
+            int r = listener_bind(&l->portal->listen[j].address, &config->daemon, &l->fd);
             if (r < 0) {
                 listener_problem(l, "bind", r, problems);
                 failed++;
@@ -72,7 +82,7 @@ int portals_listen(struct portals *portals, struct config_problems *problems)
 {
     unsigned failed = 0;
     for (unsigned i = 0; i < portals->count; i++) {
-        if (listen(portals->listeners[i].fd, PORTALS_BACKLOG) < 0) {
+        if (listen(portals->listeners[i].fd, portals->backlog) < 0) {
             listener_problem(&portals->listeners[i], "listen on", -errno, problems);
             failed++;
         }
@@ -103,17 +113,4 @@ char *portals_describe(const struct portals *portals)
         g_string_append(s, address_format(&l->portal->listen[l->index].address, text));
     }
     return g_string_free(s, FALSE);
-}
-
-void portals_check_backlog(void)
-{
-    g_autofree char *text = NULL;
-    if (!g_file_get_contents("/proc/sys/net/core/somaxconn", &text, NULL, NULL))
-        return;
-    long limit = strtol(text, NULL, 10);
-    if (limit < PORTALS_BACKLOG)
-        log_warning(
-            "portal",
-            "net.core.somaxconn is %ld: a storm of connections may be refused; set it to %d", limit,
-            PORTALS_BACKLOG);
 }

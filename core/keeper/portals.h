@@ -9,8 +9,6 @@
 
 #include "config/model.h"
 
-#define PORTALS_BACKLOG 4096
-
 struct portal_listener {
     int fd; /* -1: closed */
     const struct config_portal *portal;
@@ -20,6 +18,7 @@ struct portal_listener {
 struct portals {
     struct portal_listener *listeners;
     unsigned count;
+    int backlog;
 };
 
 /*
@@ -34,5 +33,3 @@ int portals_listen(struct portals *portals, struct config_problems *problems);
 void portals_close(struct portals *portals);
 /* "san=127.0.0.1:3260,[::1]:3260 lab=..." for the log; g_free(). */
 char *portals_describe(const struct portals *portals);
-/* Logs a warning when the kernel cuts our backlog. */
-void portals_check_backlog(void);

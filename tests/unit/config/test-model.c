@@ -119,7 +119,12 @@ static void defaults_are_filled_in(void)
     g_assert_null(d->user);
     g_assert_cmpint(d->log_level, ==, LOG_LEVEL_INFO);
     g_assert_cmpuint(d->login_timeout_ns, ==, 15 * NS_PER_S);
-    g_assert_cmpuint(d->max_connections, ==, 4096);
+    g_assert_cmpuint(d->max_connections, ==, 16384);
+    g_assert_cmpuint(d->max_connections_per_address, ==, 4096);
+    g_assert_cmpuint(d->max_logins, ==, 8192);
+    g_assert_cmpuint(d->login_concurrency, ==, 512);
+    g_assert_cmpuint(d->listen_backlog, ==, 4096);
+    g_assert_cmpuint(d->socket_receive_buffer, ==, 0);
     g_assert_cmpuint(d->buffer_memory_bytes, ==, 64 << 20);
 
     const struct config_target *t = &c->targets[0];
