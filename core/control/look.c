@@ -90,14 +90,20 @@ static void put_keeper(struct json_writer *w, const struct control_keeper *k)
     json_put_close(w, '}');
 }
 
-static void put_logins(struct json_writer *w, const struct acceptor_counters *c)
+static void put_logins(struct json_writer *w, const struct acceptor *acceptor)
 {
+    const struct acceptor_counters *c = acceptor_counters(acceptor);
+    const struct admission *admission = acceptor_admission(acceptor);
     json_put_open(w, "logins", '{');
     json_put_u64(w, "connections", counter_get(&c->accepted));
     json_put_u64(w, "completed", counter_get(&c->logins));
     json_put_u64(w, "refused", counter_get(&c->refused));
     json_put_u64(w, "timed-out", counter_get(&c->timeouts));
-    json_put_u64(w, "no-room", counter_get(&c->full));
+    json_put_u64(w, "in-progress", __atomic_load_n(&admission->logins, __ATOMIC_RELAXED));
+    json_put_open(w, "not-let-in", '{');
+    for (unsigned i = 0; i < ADMISSION_REASONS; i++)
+        json_put_u64(w, admission_label(i), counter_get(&admission->refused[i]));
+    json_put_close(w, '}');
     json_put_close(w, '}');
 }
 
@@ -156,7 +162,7 @@ int look_status(struct call *call)
     json_put_u64(w, "targets", targets);
     json_put_u64(w, "luns", luns);
     json_put_u64(w, "portals", config->portal_count);
-    put_logins(w, acceptor_counters(s->acceptor));
+    put_logins(w, s->acceptor);
     put_take_over(w, s->take_over);
     if (call->snapshot) {
         struct session_totals n = count_sessions(call->snapshot);

@@ -31,14 +31,27 @@ static void put_refusals(const struct acceptor_counters *c, GString *out)
     }
 }
 
-static void put_logins(const struct acceptor_counters *c, GString *out)
+static void put_not_let_in(const struct admission *a, GString *out)
 {
+    metrics_family(out, P "connections_not_let_in", "counter", NULL,
+                   "Connections that were not let in, or no longer, by reason.");
+    for (unsigned i = 0; i < ADMISSION_REASONS; i++) {
+        g_autofree char *labels = metrics_labels("reason", admission_label(i), NULL);
+        metrics_number(out, P "connections_not_let_in", "_total", labels,
+                       counter_get(&a->refused[i]));
+    }
+    metrics_gauge(out, P "logins_in_progress", "Connections that have not logged in yet.",
+                  __atomic_load_n(&a->logins, __ATOMIC_RELAXED));
+}
+
+static void put_logins(const struct acceptor *acceptor, GString *out)
+{
+    const struct acceptor_counters *c = acceptor_counters(acceptor);
     struct histogram duration = { 0 };
     histogram_collect(&duration, &c->duration);
     metrics_counter(out, P "connections_accepted", "Connections that came from the keeper.",
                     counter_get(&c->accepted));
-    metrics_counter(out, P "connections_without_room", "Of them, those there was no room for.",
-                    counter_get(&c->full));
+    put_not_let_in(acceptor_admission(acceptor), out);
     metrics_counter(out, P "logins", "Logins that reached full feature phase.",
                     counter_get(&c->logins));
     metrics_counter(out, P "login_timeouts", "Logins not finished in time.",
@@ -155,5 +168,5 @@ void metrics_service(struct call *call, GString *out)
     put_pauses(keeper, out);
     put_fence(&keeper->fence, out);
     put_take_over(control->services.take_over, out);
-    put_logins(acceptor_counters(control->services.acceptor), out);
+    put_logins(control->services.acceptor, out);
 }

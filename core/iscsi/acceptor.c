@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "iscsi/acceptor.h"
+#include "iscsi/acceptor_private.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -8,39 +8,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "iscsi/login_io.h"
-
-struct acceptor {
-    struct acceptor_options options;
-    struct text_ops text_ops;
-    struct acceptor_counters counters;
-    struct list connections;           /* all, wherever they live */
-    uint32_t *free_index;              /* a stack of free connection records */
-    uint32_t free_count;
-    bool stopping, stopped;
-    struct timer stop_timer;
-    uint64_t stop_deadline_ns;
-    struct reactor_message stop_message;
-    struct reactor_task stop_check;
-    bool holding;
-    struct list aside;                 /* arrivals while holding */
-    struct timer hold_timer;
-    uint64_t hold_deadline_ns;
-    void (*held)(void *user);
-    void *held_user;
-    struct reactor_message hold_message;
-};
-
-/* A connection on its way from the control thread. */
-struct arrival {
-    struct reactor_message message;
-    struct list link;                  /* put aside */
-    struct acceptor *acceptor;
-    int fd;
-    uint32_t slot;
-    unsigned portal;
-    struct address peer;
-};
 
 /* ---- text exchanges: any reactor ---- */
 
@@ -89,9 +56,6 @@ const struct text_ops *acceptor_text_ops(const struct acceptor *a)
 
 /* ---- life of the acceptor ---- */
 
-static void stop_check_run(struct reactor_task *task);
-static void stop_timer_fired(struct timer *timer);
-
 int acceptor_create(const struct acceptor_options *options, struct acceptor **ret_acceptor)
 {
     struct acceptor *a = g_try_new0(struct acceptor, 1);
@@ -100,12 +64,12 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
     a->options = *options;
     a->text_ops.send_targets = send_targets;
     list_init(&a->connections);
-    list_init(&a->aside);
-    timer_init(&a->stop_timer, stop_timer_fired);
-    reactor_task_init(&a->stop_check, stop_check_run);
+    list_init(&a->silent);
+    acceptor_stop_init(a);
+    login_queue_init(&a->queue, options->login->reactor, options->login_concurrency);
     a->free_index = g_try_new0(uint32_t, options->connections);
-    if (!a->free_index) {
-        g_free(a);
+    if (!a->free_index || admission_init(&a->admission, &options->limits) < 0) {
+        acceptor_free(a);
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < options->connections; i++)
@@ -118,6 +82,7 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
 struct acceptor *acceptor_free(struct acceptor *a)
 {
     if (a) {
+        admission_fini(&a->admission);
         g_free(a->free_index);
         g_free(a);
     }
@@ -127,6 +92,11 @@ struct acceptor *acceptor_free(struct acceptor *a)
 const struct acceptor_counters *acceptor_counters(const struct acceptor *a)
 {
     return &a->counters;
+}
+
+const struct admission *acceptor_admission(const struct acceptor *a)
+{
+    return &a->admission;
 }
 
 void acceptor_count_timeout(struct acceptor *a)
@@ -143,13 +113,6 @@ void acceptor_count_refused(struct acceptor *a, uint16_t status)
 }
 
 /* ---- connections ---- */
-
-static void turn_away(struct acceptor *a, int fd, uint32_t slot)
-{
-    shutdown(fd, SHUT_RDWR);
-    close(fd);
-    a->options.closed(a->options.user, slot);
-}
 
 static void gone_from_session(struct connection *c)
 {
@@ -173,9 +136,9 @@ static void run_free(struct login_run *run)
         munmap(run, sizeof(*run));
 }
 
-static struct connection *connection_new(struct acceptor *a, const struct arrival *arrival)
+struct connection *acceptor_connection_new(struct acceptor *a, const struct arrival *arrival)
 {
-    if (!a->free_count)
+    if (!a->free_count || arrival->portal >= a->options.catalog->portal_count)
         return NULL;
     struct connection *c = g_try_new0(struct connection, 1);
     struct login_run *run = run_new();
@@ -202,6 +165,7 @@ static struct connection *connection_new(struct acceptor *a, const struct arriva
     c->record->slot = c->slot;
     *state_connection_used(a->options.sessions, c->index) = 1;
     address_format(&arrival->peer, c->peer);
+    g_strlcpy(c->portal, a->options.catalog->portals[arrival->portal].name, sizeof(c->portal));
     return c;
 fail:
     run_free(run);
@@ -247,7 +211,7 @@ struct connection *acceptor_adopt(struct acceptor *a, uint32_t index, int fd, ui
     c->nop_timeout_ns = c->record->nop_timeout_ns;
     g_strlcpy(c->peer, c->record->peer, sizeof(c->peer));
     g_strlcpy(c->portal, c->record->portal, sizeof(c->portal));
-    *ret_error = stream_resume(&c->stream, fd, ref + offsetof(struct connection_record, stream),
+    *ret_error = !acceptor_let_in(c) ? -ENOMEM : stream_resume(&c->stream, fd, ref + offsetof(struct connection_record, stream),
                                ref + offsetof(struct connection_record, window),
                                &connection_stream_ops);
     if (*ret_error == 0)
@@ -265,49 +229,11 @@ static void release_record(struct acceptor *a, struct connection *c)
 
 void acceptor_unadopt(struct connection *c)
 {
+    acceptor_let_go(c);
     list_remove(&c->home_link);
     list_remove(&c->seat.link);
     release_record(c->acceptor, c);
     g_free(c);
-}
-
-static void arrive_run(struct reactor_message *m)
-{
-    struct arrival *arrival = container_of(m, struct arrival, message);
-    struct acceptor *a = arrival->acceptor;
-    if (a->holding) {
-        list_append(&a->aside, &arrival->link);
-        return;
-    }
-    struct connection *c =
-        a->stopping || arrival->portal >= a->options.catalog->portal_count ? NULL : connection_new(a, arrival);
-    counter_add(&a->counters.accepted, 1);
-    if (!c) {
-        if (!a->stopping && !(a->counters.full & 0xff))
-            log_warning("login", "connection refused reason=\"no room for more connections\" count=%llu",
-                        (unsigned long long)a->counters.full + 1);
-        counter_add(&a->counters.full, 1);
-        turn_away(a, arrival->fd, arrival->slot);
-    } else {
-        g_strlcpy(c->portal, a->options.catalog->portals[arrival->portal].name, sizeof(c->portal));
-        login_io_begin(c, a->options.catalog, a->options.registry, arrival->portal,
-                       a->options.login_timeout_ns);
-    }
-    g_free(arrival);
-}
-
-void acceptor_accept(struct acceptor *a, int fd, uint32_t slot, unsigned portal,
-                     const struct address *peer)
-{
-    struct arrival *arrival = g_new0(struct arrival, 1);
-    arrival->message.run = arrive_run;
-    arrival->acceptor = a;
-    arrival->fd = fd;
-    arrival->slot = slot;
-    arrival->portal = portal;
-    arrival->peer = *peer;
-    list_init(&arrival->link);
-    reactor_post(a->options.login->reactor, &arrival->message);
 }
 
 /* In turn, so that records of a connection that is gone are not taken for this one's; never one in use. */
@@ -364,6 +290,7 @@ void acceptor_login_done(struct connection *c)
              login->params.result.header_digest ? "crc32c" : "none",
              login->params.result.data_digest ? "crc32c" : "none");
     c->gone = gone_from_session;
+    acceptor_login_over(c);
     login_io_fini(c);
     run_free(run);
     c->login = NULL;
@@ -379,6 +306,7 @@ void acceptor_connection_gone(struct connection *c)
         c->gone_waits = true;
         return;
     }
+    acceptor_let_go(c);
     if (c->login) {
         login_io_fini(c);
         run_free(c->login);
@@ -396,102 +324,4 @@ void acceptor_connection_gone(struct connection *c)
 void acceptor_auth_resume(void *login_user)
 {
     login_io_auth_resume(login_user);
-}
-
-/* ---- hold ---- */
-
-static bool login_under_way(const struct acceptor *a)
-{
-    list_for_each(pos, &a->connections)
-        if (list_entry(pos, struct connection, home_link)->login)
-            return true;
-    return false;
-}
-
-static void hold_look(struct timer *timer)
-{
-    struct acceptor *a = container_of(timer, struct acceptor, hold_timer);
-    struct reactor *r = a->options.login->reactor;
-    if (login_under_way(a) && r->now_ns < a->hold_deadline_ns)
-        reactor_timer_start(r, timer, TIMER_TICK_NS);
-    else
-        a->held(a->held_user);
-}
-
-static void hold_run(struct reactor_message *m)
-{
-    struct acceptor *a = container_of(m, struct acceptor, hold_message);
-    a->holding = true;
-    a->hold_deadline_ns += a->options.login->reactor->now_ns;
-    timer_init(&a->hold_timer, hold_look);
-    hold_look(&a->hold_timer);
-}
-
-void acceptor_hold(struct acceptor *a, uint64_t timeout_ns, void (*held)(void *user), void *user)
-{
-    a->hold_deadline_ns = timeout_ns;
-    a->held = held;
-    a->held_user = user;
-    a->hold_message.run = hold_run;
-    reactor_post(a->options.login->reactor, &a->hold_message);
-}
-
-static void release_run(struct reactor_message *m)
-{
-    struct acceptor *a = container_of(m, struct acceptor, hold_message);
-    struct list *n;
-    a->holding = false;
-    while ((n = list_take(&a->aside)))
-        arrive_run(&list_entry(n, struct arrival, link)->message);
-}
-
-void acceptor_release(struct acceptor *a)
-{
-    a->hold_message.run = release_run;
-    reactor_post(a->options.login->reactor, &a->hold_message);
-}
-
-/* ---- stop ---- */
-
-static void stop_check_run(struct reactor_task *task)
-{
-    struct acceptor *a = container_of(task, struct acceptor, stop_check);
-    if (a->stopped || !list_empty(&a->connections) || !registry_empty(a->options.registry))
-        return;
-    a->stopped = true;
-    reactor_timer_stop(a->options.login->reactor, &a->stop_timer);
-    a->options.stopped(a->options.user);
-}
-
-/* Sessions that have not ended by now are ended; and looked at again until they have. */
-static void stop_timer_fired(struct timer *timer)
-{
-    struct acceptor *a = container_of(timer, struct acceptor, stop_timer);
-    struct reactor *r = a->options.login->reactor;
-    if (r->now_ns >= a->stop_deadline_ns)
-        registry_close_all(a->options.registry, "the target stops");
-    reactor_timer_start(r, &a->stop_timer, 20 * NS_PER_MS);
-    stop_check_run(&a->stop_check);
-}
-
-static void stop_run(struct reactor_message *m)
-{
-    struct acceptor *a = container_of(m, struct acceptor, stop_message);
-    struct reactor *r = a->options.login->reactor;
-    a->stopping = true;
-    list_for_each_safe(pos, &a->connections) {
-        struct connection *c = list_entry(pos, struct connection, home_link);
-        if (c->login)
-            login_io_end(c, NULL);
-    }
-    registry_stop_all(a->options.registry);
-    a->stop_deadline_ns += r->now_ns;
-    reactor_timer_start(r, &a->stop_timer, TIMER_TICK_NS);
-}
-
-void acceptor_stop(struct acceptor *a, uint64_t deadline_ns)
-{
-    a->stop_deadline_ns = deadline_ns;
-    a->stop_message.run = stop_run;
-    reactor_post(a->options.login->reactor, &a->stop_message);
 }

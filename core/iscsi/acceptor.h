@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "iscsi/admission.h"
 #include "iscsi/catalog.h"
 #include "iscsi/discovery.h"
 #include "iscsi/registry.h"
@@ -22,6 +23,8 @@ struct acceptor_options {
     struct registry *registry;
     const struct catalog *catalog;
     uint32_t sessions, connections;     /* records in the state arena */
+    struct admission_limits limits;
+    uint32_t login_concurrency;
     uint64_t login_timeout_ns;
     void *user;
     /* Login reactor: the worker is done with a slot; the socket is shut down and closed here. */
@@ -34,7 +37,7 @@ struct acceptor_options {
 #define ACCEPTOR_DETAILS_MAX 16
 
 struct acceptor_counters {
-    uint64_t accepted, logins, refused, timeouts, full;
+    uint64_t accepted, logins, refused, timeouts;
     uint64_t refused_class[2][ACCEPTOR_DETAILS_MAX]; /* of refused: status 02xx and 03xx, by detail */
     struct histogram duration;                       /* of those that came to their end */
 };
@@ -72,3 +75,5 @@ void acceptor_auth_resume(void *login_user);
 /* Text exchanges: user is the connection. */
 const struct text_ops *acceptor_text_ops(const struct acceptor *acceptor);
 const struct acceptor_counters *acceptor_counters(const struct acceptor *acceptor);
+/* Any thread: its `refused`, and approximately `connections` and `logins`. */
+const struct admission *acceptor_admission(const struct acceptor *acceptor);

@@ -24,6 +24,7 @@
 #include "scsi/nexus.h"
 
 struct acceptor;
+struct admission_source;
 struct connection;
 struct session;
 struct task;
@@ -153,6 +154,7 @@ struct connection {
     struct engine *engine;
     struct session *session;
     struct acceptor *acceptor;
+    struct admission_source *source; /* the acceptor's: where it comes from */
     struct login_run *login;         /* until full feature phase */
     struct registry_seat seat;       /* the registry's, on the login reactor */
     uint16_t cid;

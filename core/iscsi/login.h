@@ -154,6 +154,8 @@ enum login_action login_header(struct login *login, const uint8_t bhs[ISCSI_BHS_
 /* The whole PDU: `data` is the data segment without AHS and padding. */
 enum login_action login_receive(struct login *login, const uint8_t bhs[ISCSI_BHS_BYTES],
                                 const uint8_t *data, uint32_t data_bytes);
+/* Ends the login with that status, in answer to the request whose header login_header() has seen. */
+enum login_action login_refuse(struct login *login, uint16_t status, const char *reason);
 /* After LOGIN_PENDING for authentication: the authenticator is asked again. */
 enum login_action login_resume_auth(struct login *login);
 /* The answer after a pending session_decide. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #define GOODBYE_NS  (1 * NS_PER_S) /* for the peer to take a refusal */
+#define STOP_NS     (500 * NS_PER_MS) /* for it to say something that can be answered */
 #define OWNER_REPLY 1u
 
 static void act(struct connection *c, enum login_action action);
@@ -25,6 +26,7 @@ void login_io_end(struct connection *c, const char *reason)
                    run->login.target_name[0] ? run->login.target_name : "-", c->peer);
     c->state = CONNECTION_CLOSING;
     c->record->full = 0;
+    acceptor_let_go(c);
     registry_wait_cancel(&run->wait);
     stream_close(&c->stream);
 }
@@ -33,6 +35,10 @@ static void deadline(struct timer *timer)
 {
     struct login_run *run = container_of(timer, struct login_run, deadline);
     struct connection *c = run->connection;
+    if (login_ticket_waits(&run->ticket)) {
+        login_io_refuse(c, ADMISSION_TURN);
+        return;
+    }
     if (!run->closing)
         acceptor_count_timeout(c->acceptor);
     login_io_end(c, run->closing ? NULL : "not finished in time");
@@ -149,6 +155,62 @@ static void writable(struct stream *stream)
 
 /* ---- in ---- */
 
+/* A whole request is in the window. */
+static void take_request(struct connection *c)
+{
+    struct login_run *run = c->login;
+    const uint8_t *p;
+    stream_peek(&c->stream, &p);
+    run->header_seen = false;
+    uint32_t ahs = p[ISCSI_BHS_AHS_WORDS] * 4u;
+    enum login_action action = login_receive(&run->login, p, p + ISCSI_BHS_BYTES + ahs,
+                                             get_be24(p + ISCSI_BHS_DATA_LENGTH));
+    stream_consume(&c->stream, ISCSI_BHS_BYTES + run->rest);
+    stream_commit(&c->stream);
+    act(c, action);
+}
+
+/* Its turn: the first request was there. */
+static void go(struct login_ticket *ticket)
+{
+    struct login_run *run = container_of(ticket, struct login_run, ticket);
+    if (run->connection->state == CONNECTION_LOGIN)
+        take_request(run->connection);
+}
+
+void login_io_refuse(struct connection *c, enum admission_reason reason)
+{
+    struct login_run *run = c->login;
+    uint16_t status = reason == ADMISSION_STOPPING ? ISCSI_LOGIN_UNAVAILABLE : ISCSI_LOGIN_OUT_OF_RESOURCES;
+    enum login_action action = login_refuse(&run->login, status, admission_text(reason));
+    const uint8_t *p;
+    acceptor_count_not_let_in(c, reason);
+    acceptor_count_refused(c->acceptor, status);
+    acceptor_let_go(c);
+    registry_wait_cancel(&run->wait);
+    stream_consume(&c->stream, stream_peek(&c->stream, &p));
+    run->last = action;
+    run->closing = true;
+    reactor_timer_start(c->engine->reactor, &run->deadline, GOODBYE_NS);
+    if (!reply(c, false))
+        login_io_end(c, NULL);
+}
+
+void login_io_stop(struct connection *c)
+{
+    struct login_run *run = c->login;
+    if (run->closing || c->state != CONNECTION_LOGIN)
+        return;
+    if (login_ticket_waits(&run->ticket) || run->last == LOGIN_PENDING) {
+        login_io_refuse(c, ADMISSION_STOPPING);
+    } else if (!run->spoken) {
+        login_io_end(c, NULL);
+    } else if (run->last != LOGIN_FULL_FEATURE) {
+        run->refusal = ADMISSION_STOPPING;
+        reactor_timer_start(c->engine->reactor, &run->deadline, STOP_NS);
+    }
+}
+
 static void received(struct stream *stream)
 {
     struct connection *c = container_of(stream, struct connection, stream);
@@ -177,13 +239,12 @@ static void received(struct stream *stream)
         stream_receive(stream);
         return;
     }
-    run->header_seen = false;
-    uint32_t ahs = p[ISCSI_BHS_AHS_WORDS] * 4u;
-    enum login_action action = login_receive(&run->login, p, p + ISCSI_BHS_BYTES + ahs,
-                                             get_be24(p + ISCSI_BHS_DATA_LENGTH));
-    stream_consume(stream, ISCSI_BHS_BYTES + run->rest);
-    stream_commit(stream);
-    act(c, action);
+    if (run->refusal != ADMISSION_FINE || !run->spoken) {
+        run->spoken = true;
+        acceptor_login_spoken(c, p);
+        return;
+    }
+    take_request(c);
 }
 
 static void ended(struct stream *stream, int error)
@@ -288,6 +349,9 @@ void login_io_begin(struct connection *c, const struct catalog *catalog, struct 
     run->registry = registry;
     run->portal = portal;
     run->begun_ns = c->engine->reactor->now_ns;
+    run->refusal = ADMISSION_FINE;
+    list_init(&run->silent);
+    login_ticket_init(&run->ticket, go);
     list_init(&run->wait.link);
     run->wait.ready = wait_ready;
     timer_init(&run->deadline, deadline);

@@ -87,6 +87,11 @@ enum login_action login_fail(struct login *login, uint16_t status, const char *f
     return refuse(login, status, 0);
 }
 
+enum login_action login_refuse(struct login *login, uint16_t status, const char *reason)
+{
+    return login_fail(login, status, "%s", reason);
+}
+
 enum login_action login_fail_status(struct login *login, uint16_t status)
 {
     bool moved = status == ISCSI_LOGIN_MOVED_TEMPORARILY || status == ISCSI_LOGIN_MOVED_PERMANENTLY;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "iscsi/registry.h"
+#include "iscsi/registry_private.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -8,19 +8,6 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
-
-#define TSIH_COUNT UINT16_MAX /* 0 is none */
-
-struct registry {
-    struct registry_options options;
-    struct list entries;
-    struct hash_table by_tsih, by_nexus;
-    unsigned count;
-    uint16_t last_tsih;
-    uint32_t *free_index;              /* a stack of free session records */
-    uint32_t free_count;
-    unsigned *load;                    /* sessions on each data engine */
-};
 
 int registry_create(const struct registry_options *options, struct registry **ret_registry)
 {
@@ -31,8 +18,7 @@ int registry_create(const struct registry_options *options, struct registry **re
     list_init(&r->entries);
     r->free_index = g_try_new0(uint32_t, options->sessions);
     r->load = g_try_new0(unsigned, options->data_count);
-    if (!r->free_index || !r->load || hash_table_init(&r->by_tsih, options->sessions) < 0 ||
-        hash_table_init(&r->by_nexus, options->sessions) < 0) {
+    if (!r->free_index || !r->load || registry_find_init(r) < 0) {
         registry_free(r);
         return -ENOMEM;
     }
@@ -47,8 +33,7 @@ struct registry *registry_free(struct registry *r)
 {
     if (!r)
         return NULL;
-    hash_table_fini(&r->by_tsih);
-    hash_table_fini(&r->by_nexus);
+    registry_find_fini(r);
     g_free(r->free_index);
     g_free(r->load);
     g_free(r);
@@ -63,61 +48,6 @@ bool registry_empty(const struct registry *r)
 unsigned registry_count(const struct registry *r)
 {
     return r->count;
-}
-
-/* ---- finding ---- */
-
-static bool has_tsih(const struct hash_link *link, const void *key)
-{
-    const struct registry_entry *e = container_of((void *)link, struct registry_entry, by_tsih);
-    return e->session->tsih == *(const uint16_t *)key;
-}
-
-static uint64_t tsih_hash(const struct registry *r, uint16_t tsih)
-{
-    return hash_bytes(r->by_tsih.seed, &tsih, sizeof(tsih));
-}
-
-static struct registry_entry *find_tsih(struct registry *r, uint16_t tsih)
-{
-    struct hash_link *l = hash_table_find(&r->by_tsih, tsih_hash(r, tsih), has_tsih, &tsih);
-    return l ? container_of(l, struct registry_entry, by_tsih) : NULL;
-}
-
-static uint64_t nexus_hash(const struct registry *r, const uint8_t *isid, const char *initiator,
-                           const char *target)
-{
-    uint64_t h = hash_bytes(r->by_nexus.seed, isid, ISCSI_ISID_BYTES);
-    h = hash_bytes(h, initiator, strlen(initiator));
-    return hash_bytes(h, target, strlen(target));
-}
-
-static bool same_nexus(const struct session *s, const struct login *login)
-{
-    return !memcmp(s->isid, login->isid, ISCSI_ISID_BYTES) && s->discovery == login->discovery &&
-           s->portal_group_tag == login->found.portal_group_tag &&
-           !strcmp(s->initiator, login->initiator_name) && !strcmp(s->target, login->target_name);
-}
-
-static bool has_nexus(const struct hash_link *link, const void *key)
-{
-    const struct registry_entry *e = container_of((void *)link, struct registry_entry, by_nexus);
-    return same_nexus(e->session, key);
-}
-
-static struct registry_entry *find_nexus(struct registry *r, const struct login *login)
-{
-    uint64_t hash = nexus_hash(r, login->isid, login->initiator_name, login->target_name);
-    struct hash_link *l = hash_table_find(&r->by_nexus, hash, has_nexus, login);
-    return l ? container_of(l, struct registry_entry, by_nexus) : NULL;
-}
-
-static uint16_t new_tsih(struct registry *r)
-{
-    do
-        r->last_tsih++;
-    while (!r->last_tsih || find_tsih(r, r->last_tsih));
-    return r->last_tsih;
 }
 
 /* ---- making and ending ---- */
@@ -152,8 +82,7 @@ static void entry_free(struct registry *r, struct registry_entry *e)
 {
     struct session *s = e->session;
     list_remove(&e->link);
-    hash_table_remove(&r->by_tsih, &e->by_tsih);
-    hash_table_remove(&r->by_nexus, &e->by_nexus);
+    registry_find_remove(r, e);
     r->count--;
     unload(r, s->engine);
     *state_session_used(s->index) = 0;
@@ -267,12 +196,11 @@ static int make_nexus(struct session *s, const struct catalog_target *target, ui
 static void enter(struct registry *r, struct registry_entry *e, struct session *s)
 {
     r->count++;
-    hash_table_add(&r->by_tsih, &e->by_tsih, tsih_hash(r, s->tsih));
-    hash_table_add(&r->by_nexus, &e->by_nexus, nexus_hash(r, s->isid, s->initiator, s->target));
     list_init(&e->connections);
     list_init(&e->waiters);
     list_append(&r->entries, &e->link);
     e->session = s;
+    registry_find_add(r, e);
     s->entry = e;
     s->registry = r;
     s->home = r->options.login->reactor;
@@ -305,7 +233,7 @@ static uint16_t make(struct registry *r, const struct login *login,
     }
     r->free_count--;
     s->engine = target ? least_loaded(r) : r->options.login;
-    s->tsih = new_tsih(r);
+    s->tsih = registry_new_tsih(r);
     enter(r, e, s);
     session_record_fill(s);
     *ret_entry = e;
@@ -338,7 +266,7 @@ struct session *registry_adopt(struct registry *r, uint32_t index, const struct 
 {
     const struct session_record *record = arena_ptr(state_session_ref(index));
     const struct catalog_target *target = catalog_find(catalog, record->target);
-    if ((!target && !record->discovery) || find_tsih(r, record->tsih) || !record->window ||
+    if ((!target && !record->discovery) || registry_find_tsih(r, record->tsih) || !record->window ||
         record->window > STATE_WINDOW_MAX || !take_index(r, index))
         return NULL;
     struct registry_entry *e = g_try_new0(struct registry_entry, 1);
@@ -408,8 +336,8 @@ static void conn_close_run(struct reactor_message *m)
 static uint16_t join(struct registry *r, const struct login *login, struct registry_seat *seat,
                      struct registry_wait *wait, struct login_session *ret, bool *ret_pending)
 {
-    struct registry_entry *e = find_tsih(r, login->tsih);
-    if (!e || login->discovery || !same_nexus(e->session, login) || e->closing || e->gone)
+    struct registry_entry *e = registry_find_tsih(r, login->tsih);
+    if (!e || login->discovery || !registry_same_nexus(e->session, login) || e->closing || e->gone)
         return ISCSI_LOGIN_NO_SESSION;
     unsigned count = 0;
     list_for_each(pos, &e->connections) {
@@ -445,7 +373,7 @@ uint16_t registry_decide(struct registry *r, const struct login *login,
     if (login->tsih)
         return join(r, login, seat, wait, ret, ret_pending);
 
-    struct registry_entry *old = find_nexus(r, login);
+    struct registry_entry *old = registry_find_nexus(r, login);
     if (old) { /* session reinstatement (6.3.5): the old one's tasks must be over first */
         entry_close(old, "reinstated by a new login");
         list_append(&old->waiters, &wait->link);
@@ -506,7 +434,7 @@ void registry_wait_cancel(struct registry_wait *wait)
 
 int registry_drop(struct registry *r, uint16_t tsih, const char *reason, struct registry_wait *wait)
 {
-    struct registry_entry *e = find_tsih(r, tsih);
+    struct registry_entry *e = registry_find_tsih(r, tsih);
     if (!e)
         return -ENOENT;
     entry_close(e, reason);

@@ -25,7 +25,7 @@ struct registry_options {
 
 struct registry_entry {
     struct list link;                  /* of all */
-    struct hash_link by_tsih, by_nexus;
+    struct hash_link by_tsih, by_port;
     struct session *session;
     struct list connections;           /* of struct registry_seat */
     struct list waiters;               /* logins that wait for its end: struct registry_wait */
@@ -76,5 +76,9 @@ int registry_drop(struct registry *registry, uint16_t tsih, const char *reason,
                   struct registry_wait *wait);
 /* Every session ends at once. */
 void registry_close_all(struct registry *registry, const char *reason);
+/* Is there, or was there lately, a session of that initiator's port (of any target)? */
+enum registry_knows { REGISTRY_STRANGER, REGISTRY_HAD_SESSION, REGISTRY_HAS_SESSION };
+enum registry_knows registry_knows(const struct registry *registry, const char *initiator,
+                                   const uint8_t *isid);
 bool registry_empty(const struct registry *registry);
 unsigned registry_count(const struct registry *registry);

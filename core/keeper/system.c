@@ -53,7 +53,8 @@ static void check_files(const struct config *config, struct config_problems *pro
     if (limit >= needed)
         return;
     config_problem_warning(problems, daemon_key(config, "max-connections"),
-                           "max-connections: %u need %" PRIu64 " open files, and the limit is %" PRIu64
+                           "max-connections: %u need %" PRIu64
+                           " open files, and the limit is %" PRIu64
                            "; raise it (LimitNOFILE= of the service, ulimit -n, or fs.nr_open)",
                            config->daemon.max_connections, needed, limit);
 }

@@ -163,5 +163,25 @@ def _(target):
     assert dict(labels)['initiator'] == shown['initiator']
 
 
+@case('connections that are not let in are counted by reason',
+      own={'daemon': {'max-connections': 100, 'max-connections-per-address': 1}})
+def _(target):
+    def refuse():
+        try:
+            target.login()
+        except Refused as refusal:
+            assert refusal.status == 0x0302
+            return True
+        return False
+    while not refuse():     # the one that found out that the daemon listens may still be there
+        pass
+    found = metrics(target)
+    name = 'holdfast_connections_not_let_in'
+    assert value(found, name, '_total', reason='address') >= 1
+    for reason in ('connections', 'logins', 'silent', 'turn', 'stopping', 'overflow'):
+        assert value(found, name, '_total', reason=reason) == 0, reason
+    assert value(found, 'holdfast_logins_in_progress') == 0
+
+
 if __name__ == '__main__':
     main(__file__)

@@ -24,8 +24,9 @@ class Closed(Exception):
 
 
 class Connection:
-    def __init__(self, address, cid=0):
-        self.socket = socket.create_connection(address, timeout=LIMIT)
+    def __init__(self, address, cid=0, source=None):
+        self.socket = socket.create_connection(address, timeout=LIMIT,
+                                               source_address=source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.cid = cid
         self.header_digest = self.data_digest = False

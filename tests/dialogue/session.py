@@ -45,6 +45,7 @@ class Session:
     def __init__(self, address, iqn, initiator=INITIATOR, isid=None, discovery=False):
         self.address, self.iqn, self.initiator, self.discovery = address, iqn, initiator, discovery
         self.isid = isid or new_isid()
+        self.source = None              # the address to connect from
         self.tsih = 0
         self.cmd_sn = 1
         self.connections = []
@@ -60,7 +61,7 @@ class Session:
         return self.connections[0]
 
     def connect(self, cid=0):
-        connection = Connection(self.address, cid)
+        connection = Connection(self.address, cid, self.source)
         self.connections.append(connection)
         return connection
 

@@ -110,6 +110,8 @@ void engine_rig_create(struct engine_rig *rig, const struct engine_rig_options *
                                         .catalog = &rig->catalog,
                                         .sessions = CONNECTIONS,
                                         .connections = CONNECTIONS,
+                                        .limits = {CONNECTIONS, 0, CONNECTIONS},
+                                        .login_concurrency = CONNECTIONS,
                                         .login_timeout_ns = 10 * NS_PER_S,
                                         .user = rig,
                                         .closed = connection_closed,

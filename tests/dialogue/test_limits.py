@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""More connections or logins than there may be: nobody who is let in is cut off, everybody else is told
+to come back, and who returns to a session that is still there, or says something, comes first."""
+import signal
+import time
+
+from peer import IQN, LIMIT, Refused, case, main, ram
+
+OUT_OF_RESOURCES, UNAVAILABLE = 0x0302, 0x0301
+
+
+def limits(**keys):
+    return dict(targets={IQN: {'portals': ['test'], 'luns': {0: ram()}}},
+                daemon={key.replace('_', '-'): value for key, value in keys.items()})
+
+
+def login(target, source=None, isid=None):
+    session = target.session(isid=isid)
+    session.source = source
+    try:
+        return session.login()
+    except Refused:
+        session.close()
+        raise
+
+
+def refused(target, source=None):
+    """A login is refused with 0302 and closed in order."""
+    session = target.session()
+    session.source = source
+    try:
+        session.login()
+    except Refused as refusal:
+        assert refusal.status == OUT_OF_RESOURCES, '%04x' % refusal.status
+        session.connection.expect_closed()
+        session.close()
+        return
+    raise AssertionError('let in')
+
+
+def in_the_end(action):
+    """Until it is not refused: what a connection took is given back a moment after it has gone."""
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            return action()
+        except Refused as refusal:
+            assert refusal.status == OUT_OF_RESOURCES and time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def begin(target):
+    """A login whose first request has been answered."""
+    session = target.session()
+    connection = session.connect()
+    session.login_step(connection, 0, 1, dict(session.identity(), AuthMethod='None'))
+    return session
+
+
+def silent(target):
+    return target.session().connect()
+
+
+@case('as many connections as there may be; the next is told so', own=limits(max_connections=8))
+def _(target):
+    sessions = [in_the_end(lambda: login(target)) for _ in range(8)]
+    refused(target)
+    refused(target)
+    gone = sessions.pop()
+    gone.logout()
+    gone.close()
+    sessions.append(in_the_end(lambda: login(target)))
+    refused(target)
+    for session in sessions:
+        session.alive()
+
+
+@case('a flood beyond the limit ends nobody who is in', own=limits(max_connections=8))
+def _(target):
+    sessions = [in_the_end(lambda: login(target)) for _ in range(8)]
+    flood = [silent(target) for _ in range(40)]
+    for session in sessions:
+        session.alive()
+    for connection in flood:
+        connection.expect_closed()
+    refused(target)
+    for session in sessions:
+        session.alive()
+
+
+@case('full, and somebody comes back to a session that is still there', own=limits(max_connections=8))
+def _(target):
+    sessions = [in_the_end(lambda: login(target)) for _ in range(8)]
+    again = login(target, isid=sessions[3].isid)
+    sessions[3].connection.expect_closed()
+    again.alive()
+    refused(target)
+
+
+@case('connections from one address', own=limits(max_connections_per_address=2))
+def _(target):
+    in_the_end(lambda: login(target))
+    in_the_end(lambda: login(target))
+    refused(target)
+    other = login(target, source='127.0.0.2')
+    login(target, source='127.0.0.2')
+    refused(target, source='127.0.0.2')
+    other.logout()
+    other.close()
+    in_the_end(lambda: login(target, source='127.0.0.2'))
+    login(target, source='127.1.2.3')
+
+
+@case('logins that have begun are not disturbed by more of them', own=limits(max_logins=2))
+def _(target):
+    one, two = begin(target), in_the_end(lambda: begin(target))
+    refused(target)
+    for session in (one, two):
+        session.login_stage(session.connection, 1, 3, {'HeaderDigest': 'None', 'DataDigest': 'None'})
+    login(target).alive()
+
+
+@case('who says nothing gives way to who does', own=limits(max_logins=3, login_timeout='60s'))
+def _(target):
+    begun = in_the_end(lambda: begin(target))
+    quiet = [silent(target) for _ in range(2)]
+    in_the_end(lambda: login(target)).alive()
+    assert quiet[0].expect_closed() == []
+    begun.login_stage(begun.connection, 1, 3, {'HeaderDigest': 'None', 'DataDigest': 'None'})
+
+
+@case('who comes drop by drop gives way, too', own=limits(max_logins=1, login_timeout='60s'))
+def _(target):
+    slow = silent(target)
+    first = target.session()
+    first.connections.append(slow)
+    slow.send_bytes(bytes([0x43]))
+    in_the_end(lambda: login(target)).alive()
+    assert slow.expect_closed() == []
+
+
+@case('logins wait for their turn, and not for those that hesitate',
+      own=limits(login_concurrency=1, login_timeout='60s'))
+def _(target):
+    hesitant = [begin(target) for _ in range(4)]
+    sessions = [login(target) for _ in range(6)]
+    for session in sessions:
+        session.alive()
+    for session in hesitant:
+        session.login_stage(session.connection, 1, 3, {'HeaderDigest': 'None', 'DataDigest': 'None'})
+
+
+@case('a login under way when the target stops is told to come back', own={})
+def _(target):
+    session = begin(target)
+    target.daemon.signal(signal.SIGTERM)
+    try:
+        while True:     # each request is answered; the last one says so
+            session.login_step(session.connection, 1, None, {})
+            time.sleep(0.02)
+    except Refused as refusal:
+        assert refusal.status == UNAVAILABLE, '%04x' % refusal.status
+    session.connection.expect_closed()
+    assert target.daemon.wait_exit() == 0, target.daemon.log()[-4000:]
+
+
+main(__file__)
