@@ -119,6 +119,47 @@ static int open_lun(struct daemon *d, const struct config_target *target, struct
     return 0;
 }
 
+static struct scsi_unit *unit_of(const struct daemon_target *t, unsigned number)
+{
+    for (unsigned i = 0; i < t->config->lun_count; i++)
+        if (t->luns[i].config->number == number)
+            return t->luns[i].unit;
+    return NULL;
+}
+
+static int add_view(const struct daemon_target *t, const struct config_view *v,
+                    struct scsi_lun_map *map)
+{
+    struct scsi_unit *units[SCSI_LUNS_MAX];
+    uint16_t luns[SCSI_LUNS_MAX];
+    struct scsi_lun_map *view;
+    if (v->lun_count > SCSI_LUNS_MAX)
+        return -EINVAL;
+    for (unsigned i = 0; i < v->lun_count; i++) {
+        luns[i] = (uint16_t)v->luns[i].number;
+        units[i] = unit_of(t, v->luns[i].lun);
+    }
+    int r = scsi_lun_map_create(units, luns, v->lun_count, &view);
+    return r < 0 ? r : scsi_lun_map_add_view(map, v->initiators, view);
+}
+
+/* All LUNs by their own numbers, and what some initiators see instead. */
+static int make_map(const struct daemon_target *t, struct scsi_unit *const *units,
+                    struct scsi_lun_map **ret_map)
+{
+    struct scsi_lun_map *map;
+    int r = scsi_lun_map_create(units, /* luns= */ NULL, t->config->lun_count, &map);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; r == 0 && i < t->config->view_count; i++)
+        r = add_view(t, &t->config->views[i], map);
+    if (r < 0)
+        scsi_lun_map_free(map);
+    else
+        *ret_map = map;
+    return r;
+}
+
 static int open_target(struct daemon *d, struct daemon_target *t)
 {
     const struct config_target *c = t->config;
@@ -142,7 +183,7 @@ static int open_target(struct daemon *d, struct daemon_target *t)
     }
     struct scsi_lun_map *map;
     if (!failed) {
-        r = scsi_lun_map_create(units, c->lun_count, &map);
+        r = make_map(t, units, &map);
         if (r < 0) {
             log_error("daemon", "target refused target=%s luns=%u error=\"%s\"", c->name, c->lun_count,
                       g_strerror(-r));

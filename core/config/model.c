@@ -297,7 +297,8 @@ static const struct config_schema file_schema = { "file", file_fields };
 
 const struct config_schema *const config_schemas[] = {
     &file_schema,          &daemon_schema,         &portal_schema,     &fence_schema, &auth_schema,
-    &config_target_schema, &config_session_schema, &config_lun_schema, NULL,
+    &config_target_schema, &config_session_schema, &config_lun_schema, &config_view_schema,
+    NULL,
 };
 
 int config_parse_loose(const char *text, size_t length, const char *file,

@@ -127,7 +127,22 @@ struct config_lun {
     bool rotational;
     uint64_t sanitize_rate; /* bytes a second; 0: no limit */
     bool removable; /* the medium can be ejected */
-    const char *const *initiators; /* patterns, end with NULL; NULL: whoever may log in */
+    const char *const *initiators; /* base/initiators.h, end with NULL; NULL: whoever may log in */
+};
+
+/* What some initiators see instead of the LUNs by their own numbers. */
+struct config_view_lun {
+    const struct config_node *key_node;
+    unsigned number; /* to the initiators … */
+    unsigned lun;    /* … of this unit */
+};
+
+struct config_view {
+    const struct config_node *node;
+    const char *name;
+    const char *const *initiators; /* end with NULL; never NULL itself */
+    struct config_view_lun *luns;
+    unsigned lun_count;
 };
 
 struct config_target {
@@ -138,10 +153,12 @@ struct config_target {
     const struct config_portal **portals; /* all portals when the key is left out */
     unsigned portal_count;
     const struct config_auth *auth; /* NULL: open */
-    const char *const *initiators;  /* patterns, end with NULL; NULL: anyone */
+    const char *const *initiators;  /* base/initiators.h, end with NULL; NULL: anyone */
     struct config_session session;
     struct config_lun *luns; /* sorted by number */
     unsigned lun_count;
+    struct config_view *views; /* in the file's order, in which they are tried */
+    unsigned view_count;
 };
 
 struct config {

@@ -5,7 +5,8 @@
 #include "config/model.h"
 #include "config/schema.h"
 
-extern const struct config_schema config_session_schema, config_lun_schema, config_target_schema;
+extern const struct config_schema config_session_schema, config_lun_schema, config_target_schema,
+    config_view_schema;
 
 /* model_target.c: the whole `targets:` mapping; portals, auths and daemon are read already. */
 void config_read_targets(const struct config_node *node, const struct config_field *field,
@@ -13,7 +14,10 @@ void config_read_targets(const struct config_node *node, const struct config_fie
 /* model_lun.c: the whole `luns:` mapping of a target. */
 void config_read_luns(const struct config_node *node, const struct config_field *field,
                       void *object, struct config_reader *reader);
-/* A list of patterns of initiator names at the field's offset. */
+/* model_view.c: the whole `views:` mapping of a target, whose LUNs are read already. */
+void config_read_views(const struct config_node *node, const struct config_field *field,
+                       void *object, struct config_reader *reader);
+/* A list of initiators (base/initiators.h) at the field's offset. */
 void config_read_initiators(const struct config_node *node, const struct config_field *field,
                             void *object, struct config_reader *reader);
 /* check.c: what several parts must agree on. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/initiators.h"
 #include "config/model_private.h"
 
 #define AT(type, member) offsetof(struct type, member)
@@ -161,7 +162,12 @@ void config_read_initiators(const struct config_node *node, const struct config_
         /* Names are compared in their normal form, which has no upper case. */
         g_autofree char *lower = g_utf8_strdown(items[i]->text, -1);
         patterns[i] = config_keep(reader, lower);
-        if (strlen(lower) > ISCSI_NAME_MAX)
+        if (initiators_check(lower) < 0)
+            config_problem_error(reader->problems, items[i],
+                                 "%s: '%s' is no network (192.0.2.0/24, 2001:db8::/32) and no "
+                                 "pattern of names",
+                                 field->key, items[i]->text);
+        else if (strlen(lower) > ISCSI_NAME_MAX)
             config_problem_error(reader->problems, items[i],
                                  "%s: the pattern is longer than any name (%d bytes)", field->key,
                                  ISCSI_NAME_MAX);
@@ -176,6 +182,7 @@ static const struct config_field target_fields[] = {
     { "initiators", FIELD_CUSTOM, AT(config_target, initiators), .read = config_read_initiators },
     { "session", FIELD_CUSTOM, .read = read_session },
     { "luns", FIELD_CUSTOM, .read = config_read_luns },
+    { "views", FIELD_CUSTOM, .read = config_read_views },
     { NULL },
 };
 const struct config_schema config_target_schema = { "target", target_fields };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "iscsi/catalog.h"
 
-#include <fnmatch.h>
 #include <string.h>
+
+#include "base/initiators.h"
 
 const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name)
 {
@@ -20,12 +21,7 @@ bool catalog_on_portal(const struct catalog_target *target, uint16_t tag)
     return false;
 }
 
-bool catalog_admits(const struct catalog_target *target, const char *initiator)
+bool catalog_admits(const struct catalog_target *target, const char *initiator, const char *peer)
 {
-    if (!target->initiators)
-        return true;
-    for (const char *const *p = target->initiators; *p; p++)
-        if (!fnmatch(*p, initiator, FNM_NOESCAPE | FNM_CASEFOLD))
-            return true;
-    return false;
+    return !target->initiators || initiators_match(target->initiators, initiator, peer);
 }

@@ -25,7 +25,7 @@ struct catalog_target {
     const struct catalog_portal *const *portals;
     unsigned portal_count;
     const struct iscsi_authenticator *auth; /* NULL: open */
-    const char *const *initiators;     /* patterns, NULL-ended; NULL: anyone */
+    const char *const *initiators;     /* base/initiators.h; NULL: anyone */
     struct iscsi_limits limits;
     uint32_t window;                   /* commands of a session at a time */
     uint64_t nop_interval_ns, nop_timeout_ns;
@@ -43,5 +43,5 @@ struct catalog {
 const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name);
 /* Whether it is reachable on that portal group tag. */
 bool catalog_on_portal(const struct catalog_target *target, uint16_t tag);
-/* Whether the initiator's name matches one of the target's patterns. */
-bool catalog_admits(const struct catalog_target *target, const char *initiator);
+/* Whether the initiator may log in; see base/initiators.h. */
+bool catalog_admits(const struct catalog_target *target, const char *initiator, const char *peer);

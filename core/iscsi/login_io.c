@@ -286,7 +286,7 @@ static uint16_t find_target(void *user, const char *initiator, const char *name,
     const struct catalog_target *target = catalog_find(run->catalog, name);
     if (!target || !catalog_on_portal(target, portal->tag))
         return ISCSI_LOGIN_TARGET_NOT_FOUND;
-    if (!catalog_admits(target, initiator))
+    if (!catalog_admits(target, initiator, c->peer))
         return ISCSI_LOGIN_NOT_AUTHORIZED;
     run->target = target;
     ret->target = (void *)target;

@@ -181,6 +181,7 @@ static int make_nexus(struct session *s, const struct catalog_target *target, ui
         .target = target->scsi,
         .initiator_name = s->initiator,
         .initiator_port = port,
+        .peer = s->record->peer,
         .tag = s->portal_group_tag,
         .version_descriptor = (uint16_t)(0x0960 + s->params.protocol_level),
         .units = s->record->nexus_units,
@@ -226,6 +227,7 @@ static uint16_t make(struct registry *r, const struct login *login,
     memcpy(s->isid, login->isid, ISCSI_ISID_BYTES);
     g_strlcpy(s->initiator, login->initiator_name, sizeof(s->initiator));
     g_strlcpy(s->target, login->target_name, sizeof(s->target));
+    g_strlcpy(s->record->peer, login->peer, sizeof(s->record->peer));
     if (target && make_nexus(s, target, /* resumed_id= */ 0) < 0) {
         session_free(s);
         g_free(e);

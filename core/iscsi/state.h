@@ -100,6 +100,7 @@ struct session_record {
     struct iscsi_params params;
     char initiator[ISCSI_NAME_MAX + 1];
     char target[ISCSI_NAME_MAX + 1];
+    char peer[64];       /* of the leading connection */
     uint32_t nexus_id;
     struct scsi_nexus_unit nexus_units[SCSI_LUNS_MAX]; /* what is pending for it on each unit */
     _Alignas(64) struct task_record task[STATE_TASKS_MAX];

@@ -127,6 +127,7 @@ const struct plan_row plan_target_rows[] = {
     { "initiators", ROW_WORDS, PLAN_LOGIN, AT(config_target, initiators) },
     { "session", ROW_ELSEWHERE, PLAN_LOGIN },
     { "luns", ROW_ELSEWHERE, PLAN_LIVE },
+    { "views", ROW_ELSEWHERE, PLAN_NOTICE },
     { NULL },
 };
 
@@ -159,6 +160,27 @@ static bool same_portals(const struct config_target *a, const struct config_targ
     return true;
 }
 
+static bool same_view(const struct config_view *a, const struct config_view *b)
+{
+    if (!g_strv_equal((const char *const *)a->initiators, (const char *const *)b->initiators) ||
+        a->lun_count != b->lun_count)
+        return false;
+    for (unsigned i = 0; i < a->lun_count; i++)
+        if (a->luns[i].number != b->luns[i].number || a->luns[i].lun != b->luns[i].lun)
+            return false;
+    return true;
+}
+
+static bool same_views(const struct config_target *a, const struct config_target *b)
+{
+    if (a->view_count != b->view_count)
+        return false;
+    for (unsigned i = 0; i < a->view_count; i++)
+        if (!same_view(&a->views[i], &b->views[i]))
+            return false;
+    return true;
+}
+
 void differ_target(struct difference *d, const struct config_target *a,
                    const struct config_target *b)
 {
@@ -167,6 +189,8 @@ void differ_target(struct difference *d, const struct config_target *a,
         found(d, "", "portals", PLAN_LOGIN);
     if (g_strcmp0(a->auth ? a->auth->name : NULL, b->auth ? b->auth->name : NULL) != 0)
         found(d, "", "auth", PLAN_LOGIN);
+    if (!same_views(a, b))
+        found(d, "", "views", PLAN_NOTICE);
     differ_rows(d, plan_session_rows, "session.", &a->session, &b->session);
 }
 

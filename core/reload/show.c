@@ -87,6 +87,8 @@ const char *plan_step_notice(const struct plan_step *s)
         return lun_notice(s);
     if (s->object == PLAN_PORTAL)
         return "ASYMMETRIC ACCESS STATE CHANGED";
+    if (s->object == PLAN_TARGET && s->class == PLAN_NOTICE)
+        return "REPORTED LUNS DATA HAS CHANGED where numbers change";
     return "its sessions end";
 }
 

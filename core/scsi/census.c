@@ -26,10 +26,11 @@ static bool look_at(const struct scsi_nexus *other,
                     bool (*look)(const struct scsi_nexus *, struct scsi_unit *, void *), void *data)
 {
     const struct scsi_lun_map *map =
-        atomic_load_explicit(&other->target->map, memory_order_acquire);
+        scsi_lun_map_for(atomic_load_explicit(&other->target->map, memory_order_acquire),
+                         other->initiator_name, other->peer);
 
     for (unsigned i = 0; i < map->count; i++) {
-        if (scsi_unit_admits(map->units[i], other->initiator_name) &&
+        if (scsi_unit_admits(map->units[i], other->initiator_name, other->peer) &&
             look(other, map->units[i], data))
             return true;
     }

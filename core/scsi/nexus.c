@@ -29,9 +29,10 @@ static const struct scsi_nexus_unit *find_old(const struct scsi_nexus_unit *old,
     return NULL;
 }
 
-/* Rebuilds nexus->units after `map`; whether the set of visible LUNs differs from before. */
-static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
+/* Rebuilds nexus->units after the published map `top`; whether the set of visible LUNs differs from before. */
+static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *top)
 {
+    const struct scsi_lun_map *map = scsi_lun_map_for(top, nexus->initiator_name, nexus->peer);
     struct scsi_nexus_unit old[SCSI_LUNS_MAX];
     unsigned old_count = nexus->unit_count, old_visible = 0, kept = 0, visible = 0;
 
@@ -44,14 +45,15 @@ static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
         const struct scsi_nexus_unit *before = find_old(old, old_count, unit);
 
         if (before) {
+            kept += before->lun == map->luns[i];
             *state = *before;
-            kept++;
+            state->lun = map->luns[i];
             visible++;
             continue;
         }
-        *state = (struct scsi_nexus_unit){ .lun = unit->lun };
+        *state = (struct scsi_nexus_unit){ .lun = map->luns[i] };
         scsi_access_begin(nexus, map->units[i], state);
-        if (scsi_unit_admits(unit, nexus->initiator_name)) {
+        if (scsi_unit_admits(unit, nexus->initiator_name, nexus->peer)) {
             state->unit_id = unit->id;
             state->attention_at =
                 atomic_load_explicit(&unit->attentions->head, memory_order_acquire);
@@ -59,7 +61,8 @@ static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
         }
     }
     nexus->unit_count = (uint16_t)map->count;
-    nexus->map_generation = map->generation;
+    nexus->map_generation = top->generation;
+    nexus->map = map;
     return kept != old_visible || kept != visible;
 }
 
@@ -79,13 +82,13 @@ void scsi_nexus_luns_reported(struct scsi_nexus *nexus)
 
 const struct scsi_lun_map *scsi_nexus_map(struct scsi_nexus *nexus)
 {
-    const struct scsi_lun_map *map = current_map(nexus);
+    const struct scsi_lun_map *top = current_map(nexus);
 
-    if (__builtin_expect(map->generation != nexus->map_generation, 0)) {
-        if (look_again(nexus, map))
+    if (__builtin_expect(top->generation != nexus->map_generation, 0)) {
+        if (look_again(nexus, top))
             set_flag(nexus, SCSI_NEXUS_LUNS_CHANGED);
     }
-    return map;
+    return nexus->map;
 }
 
 /* 0: a new one. One that an earlier process gave is not given again. */
@@ -120,12 +123,13 @@ static void resume_unit(struct scsi_nexus_unit *state, const struct scsi_unit *u
 }
 
 /* nexus->units are those of an earlier process. They are replaced at once: this one may die, too. */
-static void resume(struct scsi_nexus *nexus, const struct scsi_lun_map *map)
+static void resume(struct scsi_nexus *nexus, const struct scsi_lun_map *top)
 {
     struct scsi_nexus_unit fresh[SCSI_LUNS_MAX], *kept = nexus->units;
 
     nexus->units = fresh;
-    look_again(nexus, map);
+    look_again(nexus, top);
+    const struct scsi_lun_map *map = nexus->map;
     for (unsigned i = 0; i < map->count; i++)
         resume_unit(&fresh[i], map->units[i], kept, map->count);
     memcpy(kept, fresh, map->count * sizeof(*kept));
@@ -137,7 +141,8 @@ int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus 
     struct scsi_nexus *nexus = g_try_new0(struct scsi_nexus, 1);
     if (!nexus)
         return -ENOMEM;
-    nexus->units = config->units ? config->units : g_try_new0(struct scsi_nexus_unit, SCSI_LUNS_MAX);
+    nexus->units =
+        config->units ? config->units : g_try_new0(struct scsi_nexus_unit, SCSI_LUNS_MAX);
     if (!nexus->units) {
         g_free(nexus);
         return -ENOMEM;
@@ -150,6 +155,7 @@ int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus 
     nexus->version_descriptor = config->version_descriptor ? config->version_descriptor : 0x0960;
     nexus->initiator_name = g_strdup(config->initiator_name);
     nexus->initiator_port = g_strdup(config->initiator_port);
+    nexus->peer = g_strdup(config->peer);
     if (config->resumed_id)
         resume(nexus, current_map(nexus));
     else
@@ -168,6 +174,7 @@ struct scsi_nexus *scsi_nexus_free(struct scsi_nexus *nexus)
     scsi_census_remove(nexus);
     g_free(nexus->initiator_name);
     g_free(nexus->initiator_port);
+    g_free(nexus->peer);
     if (nexus->units_owned)
         g_free(nexus->units);
     g_free(nexus);

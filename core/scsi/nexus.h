@@ -29,6 +29,7 @@ struct scsi_nexus_config {
     struct scsi_target *target;
     const char *initiator_name;  /* node name, normalised */
     const char *initiator_port;  /* "iqn…,i,0x<ISID, 12 hex digits>" */
+    const char *peer;            /* "address:port" of the leading connection; NULL: not known */
     uint16_t tag;                /* target portal group tag, of the login's portal */
     uint16_t version_descriptor; /* 0960h + iSCSIProtocolLevel (RFC 7144 4.2); 0: 0960h */
     /* A unit attention POWER ON OCCURRED (29/00) on each unit. Only for a nexus that is known to be
@@ -40,10 +41,10 @@ struct scsi_nexus_config {
     uint32_t resumed_id; /* 0: a new nexus */
 };
 
-#define SCSI_NEXUS_POWER_ON     1u /* 29/00 pending */
-#define SCSI_NEXUS_LUNS_CHANGED 2u /* 3F/0E pending */
-#define SCSI_NEXUS_LOST         4u /* 29/07 pending */
-#define SCSI_NEXUS_PREEMPTED    8u /* 2A/03 pending */
+#define SCSI_NEXUS_POWER_ON     1u  /* 29/00 pending */
+#define SCSI_NEXUS_LUNS_CHANGED 2u  /* 3F/0E pending */
+#define SCSI_NEXUS_LOST         4u  /* 29/07 pending */
+#define SCSI_NEXUS_PREEMPTED    8u  /* 2A/03 pending */
 #define SCSI_NEXUS_RELEASED     16u /* 2A/04 pending */
 #define SCSI_NEXUS_UNREGISTERED 32u /* 2A/05 pending */
 
@@ -53,9 +54,10 @@ struct scsi_nexus {
     uint16_t relative_port, tag;
     uint16_t version_descriptor;
     struct list census; /* census.h */
-    char *initiator_name, *initiator_port;
+    char *initiator_name, *initiator_port, *peer;
     uint32_t active; /* commands between scsi_start() and done() */
     uint32_t map_generation;
+    const struct scsi_lun_map *map; /* of that generation, as this initiator sees it */
     uint16_t unit_count;
     bool units_owned;
     struct scsi_nexus_unit *units; /* [SCSI_LUNS_MAX], ascending by LUN, as in the map */

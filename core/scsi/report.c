@@ -22,7 +22,7 @@ int reply_report_luns(struct scsi_command *cmd, uint8_t *data)
         for (unsigned i = 0; i < map->count; i++) {
             if (!cmd->nexus->units[i].unit_id)
                 continue;
-            put_be64(data + 8 + bytes, scsi_lun_encode(map->units[i]->lun));
+            put_be64(data + 8 + bytes, scsi_lun_encode(map->luns[i]));
             bytes += 8;
         }
         break;

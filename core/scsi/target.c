@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/initiators.h"
+
 int scsi_target_create(const char *name, const char *alias, const uint16_t *port_tags,
                        unsigned port_count, struct scsi_target **ret_target)
 {
@@ -36,39 +38,79 @@ struct scsi_target *scsi_target_free(struct scsi_target *target)
     return NULL;
 }
 
+struct numbered {
+    uint16_t lun;
+    struct scsi_unit *unit;
+};
+
 static int by_lun(const void *a, const void *b)
 {
-    const struct scsi_unit *const *left = a, *const *right = b;
-    return (int)(*left)->lun - (int)(*right)->lun;
+    const struct numbered *left = a, *right = b;
+    return (int)left->lun - (int)right->lun;
 }
 
-int scsi_lun_map_create(struct scsi_unit *const *units, unsigned count,
+int scsi_lun_map_create(struct scsi_unit *const *units, const uint16_t *luns, unsigned count,
                         struct scsi_lun_map **ret_map)
 {
+    struct numbered sorted[SCSI_LUNS_MAX];
+    struct scsi_lun_map *map = NULL;
+
     if (count > SCSI_LUNS_MAX)
         return -EINVAL;
-    struct scsi_lun_map *map = g_try_malloc0(sizeof(*map) + count * sizeof(*units));
+    for (unsigned i = 0; i < count; i++)
+        sorted[i] = (struct numbered){ luns ? luns[i] : units[i]->lun, units[i] };
+    qsort(sorted, count, sizeof(*sorted), by_lun);
+    for (unsigned i = 1; i < count; i++) {
+        if (sorted[i - 1].lun == sorted[i].lun)
+            return -EINVAL;
+    }
+    map = g_try_malloc0(sizeof(*map) + count * (sizeof(*map->units) + sizeof(*map->luns)));
     if (!map)
         return -ENOMEM;
     map->count = count;
-    if (count) {
-        memcpy(map->units, units, count * sizeof(*units));
-        qsort(map->units, count, sizeof(*units), by_lun);
-    }
-    for (unsigned i = 1; i < count; i++) {
-        if (map->units[i - 1]->lun == map->units[i]->lun) {
-            g_free(map);
-            return -EINVAL;
-        }
+    map->luns = (uint16_t *)(map->units + count);
+    for (unsigned i = 0; i < count; i++) {
+        map->units[i] = sorted[i].unit;
+        map->luns[i] = sorted[i].lun;
     }
     *ret_map = map;
     return 0;
 }
 
+int scsi_lun_map_add_view(struct scsi_lun_map *map, const char *const *initiators,
+                          struct scsi_lun_map *view)
+{
+    struct scsi_lun_view *views =
+        g_try_renew(struct scsi_lun_view, map->views, map->view_count + 1);
+
+    if (!views) {
+        scsi_lun_map_free(view);
+        return -ENOMEM;
+    }
+    views[map->view_count++] = (struct scsi_lun_view){ initiators, view };
+    map->views = views;
+    return 0;
+}
+
 struct scsi_lun_map *scsi_lun_map_free(struct scsi_lun_map *map)
 {
+    if (!map)
+        return NULL;
+    for (unsigned i = 0; i < map->view_count; i++)
+        scsi_lun_map_free(map->views[i].map);
+    g_free(map->views);
     g_free(map);
     return NULL;
+}
+
+const struct scsi_lun_map *scsi_lun_map_for(const struct scsi_lun_map *map, const char *initiator,
+                                            const char *peer)
+{
+    for (unsigned i = 0; i < map->view_count; i++) {
+        if (initiators_match(map->views[i].initiators, initiator, peer))
+            return map->views[i].map;
+    }
+    return map;
 }
 
 struct scsi_lun_map *scsi_target_publish(struct scsi_target *target, struct scsi_lun_map *map)
@@ -80,17 +122,17 @@ struct scsi_lun_map *scsi_target_publish(struct scsi_target *target, struct scsi
 int scsi_lun_map_find(const struct scsi_lun_map *map, uint16_t lun)
 {
     /* LUNs usually count from 0 without gaps. */
-    if (lun < map->count && map->units[lun]->lun == lun)
+    if (lun < map->count && map->luns[lun] == lun)
         return lun;
     unsigned low = 0, high = map->count;
     while (low < high) {
         unsigned middle = (low + high) / 2;
-        if (map->units[middle]->lun < lun)
+        if (map->luns[middle] < lun)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < map->count && map->units[low]->lun == lun ? (int)low : -1;
+    return low < map->count && map->luns[low] == lun ? (int)low : -1;
 }
 
 struct scsi_unit *scsi_target_unit(const struct scsi_target *target, uint16_t lun)

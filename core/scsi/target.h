@@ -17,10 +17,22 @@
 #define SCSI_LUNS_MAX  256 /* units of one target */
 #define SCSI_PORTS_MAX 64  /* target ports (portal group tags) of one target */
 
+struct scsi_lun_view;
+
 struct scsi_lun_map {
     uint32_t generation; /* set when published */
     uint32_t count;
-    struct scsi_unit *units[]; /* ascending by LUN */
+    struct scsi_lun_view
+        *views; /* of a published map alone; in the order in which they are tried */
+    unsigned view_count;
+    uint16_t *luns; /* ascending; of units[] each */
+    struct scsi_unit *units[];
+};
+
+/* Some initiators see the target's units by other numbers, and only those that are in it. */
+struct scsi_lun_view {
+    const char *const *initiators; /* base/initiators.h; the caller's, longer than the map */
+    struct scsi_lun_map *map;
 };
 
 struct scsi_target {
@@ -39,14 +51,21 @@ int scsi_target_create(const char *name, const char *alias, const uint16_t *port
 /* Frees the map too, not the units. No nexus refers to it. NULL is fine; returns NULL. */
 struct scsi_target *scsi_target_free(struct scsi_target *target);
 
-/* Prepares a map (may fail: -EINVAL too many or a double LUN, -ENOMEM); any order. */
-int scsi_lun_map_create(struct scsi_unit *const *units, unsigned count,
+/* Prepares a map (may fail: -EINVAL too many or a double LUN, -ENOMEM); any order. `luns`: their
+   numbers; NULL: their own. */
+int scsi_lun_map_create(struct scsi_unit *const *units, const uint16_t *luns, unsigned count,
                         struct scsi_lun_map **ret_map);
+/* Adds what those initiators see instead; takes `view` over, also when it fails (-ENOMEM). */
+int scsi_lun_map_add_view(struct scsi_lun_map *map, const char *const *initiators,
+                          struct scsi_lun_map *view);
 struct scsi_lun_map *scsi_lun_map_free(struct scsi_lun_map *map);
 /* Cannot fail. Takes `map` over and returns the previous one, to be freed after an epoch. Control
    thread. */
 struct scsi_lun_map *scsi_target_publish(struct scsi_target *target, struct scsi_lun_map *map);
 
+/* The map of that initiator: the first view that it matches, or the map itself. */
+const struct scsi_lun_map *scsi_lun_map_for(const struct scsi_lun_map *map, const char *initiator,
+                                            const char *peer);
 /* Its index in the map, or -1. */
 int scsi_lun_map_find(const struct scsi_lun_map *map, uint16_t lun);
 /* The unit with that LUN in the current map, or NULL. Use it within this turn only. */

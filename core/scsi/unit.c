@@ -3,11 +3,11 @@
 #include "scsi/unit.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/initiators.h"
 #include "scsi/alua.h"
 #include "scsi/block_limits.h"
 #include "scsi/identity.h"
@@ -150,15 +150,10 @@ struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
     return NULL;
 }
 
-bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator)
+bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator, const char *peer)
 {
-    if (!unit->initiators)
-        return true;
-    for (char **pattern = unit->initiators; *pattern; pattern++) {
-        if (fnmatch(*pattern, initiator, FNM_NOESCAPE | FNM_CASEFOLD) == 0)
-            return true;
-    }
-    return false;
+    return !unit->initiators ||
+           initiators_match((const char *const *)unit->initiators, initiator, peer);
 }
 
 void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what)

@@ -41,10 +41,10 @@ struct scsi_unit_config {
     unsigned eui_bytes; /* 8, 12 or 16; 0: no EUI-64 designator */
     bool read_only;
     bool removable;
-    uint64_t sanitize_rate; /* bytes a second; 0: as fast as it goes */
-    uint8_t compare_max; /* MAXIMUM COMPARE AND WRITE LENGTH, blocks; 0: 255 */
+    uint64_t sanitize_rate;       /* bytes a second; 0: as fast as it goes */
+    uint8_t compare_max;          /* MAXIMUM COMPARE AND WRITE LENGTH, blocks; 0: 255 */
     const uint8_t *access_states; /* of SCSI_PORTS_MAX target ports (alua.h); NULL: all optimized */
-    const char *const *initiators; /* NULL-ended glob patterns; NULL: anyone */
+    const char *const *initiators; /* base/initiators.h; NULL: anyone */
     unsigned lanes;                /* data reactors; commands come with reactor->index below this */
     const struct scsi_services *services; /* NULL: one lane, and nothing outlives the process */
 };
@@ -102,8 +102,8 @@ struct scsi_unit {
     /* Change under use. */
     _Atomic uint64_t blocks;
     _Atomic uint32_t mode;
-    _Atomic uint32_t not_ready; /* UNIT_* */
-    _Atomic uint64_t prevents;  /* PREVENT ALLOW: generation 32, nexuses that prevent 32 */
+    _Atomic uint32_t not_ready;      /* UNIT_* */
+    _Atomic uint64_t prevents;       /* PREVENT ALLOW: generation 32, nexuses that prevent 32 */
     struct scsi_ua_ring *attentions; /* in home.keep */
     struct scsi_ranges ranges;
     struct scsi_home home; /* reservations */
@@ -133,8 +133,8 @@ static inline struct reactor *scsi_unit_reactor(const struct scsi_unit *unit, un
     return unit->services ? unit->services->reactors[lane] : reactor_current();
 }
 
-/* Whether `initiator` (a normalised node name) may see the unit. */
-bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator);
+/* Whether the initiator may see the unit; see base/initiators.h. */
+bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator, const char *peer);
 
 enum scsi_unit_change {
     SCSI_UNIT_CAPACITY, /* backend->info.bytes is new: 2A/09 */

@@ -150,6 +150,51 @@ def _(target):
     session.command(scsi.read_10(0, 1), read=512, lun=1).check(scsi.LUN_NOT_SUPPORTED)
 
 
+def luns_of(target, initiator, iqn=IQN):
+    import scsi  # pylint: disable=import-outside-toplevel
+    session = target.login(iqn=iqn, initiator=initiator)
+    data = session.command(scsi.report_luns(), read=512).data
+    return [data[8 + 8 * n + 1] for n in range(int.from_bytes(data[:4], 'big') // 8)]
+
+
+BY_ADDRESS = {IQN: {'portals': ['test'], 'luns': {
+                  0: ram(), 1: ram(initiators=['192.0.2.0/24']), 2: ram(initiators=['127.0.0.0/8'])}},
+              OTHER: {'portals': ['test'], 'luns': {0: ram()}, 'initiators': ['192.0.2.0/24', '::1']}}
+
+
+@case('targets and LUNs may be for addresses and networks alone', own=dict(
+    targets=BY_ADDRESS, portals={'test': {'listen': ['127.0.0.1:$PORT', '[::1]:$PORT'], 'tag': 1}}))
+def _(target):
+    port = target.address[1]
+    assert luns_of(target, INITIATOR) == [0, 2]
+    assert list(send_targets(target.login(discovery=True))) == [IQN]
+    target.refused(0x0202, lambda: target.login(iqn=OTHER))
+    target.address = ('::1', port)
+    assert luns_of(target, INITIATOR) == [0]
+    assert sorted(send_targets(target.login(discovery=True))) == [IQN, OTHER]
+    target.login(iqn=OTHER).alive()
+
+
+VIEWS = {IQN: {'portals': ['test'],
+               'luns': {0: ram(), 4: ram(serial='fourth'), 9: ram(initiators=['*:node7'])},
+               'views': {'nodes': {'initiators': ['*:node7', '*:node8'], 'luns': {0: 4, 7: 9}},
+                         'none': {'initiators': ['*:nobody', '10.0.0.0/8'], 'luns': {}}}}}
+
+
+@case('an initiator in a view sees its LUNs by other numbers, and no others', own=dict(targets=VIEWS))
+def _(target):
+    import scsi  # pylint: disable=import-outside-toplevel
+    assert luns_of(target, INITIATOR) == [0, 4]
+    assert luns_of(target, 'iqn.2026-11.org.example:node7') == [0, 7]
+    assert luns_of(target, 'iqn.2026-11.org.example:node8') == [0]
+    assert luns_of(target, 'iqn.2026-11.org.example:nobody') == []
+    block = b'view' * 128
+    session = target.login(initiator='iqn.2026-11.org.example:node7')
+    session.write(3, block, lun=0).good()
+    session.command(scsi.read_10(0, 1), read=512, lun=4).check(scsi.LUN_NOT_SUPPORTED)
+    assert target.login().read(3, 1, lun=4).good().data == block
+
+
 # --- names
 
 @case('names are compared in normal form')

@@ -25,6 +25,26 @@ static const struct mistake mistakes[] = {
       "f:2:1: unknown key 'portal' (did you mean 'portals'?)\n"
       "f:3:10: targets: must be a mapping, not a list\n" },
     { "root-is-a-list", "- a\n", "f:1:1: the file: must be a mapping, not a list\n" },
+    { "views",
+      "version: 1\n" PORTALS
+      "targets:\n"
+      "  " TARGET ":\n"
+      "    initiators: [192.0.2.0/24, 192.0.2.0/33, node7/8]\n"
+      "    views:\n"
+      "      a b: { initiators: x, luns: { 0: 1 } }\n"
+      "      one: { initiators: 10.0.0.0/8, luns: { 0: 1, 2: 7, 00: 4, 3: 1, x: 1 } }\n"
+      "      two: { luns: { 0: 1 } }\n"
+      "    luns: { 1: { handler: ram }, 4: { handler: ram } }\n",
+      "f:5:32: initiators: '192.0.2.0/33' is no network (192.0.2.0/24, 2001:db8::/32) and no pattern "
+      "of names\n"
+      "f:5:46: initiators: 'node7/8' is no network (192.0.2.0/24, 2001:db8::/32) and no pattern of "
+      "names\n"
+      "f:7:7: view 'a b': a name has 1 to 63 letters, digits, dots, - and _\n"
+      "f:8:55: luns: the target has no LUN 7\n"
+      "f:8:58: number 0 stands at line 8 column 46 already\n"
+      "f:8:68: LUN 1 stands at line 8 column 46 already\n"
+      "f:8:71: LUN: 'x' is not a whole number\n"
+      "f:9:12: view two: the key 'initiators' is missing\n" },
     { "version", "version: 2\n",
       "f:1:10: version: 2 is not known; this program reads version 1\n" },
     { "version-is-no-number", "version: one\n", "f:1:10: version: 'one' is not a whole number\n" },

@@ -47,6 +47,9 @@ static const char architecture_example[] =
     "    portals: [san]\n"
     "    auth: lab                             # none when left out\n"
     "    initiators: [\"iqn.1993-08.org.debian:01:*\"]\n"
+    "    views:\n"
+    "      node7: { initiators: [\"*:Node7\", 192.0.2.0/24], luns: { 4: 0, 300: 1 } }\n"
+    "      none: { initiators: \"*:nobody\", luns: {} }\n"
     "    session: { max-connections: 1, first-burst-length: 256K, max-burst-length: 1M,"
     " header-digest: [none, crc32c] }\n"
     "    luns:\n"
@@ -69,13 +72,20 @@ static void check_target(const struct config *c)
     g_assert_cmpuint(t->lun_count, ==, 2);
     const struct config_lun *zero = config_find_lun(t, 0), *one = config_find_lun(t, 1);
     g_assert_cmpstr(zero->handler, ==, "file");
-    g_assert_cmpuint(zero->handler_node->line, ==, 25);
+    g_assert_cmpuint(zero->handler_node->line, ==, 28);
     g_assert_cmpstr(zero->serial, ==, "a1b2c3d4");
     g_assert_null(zero->initiators);
     g_assert_cmpstr(config_node_get(zero->options, "size")->text, ==, "20G");
     g_assert_cmpuint(config_node_get(zero->options, "size")->column, ==, 66);
     g_assert_cmpstr(one->handler, ==, "ram");
     g_assert_null(one->serial);
+    g_assert_cmpuint(t->view_count, ==, 2);
+    g_assert_cmpstr(t->views[0].name, ==, "node7");
+    g_assert_cmpstr(t->views[0].initiators[1], ==, "192.0.2.0/24");
+    g_assert_cmpuint(t->views[0].lun_count, ==, 2);
+    g_assert_cmpuint(t->views[0].luns[1].number, ==, 300);
+    g_assert_cmpuint(t->views[0].luns[1].lun, ==, 1);
+    g_assert_cmpuint(t->views[1].lun_count, ==, 0);
     g_assert_cmpstr(one->initiators[0], ==, "*:node7");
     g_assert_null(one->initiators[1]);
     g_assert_null(config_find_lun(t, 2));

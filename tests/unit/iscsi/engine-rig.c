@@ -68,7 +68,7 @@ static void create_target(struct engine_rig *rig)
         rig->disks[i] = disk_new(&disks[i]);
         g_assert_cmpint(scsi_unit_create(&config, &rig->disks[i]->backend, &rig->units[i]), ==, 0);
     }
-    g_assert_cmpint(scsi_lun_map_create(rig->units, RIG_DISKS, &luns), ==, 0);
+    g_assert_cmpint(scsi_lun_map_create(rig->units, NULL, RIG_DISKS, &luns), ==, 0);
     scsi_lun_map_free(scsi_target_publish(rig->target, luns));
 }
 

@@ -7,7 +7,7 @@
 void rig_publish(struct rig *rig, struct scsi_unit *const *units, unsigned count)
 {
     struct scsi_lun_map *map = NULL;
-    g_assert_cmpint(scsi_lun_map_create(units, count, &map), ==, 0);
+    g_assert_cmpint(scsi_lun_map_create(units, NULL, count, &map), ==, 0);
     scsi_lun_map_free(scsi_target_publish(rig->target, map));
 }
 

@@ -241,7 +241,7 @@ static void setup(void)
     }
     g_assert_cmpint(scsi_unit_create(&config, &slow.backend, &unit), ==, 0);
     g_assert_cmpint(scsi_target_create(TARGET_NAME, NULL, tags, 1, &target), ==, 0);
-    g_assert_cmpint(scsi_lun_map_create(&unit, 1, &map), ==, 0);
+    g_assert_cmpint(scsi_lun_map_create(&unit, NULL, 1, &map), ==, 0);
     scsi_lun_map_free(scsi_target_publish(target, map));
     for (unsigned i = 0; i < LANES; i++)
         g_assert_cmpint(reactor_start(reactors[i]), ==, 0);

@@ -166,7 +166,7 @@ static void impossible_units_and_maps_are_refused(void)
     g_assert_cmpint(scsi_unit_create(&config, &rig.disk->backend, &unit), ==, -EINVAL);
     g_assert_null(unit);
     twice[0] = twice[1] = rig.unit;
-    g_assert_cmpint(scsi_lun_map_create(twice, 2, &map), ==, -EINVAL);
+    g_assert_cmpint(scsi_lun_map_create(twice, NULL, 2, &map), ==, -EINVAL);
     g_assert_cmpint(scsi_target_create("x", NULL, tags, SCSI_PORTS_MAX + 1, &target), ==, -EINVAL);
     g_assert_cmpuint(scsi_target_port(rig.target, 7), ==, 2);
     g_assert_cmpuint(scsi_target_port(rig.target, 8), ==, 0);
@@ -197,6 +197,88 @@ static void a_full_map(void)
     rig_teardown(&rig);
 }
 
+static struct scsi_nexus *nexus_from(struct rig *rig, const char *initiator, const char *peer)
+{
+    struct scsi_nexus_config config = { .target = rig->target,
+                                        .initiator_name = initiator,
+                                        .initiator_port = initiator,
+                                        .peer = peer,
+                                        .tag = 1 };
+    struct scsi_nexus *nexus = NULL;
+    g_assert_cmpint(scsi_nexus_create(&config, &nexus), ==, 0);
+    return nexus;
+}
+
+/* LUN 0 and what stands at it for that nexus; the number of LUNs it sees. */
+static unsigned luns_of(struct rig *rig, struct scsi_nexus *nexus, uint64_t *ret_luns)
+{
+    const struct task *t = ask_as(rig, nexus, CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 256);
+
+    expect_good(t);
+    unsigned count = get_be32(t->in) / 8;
+    for (unsigned i = 0; i < count; i++)
+        ret_luns[i] = get_be64(t->in + 8 + 8 * i) >> 48;
+    return count;
+}
+
+static void publish_views(struct rig *rig, struct scsi_unit *const *units, uint16_t number)
+{
+    static const char *const by_name[] = { "*:node7", NULL };
+    static const char *const by_network[] = { "192.0.2.0/24", NULL };
+    struct scsi_lun_map *map = NULL, *one = NULL, *other = NULL;
+    struct scsi_unit *turned[2] = { units[1], units[0] };
+    const uint16_t numbers[2] = { number, 300 };
+
+    g_assert_cmpint(scsi_lun_map_create(units, NULL, 2, &map), ==, 0);
+    g_assert_cmpint(scsi_lun_map_create(turned, numbers, 2, &one), ==, 0);
+    g_assert_cmpint(scsi_lun_map_create(turned, &number, 1, &other), ==, 0);
+    g_assert_cmpint(scsi_lun_map_add_view(map, by_name, one), ==, 0);
+    g_assert_cmpint(scsi_lun_map_add_view(map, by_network, other), ==, 0);
+    scsi_lun_map_free(scsi_target_publish(rig->target, map));
+}
+
+/* By name, by network, or as they are; the unit is the same whatever its number is. */
+static void initiators_have_numbers_of_their_own(void)
+{
+    struct rig rig = { 0 };
+    uint64_t luns[4];
+
+    rig_setup(&rig, NULL, NULL);
+    struct scsi_unit *units[2] = { rig.unit, rig_unit(rig.disk, 5, NULL) };
+    publish_views(&rig, units, 0);
+    struct scsi_nexus *node7 = nexus_from(&rig, "iqn.x:node7", "192.0.2.9:1");
+    struct scsi_nexus *near = nexus_from(&rig, "iqn.x:node8", "192.0.2.9:1");
+    struct scsi_nexus *far = nexus_from(&rig, "iqn.x:node8", "192.0.3.9:1");
+    g_assert_cmpuint(luns_of(&rig, node7, luns), ==, 2);
+    g_assert_cmpuint(luns[0], ==, 0);
+    g_assert_cmpuint(luns[1], ==, 0x4000 | 300);
+    g_assert_true(scsi_nexus_unit_at(node7, 0) == units[1]);
+    g_assert_true(scsi_nexus_unit_at(node7, scsi_lun_encode(300)) == units[0]);
+    g_assert_null(scsi_nexus_unit_at(node7, scsi_lun_encode(5)));
+    g_assert_cmpuint(luns_of(&rig, near, luns), ==, 1);
+    g_assert_true(scsi_nexus_unit_at(near, 0) == units[1]);
+    g_assert_cmpuint(luns_of(&rig, far, luns), ==, 2);
+    g_assert_true(scsi_nexus_unit_at(far, 0) == units[0]);
+    g_assert_true(scsi_nexus_unit_at(far, scsi_lun_encode(5)) == units[1]);
+    struct task *t = ask_as(&rig, near, CDB(0x12, 1, 0x80, 0, 255), 255);
+    g_assert_cmpmem(t->in + 4, t->in_bytes - 4, units[1]->serial, strlen(units[1]->serial));
+
+    publish_views(&rig, units, 1); /* only who sees a number change is told */
+    expect_good(ask_as(&rig, far, CDB(0x00), 0));
+    task_free(
+        task_run(&rig, &(struct ask){ .nexus = near, .lun = scsi_lun_encode(1), .cdb = CDB(0) }));
+    g_assert_null(scsi_nexus_unit_at(near, 0));
+    t = task_run(&rig, &(struct ask){ .nexus = node7, .lun = scsi_lun_encode(1), .cdb = CDB(0) });
+    expect_unit_attention(t, ASC_LUNS_CHANGED);
+    task_free(t);
+    scsi_nexus_free(node7);
+    scsi_nexus_free(near);
+    scsi_nexus_free(far);
+    rig_publish(&rig, &rig.unit, 1);
+    scsi_unit_free(units[1]);
+    rig_teardown(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -206,5 +288,6 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/target/replaced", another_unit_at_the_same_lun_is_a_change);
     g_test_add_func("/scsi/target/refused", impossible_units_and_maps_are_refused);
     g_test_add_func("/scsi/target/full", a_full_map);
+    g_test_add_func("/scsi/target/views", initiators_have_numbers_of_their_own);
     return g_test_run();
 }
