@@ -12,6 +12,12 @@
 
 #define ATOMIC_BYTES_MAX (1u << 20)
 
+/* A threshold set is 2^this blocks, 1 MiB (SBC-3 6.5.6). */
+static inline uint8_t scsi_threshold_exponent(const struct scsi_unit *unit)
+{
+    return (uint8_t)(20 - unit->block_shift);
+}
+
 /* Blocks that an unmap works on as a whole; at least 1. */
 static inline uint64_t scsi_granularity(const struct scsi_unit *unit)
 {

@@ -134,6 +134,8 @@ static uint32_t allocation(const struct scsi_command *cmd)
         return at[0];
     case 2:
         return get_be16(at);
+    case 3:
+        return get_be24(at);
     case 4:
         return get_be32(at);
     default:

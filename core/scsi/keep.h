@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "scsi/copy_status.h"
+#include "scsi/ident.h"
 #include "scsi/reservation_record.h"
 #include "scsi/sanitize.h"
 #include "scsi/services.h"
@@ -42,13 +43,22 @@ struct keep_data {
     _Atomic uint32_t sanitizing; /* 1: the record in keep_rare counts */
     _Atomic uint64_t sanitized;  /* bytes of it that are done */
     _Atomic uint32_t copied;     /* 1: there are copies in keep_rare */
+    _Atomic uint32_t identified; /* 1: there is identifying information in keep_rare */
+    _Atomic uint32_t starts;     /* by START STOP UNIT */
+    _Atomic uint32_t clock_set;
+    _Atomic uint64_t clock_offset; /* ms (modulo 2^64) between the unit's clock and the machine's */
     struct scsi_ua_ring attentions;
 };
+
+#define KEEP_BUFFER_BYTES 4096u /* of READ BUFFER and WRITE BUFFER */
 
 /* Not to be looked at, either, unless keep_data says that something is there. */
 struct keep_rare {
     struct sanitize_record sanitize;
     struct copy_statuses copies;
+    struct ident_record ident;
+    uint32_t echo_by, echo_bytes; /* nexus */
+    uint8_t buffer[KEEP_BUFFER_BYTES], echo[KEEP_BUFFER_BYTES];
     uint8_t table[2][PR_RECORD_BYTES_MAX];
 };
 

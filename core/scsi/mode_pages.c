@@ -9,7 +9,8 @@ static const uint8_t disconnect[16] = { 0x02, 0x0e };
 static const uint8_t caching[20] = { 0x08, 0x12 };
 /* TST 001b: a task set per nexus; GLTSD; unrestricted reordering; busy timeout unlimited. */
 static const uint8_t control[12] = { 0x0a, 0x0a, 0x22, 0x10, 0, 0, 0, 0, 0xff, 0xff };
-static const uint8_t control_extension[32] = { 0x4a, 0x01, 0x00, 0x1c };
+/* TCMOS, SCSIP: the time is the machine's, and SET TIMESTAMP goes before. */
+static const uint8_t control_extension[32] = { 0x4a, 0x01, 0x00, 0x1c, 0x06 };
 static const uint8_t exceptions[12] = { 0x1c, 0x0a, 0x08 }; /* DEXCPT */
 
 const struct mode_page mode_pages[] = {

@@ -32,10 +32,10 @@
 
 enum cdb_layout { /* where LBA and length are */
                   CDB_OTHER,
-                  CDB_6,  /* LBA 1-3 (21 bits), length 4 (0: 256) */
-                  CDB_10, /* LBA 2-5, length 7-8 */
-                  CDB_12, /* LBA 2-5, length 6-9 */
-                  CDB_16, /* LBA 2-9, length 10-13 */
+                  CDB_6,       /* LBA 1-3 (21 bits), length 4 (0: 256) */
+                  CDB_10,      /* LBA 2-5, length 7-8 */
+                  CDB_12,      /* LBA 2-5, length 6-9 */
+                  CDB_16,      /* LBA 2-9, length 10-13 */
                   CDB_COMPARE, /* LBA 2-9, length 13 */
                   CDB_ATOMIC,  /* LBA 2-9, length 12-13 */
 };
@@ -45,11 +45,11 @@ struct scsi_opcode {
     uint8_t opcode;
     uint16_t service_action;
     uint8_t cdb_bytes;
-    uint8_t layout;       /* enum cdb_layout */
-    uint16_t flags;       /* OP_* */
-    uint8_t denied_by;    /* DENY_*: a nexus that is denied one of these gets RESERVATION CONFLICT */
-    uint8_t length_at;    /* reply: first byte of the allocation length; write: of the length */
-    uint8_t length_bytes; /* reply: its size; 0: the answer is always whole */
+    uint8_t layout;    /* enum cdb_layout */
+    uint16_t flags;    /* OP_* */
+    uint8_t denied_by; /* DENY_*: a nexus that is denied one of these gets RESERVATION CONFLICT */
+    uint8_t length_at; /* reply: first byte of the allocation length; write: of the length */
+    uint8_t length_bytes;              /* reply: its size; 0: the answer is always whole */
     uint16_t nominal_s, recommended_s; /* command timeouts descriptor; 0: not given */
     uint8_t usage[16];                 /* CDB usage data (SPC-4 6.35.3) */
     int (*reply)(struct scsi_command *cmd, uint8_t *ret_data); /* bytes; -1: status is set */
@@ -67,7 +67,8 @@ const struct scsi_opcode *scsi_opcode_find(const uint8_t *cdb, bool *ret_known);
 const struct scsi_opcode *scsi_opcode_lookup(uint8_t opcode, uint16_t service_action);
 
 /* Whether this unit has the command at all. */
-static inline bool scsi_opcode_exists(const struct scsi_opcode *opcode, const struct scsi_unit *unit)
+static inline bool scsi_opcode_exists(const struct scsi_opcode *opcode,
+                                      const struct scsi_unit *unit)
 {
     if (!(opcode->flags & (OP_THIN | OP_ATOMIC | OP_REMOVES)))
         return true;
@@ -91,6 +92,10 @@ int reply_report_tmfs(struct scsi_command *cmd, uint8_t *data);
 int reply_copy_status(struct scsi_command *cmd, uint8_t *data);
 int reply_copy_parameters(struct scsi_command *cmd, uint8_t *data);
 int reply_copy_failed_details(struct scsi_command *cmd, uint8_t *data);
+int reply_read_buffer(struct scsi_command *cmd, uint8_t *data);
+int reply_diagnostic_results(struct scsi_command *cmd, uint8_t *data);
+int reply_timestamp(struct scsi_command *cmd, uint8_t *data);
+int reply_identifying(struct scsi_command *cmd, uint8_t *data);
 int reply_test_unit_ready(struct scsi_command *cmd, uint8_t *data);
 
 /* start and execute of the others */
@@ -133,5 +138,16 @@ enum scsi_next start_prevent_allow(struct scsi_command *cmd);
 void execute_prevent_allow(struct scsi_command *cmd);
 enum scsi_next start_start_stop(struct scsi_command *cmd);
 void execute_start_stop(struct scsi_command *cmd);
+enum scsi_next start_log_sense(struct scsi_command *cmd);
+void execute_log_sense(struct scsi_command *cmd);
+enum scsi_next start_log_select(struct scsi_command *cmd);
+void execute_nothing(struct scsi_command *cmd); /* GOOD */
+enum scsi_next start_write_buffer(struct scsi_command *cmd);
+void execute_write_buffer(struct scsi_command *cmd);
+enum scsi_next start_send_diagnostic(struct scsi_command *cmd);
+enum scsi_next start_set_timestamp(struct scsi_command *cmd);
+void execute_set_timestamp(struct scsi_command *cmd);
+enum scsi_next start_set_identifying(struct scsi_command *cmd);
+void execute_set_identifying(struct scsi_command *cmd);
 enum scsi_next start_extended_copy(struct scsi_command *cmd);
 void execute_extended_copy(struct scsi_command *cmd);

@@ -66,6 +66,12 @@
     .name = text, .opcode = 0x84, .service_action = action, .cdb_bytes = 16, LOOKS, QUICK,         \
     ALLOCATION(10, 4), .usage = { 0x84, action, list, 0, 0, 0, 0, 0, 0, 0, ALL4 }
 
+#define MAINTENANCE_IN(action, text)                                                               \
+    .name = text, .opcode = 0xa3, .service_action = action, .cdb_bytes = 12, QUICK, ALLOCATION(6, 4)
+#define MAINTENANCE_OUT(action, text)                                                              \
+    .name = text, .opcode = 0xa4, .service_action = action, .cdb_bytes = 12, CHANGES, QUICK,       \
+    .length_at = 6
+
 const struct scsi_opcode scsi_opcodes[] = {
     { ROW_10(0x28, "READ(10)"), BLOCK_10(0x28, 0x18), READS, QUICK,
       RUN(start_read, execute_read_write) },
@@ -225,6 +231,30 @@ const struct scsi_opcode scsi_opcodes[] = {
     { COPY_RESULTS(0x03, "RECEIVE COPY OPERATING PARAMETERS", 0), REPLY(reply_copy_parameters) },
     { COPY_RESULTS(0x04, "RECEIVE COPY FAILURE DETAILS(LID1)", 0xff),
       REPLY(reply_copy_failed_details) },
+    { MAINTENANCE_IN(0x05, "REPORT IDENTIFYING INFORMATION"), ASKS,
+      .usage = { 0xa3, 0x05, 0, 0, 0, 0, ALL4, 0xfe }, REPLY(reply_identifying) },
+    { MAINTENANCE_OUT(0x06, "SET IDENTIFYING INFORMATION"),
+      .usage = { 0xa4, 0x06, 0, 0, 0, 0, ALL4, 0xfe },
+      RUN(start_set_identifying, execute_set_identifying) },
+    { MAINTENANCE_IN(0x0f, "REPORT TIMESTAMP"), FREE, .usage = { 0xa3, 0x0f, 0, 0, 0, 0, ALL4 },
+      REPLY(reply_timestamp) },
+    { MAINTENANCE_OUT(0x0f, "SET TIMESTAMP"), .usage = { 0xa4, 0x0f, 0, 0, 0, 0, ALL4 },
+      RUN(start_set_timestamp, execute_set_timestamp) },
+    { ROW_10(0x4d, "LOG SENSE"), .flags = OP_ALWAYS, ASKS, QUICK, ALLOCATION(7, 2),
+      .usage = { 0x4d, 0x03, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff },
+      RUN(start_log_sense, execute_log_sense) },
+    { ROW_10(0x4c, "LOG SELECT"), CHANGES, QUICK, .length_at = 7,
+      .usage = { 0x4c, 0x03, 0xff, 0xff, 0, 0, 0, 0xff, 0xff },
+      RUN(start_log_select, execute_nothing) },
+    { ROW_10(0x3b, "WRITE BUFFER"), CHANGES, QUICK, .length_at = 6,
+      .usage = { 0x3b, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
+      RUN(start_write_buffer, execute_write_buffer) },
+    { ROW_10(0x3c, "READ BUFFER"), LOOKS, QUICK, ALLOCATION(6, 3),
+      .usage = { 0x3c, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, REPLY(reply_read_buffer) },
+    { ROW_6(0x1d, "SEND DIAGNOSTIC"), CHANGES, LONG, .length_at = 3,
+      .usage = { 0x1d, 0xf7, 0, 0xff, 0xff }, RUN(start_send_diagnostic, execute_nothing) },
+    { ROW_6(0x1c, "RECEIVE DIAGNOSTIC RESULTS"), ASKS, QUICK, ALLOCATION(3, 2),
+      .usage = { 0x1c, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_diagnostic_results) },
     { PERSISTENT_IN(0x00, "PERSISTENT RESERVE IN, READ KEYS") },
     { PERSISTENT_IN(0x01, "PERSISTENT RESERVE IN, READ RESERVATION") },
     { PERSISTENT_IN(0x02, "PERSISTENT RESERVE IN, REPORT CAPABILITIES") },

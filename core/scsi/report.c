@@ -132,17 +132,19 @@ int reply_report_opcodes(struct scsi_command *cmd, uint8_t *data)
 
 #define ISCSI_LEVEL_2 0x0962 /* version descriptor */
 
-/* What the transport implements: ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET; with
-   iSCSIProtocolLevel 2 the functions of RFC 7144, too. */
+/* What the transport implements: ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET; at protocol
+   level 2 and above also QUERY TASK, QUERY ASYNCHRONOUS EVENT, QUERY TASK SET, I_T NEXUS RESET (RFC 7144
+   4.1). */
 int reply_report_tmfs(struct scsi_command *cmd, uint8_t *data)
 {
     bool extended = cmd->cdb[2] & 0x80; /* REPD */
+    bool level_2 = cmd->nexus->version_descriptor >= 0x0962;
 
     memset(data, 0, 16);
     data[0] = 0xd8; /* ATS 80h, ATSS 40h, CTSS 10h, LURS 08h */
-    if (cmd->nexus->version_descriptor >= ISCSI_LEVEL_2) {
+    if (level_2) {
         data[0] |= 0x04; /* QTS */
-        data[1] = 0x07;  /* QAES 04h, QTSS 02h, ITNRS 01h */
+        data[1] = 0x07;  /* QAES, QTSS, ITNRS */
     }
     if (!extended)
         return 4;

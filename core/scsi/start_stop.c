@@ -54,6 +54,8 @@ static void set(struct scsi_command *cmd, uint32_t bit)
         atomic_fetch_or(&unit->not_ready, bit);
     } else {
         uint32_t before = atomic_fetch_and(&unit->not_ready, ~bit);
+        if (before & bit)
+            atomic_fetch_add(&unit->home.keep.data->starts, 1);
         if (before & bit & UNIT_EJECTED)
             scsi_unit_attention(unit, cmd->nexus, ASC_MEDIUM_MAY_HAVE_CHANGED >> 8,
                                 ASC_MEDIUM_MAY_HAVE_CHANGED & 0xff);

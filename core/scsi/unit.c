@@ -10,6 +10,7 @@
 #include "base/initiators.h"
 #include "scsi/alua.h"
 #include "scsi/block_limits.h"
+#include "scsi/ident.h"
 #include "scsi/identity.h"
 #include "scsi/medium.h"
 #include "scsi/sense.h"
@@ -126,6 +127,7 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     if (r == 0) {
         take_kept(unit);
         scsi_alua_init(unit, config);
+        scsi_ident_init(unit, config);
         scsi_sanitize_init(unit, config);
     }
     if (r < 0) {
@@ -141,6 +143,7 @@ struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
     if (!unit)
         return NULL;
     scsi_sanitize_deinit(unit);
+    scsi_ident_deinit(unit);
     scsi_home_deinit(unit);
     free(unit->lanes);
     free(unit->counters_memory);

@@ -109,6 +109,9 @@ struct scsi_unit {
     struct scsi_home home; /* reservations */
     struct scsi_sanitize sanitize;
 
+    char *ident_path; /* of the file of identifying information; NULL: there is no place */
+    _Atomic bool ident_saving, buffers_taken; /* by a command, on any reactor */
+
     const struct scsi_services *services;
     void *user; /* the composition root's */
     unsigned lane_count;

@@ -161,6 +161,7 @@ static int provisioning(const struct scsi_command *cmd, uint8_t *data)
 {
     if (!cmd->unit->thin)
         return 4;
+    data[0] = scsi_threshold_exponent(cmd->unit);
     data[1] = 0xe4; /* LBPU, LBPWS, LBPWS10, LBPRZ = 001b */
     data[2] = 0x02; /* thin */
     return 4;

@@ -202,7 +202,7 @@ static void block_limits_and_provisioning(void)
     expect_good(t = vpd(&rig, 0xb1));
     g_assert_cmpmem(t->in, t->in_bytes, characteristics, sizeof(characteristics));
     expect_good(t = vpd(&rig, 0xb2));
-    g_assert_cmpmem(t->in, t->in_bytes, ((uint8_t[]){ 0, 0xb2, 0, 4, 0, 0xe4, 2, 0 }), 8);
+    g_assert_cmpmem(t->in, t->in_bytes, ((uint8_t[]){ 0, 0xb2, 0, 4, 11, 0xe4, 2, 0 }), 8);
     rig_teardown(&rig);
 
     rig_setup(&rig, NULL, NULL);

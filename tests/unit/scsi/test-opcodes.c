@@ -63,6 +63,8 @@ static void check_consistency(bool thin)
     for (unsigned opcode = 0; opcode < 256; opcode++) {
         bool has_actions = opcode == 0x9e || opcode == 0xa3 || opcode == 0xa4 || opcode == 0x48 ||
                            opcode == 0x5e || opcode == 0x5f || opcode == 0x83 || opcode == 0x84;
+        /* The mode of READ BUFFER and WRITE BUFFER stands where others have a service action. */
+        uint8_t mode = opcode == 0x3b || opcode == 0x3c ? 0x02 : 0;
         for (unsigned action = 0; action < (has_actions ? 32 : 1); action++) {
             unsigned listed = 0;
             for (unsigned i = 0; i < count; i++)
@@ -73,7 +75,8 @@ static void check_consistency(bool thin)
                 found += listed;
                 continue;
             }
-            g_assert_cmpint(dispatched(&rig, (uint8_t)opcode, (uint8_t)action), ==, listed);
+            g_assert_cmpint(dispatched(&rig, (uint8_t)opcode, mode ? mode : (uint8_t)action), ==,
+                            listed);
             found += listed;
         }
     }
@@ -206,6 +209,9 @@ static void task_management_functions_are_reported(void)
     expect_good(t = ask_in(&rig, CDB(0xa3, 0x0d, 0x80, 0, 0, 0, 0, 0, 0, 16), 16));
     g_assert_cmpuint(t->in_bytes, ==, 16);
     g_assert_cmphex(t->in[3], ==, 0x0c);
+    rig.a->version_descriptor = 0x0962; /* RFC 7144 was agreed on */
+    expect_good(t = ask_in(&rig, CDB(0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 16), 16));
+    g_assert_cmpmem(t->in, t->in_bytes, ((uint8_t[]){ 0xdc, 0x07, 0, 0 }), 4);
     rig_teardown(&rig);
 }
 
