@@ -10,6 +10,7 @@
  * What is executed again is legal to execute again: the initiator has no answer yet. Reads, writes
  * whose data is complete, flushes, unmaps and zeroing have the same effect twice as once as long as
  * nobody has seen the answer of the first; commands of one session for the same blocks stay in order.
+ * COMPARE AND WRITE and EXTENDED COPY keep how far they are (scsi_command.kept) and go on from there.
  */
 #pragma once
 

@@ -12,7 +12,7 @@
 #include "scsi/transfer.h"
 
 /* work[]: */
-enum { STATE, CHUNK };
+enum { STATE, CHUNK, SEEN };
 
 static bool backend_fua(const struct scsi_command *cmd)
 {
@@ -103,6 +103,44 @@ static int flush_if(struct scsi_command *cmd, bool wanted)
     return STEP_WAIT;
 }
 
+/*
+ * A worker that died had begun to write: what it compared was equal. Which blocks are as they were and
+ * which are as they shall be tells how far it came; one that is neither was written by somebody else
+ * since, which can only have been after the whole.
+ */
+#define SEEN_OLD   1u
+#define SEEN_OTHER 2u
+
+static bool is_resumed(const struct scsi_command *cmd)
+{
+    return cmd->kept && cmd->kept->begun;
+}
+
+static void look_at_chunk(struct scsi_command *cmd)
+{
+    uint64_t half = cmd->blocks << cmd->unit->block_shift, *chunk = &cmd->work[CHUNK];
+    uint32_t block = scsi_block_bytes(cmd);
+
+    for (uint64_t at = 0; at < *chunk; at += block) {
+        const uint8_t *now = cmd->scratch->data + at;
+        if (scsi_iov_compare(cmd, cmd->cursor + at, now, block) == block)
+            cmd->work[SEEN] |= SEEN_OLD;
+        else if (scsi_iov_compare(cmd, half + cmd->cursor + at, now, block) != block)
+            cmd->work[SEEN] |= SEEN_OTHER;
+    }
+    cmd->cursor += *chunk;
+    *chunk = 0;
+}
+
+/* From here on it is done again, not compared again. */
+static void begin_writing(struct scsi_command *cmd)
+{
+    if (!cmd->kept)
+        return;
+    atomic_signal_fence(memory_order_release);
+    cmd->kept->begun = 1;
+}
+
 /* The cursor runs over the whole of Data-Out: the first half is compared, the second written. */
 static int compare_and_write_step(struct scsi_command *cmd)
 {
@@ -114,10 +152,15 @@ static int compare_and_write_step(struct scsi_command *cmd)
         return STEP_DONE;
     }
     if (*state == COMPARE) {
-        if (cmd->work[CHUNK] && !compare_chunk(cmd))
+        if (cmd->work[CHUNK] && is_resumed(cmd))
+            look_at_chunk(cmd);
+        else if (cmd->work[CHUNK] && !compare_chunk(cmd))
             return STEP_DONE;
         if (cmd->cursor < half)
             return read_chunk(cmd, half - cmd->cursor);
+        if (is_resumed(cmd) && cmd->work[SEEN] != SEEN_OLD)
+            return flush_if(cmd, stable);
+        begin_writing(cmd);
         *state = WRITE;
     }
     if (*state == WRITE) {
@@ -139,6 +182,7 @@ static int backend_compare_step(struct scsi_command *cmd)
 
     if (cmd->work[STATE] == COMPARE) {
         cmd->work[STATE] = WRITE;
+        begin_writing(cmd);
         scsi_step_io(cmd, BACKEND_COMPARE_AND_WRITE, begin_of(cmd), half, cmd->iov, cmd->iov_count,
                      fua ? BACKEND_IO_FUA : 0);
         return STEP_WAIT;
@@ -160,8 +204,9 @@ void execute_compare_and_write(struct scsi_command *cmd)
     if (half == 0)
         scsi_finish(cmd);
     else
-        scsi_steps(cmd, native && half <= scsi_max_io(cmd) ? backend_compare_step
-                                                           : compare_and_write_step);
+        scsi_steps(cmd, native && half <= scsi_max_io(cmd) && !is_resumed(cmd)
+                            ? backend_compare_step
+                            : compare_and_write_step);
 }
 
 /* ---- ORWRITE ---- */

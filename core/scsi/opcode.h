@@ -145,6 +145,7 @@ void execute_nothing(struct scsi_command *cmd); /* GOOD */
 enum scsi_next start_write_buffer(struct scsi_command *cmd);
 void execute_write_buffer(struct scsi_command *cmd);
 enum scsi_next start_send_diagnostic(struct scsi_command *cmd);
+void execute_send_diagnostic(struct scsi_command *cmd);
 enum scsi_next start_set_timestamp(struct scsi_command *cmd);
 void execute_set_timestamp(struct scsi_command *cmd);
 enum scsi_next start_set_identifying(struct scsi_command *cmd);

@@ -252,7 +252,7 @@ const struct scsi_opcode scsi_opcodes[] = {
     { ROW_10(0x3c, "READ BUFFER"), LOOKS, QUICK, ALLOCATION(6, 3),
       .usage = { 0x3c, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, REPLY(reply_read_buffer) },
     { ROW_6(0x1d, "SEND DIAGNOSTIC"), CHANGES, LONG, .length_at = 3,
-      .usage = { 0x1d, 0xf7, 0, 0xff, 0xff }, RUN(start_send_diagnostic, execute_nothing) },
+      .usage = { 0x1d, 0xf7, 0, 0xff, 0xff }, RUN(start_send_diagnostic, execute_send_diagnostic) },
     { ROW_6(0x1c, "RECEIVE DIAGNOSTIC RESULTS"), ASKS, QUICK, ALLOCATION(3, 2),
       .usage = { 0x1c, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_diagnostic_results) },
     { PERSISTENT_IN(0x00, "PERSISTENT RESERVE IN, READ KEYS") },

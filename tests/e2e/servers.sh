@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The target in the namespace: a RAM LUN of 256 MiB and a file LUN of 512 MiB on 10.66.0.1:3260.
+# The target in the namespace: a RAM LUN of 256 MiB and a file LUN of 512 MiB on 10.66.0.1:3260, and a second way to them on :3261.
 
 wait_for_port() {
     local left
@@ -20,10 +20,11 @@ daemon:
   control-socket: $box/control.sock
   plugin-path: [$(echo "$plugins" | sed 's/[^:]\+/"&"/g; s/:/, /g')]
 portals:
-  san: { listen: ["10.66.0.1:3260"] }
+  san: { listen: ["10.66.0.1:3260"], tag: 1 }
+  side: { listen: ["10.66.0.1:3261"], tag: 2, access-state: active-non-optimized }
 targets:
   $iqn:
-    portals: [san]
+    portals: [san, side]
     luns:
       0: { handler: ram, options: { size: 256M } }
       1: { handler: file, options: { path: "$box/disk.img", size: 512M } }

@@ -174,7 +174,10 @@ static void self_tests_are_good(void)
     expect_good(ask_none(&rig, CDB(0x1d, 0x04)));
     expect_good(ask_none(&rig, CDB(0x1d, 0x20)));
     expect_field(ask_none(&rig, CDB(0x1d, 0x60)), true, 1);
-    expect_field(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 4), "1234", 4), true, 3);
+    expect_good(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 4), "\0\0\0\0", 4));
+    expect_field(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 4), "\x40\0\0\0", 4), false, 0);
+    expect_field(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 5), "12345", 5), true, 3);
+    expect_field(ask_out(&rig, CDB(0x1d, 0x00, 0, 0, 4), "\0\0\0\0", 4), true, 3);
     struct task *t = ask_in(&rig, CDB(0x1c, 1, 0, 0, 255), 255);
     g_assert_cmpmem(t->in, t->in_bytes, ((uint8_t[]){ 0, 0, 0, 1, 0 }), 5);
     expect_field(ask_in(&rig, CDB(0x1c, 1, 0x40, 0, 255), 255), true, 2);

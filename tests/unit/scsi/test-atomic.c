@@ -66,6 +66,59 @@ static void a_miscompare_writes_nothing_and_says_where(void)
     rig_teardown(&rig);
 }
 
+/* What another worker sends again, with what the first has kept. */
+static struct task *caw_again(struct rig *rig, uint8_t blocks, struct scsi_kept *kept)
+{
+    uint8_t cdb[16] = { 0x89, [9] = 7, [13] = blocks };
+    struct ask ask = { .cdb = cdb, .out = true, .expected = 2u * blocks * BLOCK, .data = data };
+    struct task *t = task_start(rig, &ask);
+
+    t->cmd.kept = kept;
+    task_execute(t);
+    return t;
+}
+
+/* It dies while it writes, or before the answer is out: the next worker completes it, once. */
+static void another_worker_completes_a_compare_and_write(void)
+{
+    struct rig rig = { 0 };
+    const uint8_t blocks = 200; /* several writes */
+
+    for (unsigned done = 0; done <= 7; done++) {
+        struct scsi_kept kept = { 0 }, seen;
+        rig_setup(&rig, &(struct disk_options){ .max_io = 16384 }, NULL);
+        disk_fill(rig.disk, 3);
+        compare_data(&rig, 7, blocks, 0x5a);
+        uint8_t *before = g_memdup2(rig.disk->data, 2048 * BLOCK);
+        task_free(caw_again(&rig, blocks, &kept));
+        g_assert_cmpuint(kept.begun, ==, 1);
+        /* Of seven writes only so many have reached the disk. */
+        seen = kept;
+        uint32_t kept_bytes = MIN(done * 16384u, blocks * BLOCK);
+        memcpy(rig.disk->data + 7 * BLOCK + kept_bytes, before + 7 * BLOCK + kept_bytes,
+               blocks * BLOCK - kept_bytes);
+        struct task *t = caw_again(&rig, blocks, &seen);
+        expect_good(t);
+        task_free(t);
+        memset(before + 7 * BLOCK, 0x5a, blocks * BLOCK);
+        g_assert_cmpmem(rig.disk->data, 2048 * BLOCK, before, 2048 * BLOCK);
+        /* Somebody has changed it since: that stays. */
+        rig.disk->data[20 * BLOCK] = 1;
+        before[20 * BLOCK] = 1;
+        seen = kept;
+        expect_good(t = caw_again(&rig, blocks, &seen));
+        task_free(t);
+        g_assert_cmpmem(rig.disk->data, 2048 * BLOCK, before, 2048 * BLOCK);
+        /* A new command is compared. */
+        kept.begun = 0;
+        expect_check(t = caw_again(&rig, blocks, &kept), SENSE_MISCOMPARE, ASC_MISCOMPARE);
+        g_assert_cmpuint(kept.begun, ==, 0);
+        task_free(t);
+        g_free(before);
+        rig_teardown(&rig);
+    }
+}
+
 static void compare_and_write_is_refused_what_it_cannot_do(void)
 {
     struct rig rig = { 0 };
@@ -363,7 +416,9 @@ static void a_taken_list_is_tried_again(void)
 static void claiming(void)
 {
     struct rig rig = { 0 };
-    struct ask ask = { .cdb = CDB(0x2a, 0, 0, 0, 0, 10, 0, 0, 1), .out = true, .expected = 512, .data = data };
+    struct ask ask = {
+        .cdb = CDB(0x2a, 0, 0, 0, 0, 10, 0, 0, 1), .out = true, .expected = 512, .data = data
+    };
 
     rig_setup(&rig, NULL, NULL);
     memset(data, 0, sizeof(data));
@@ -386,6 +441,8 @@ static void claiming(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/scsi/atomic/compare-and-write/another-worker",
+                    another_worker_completes_a_compare_and_write);
     g_test_add_func("/scsi/atomic/equal", compare_and_write_writes_when_equal);
     g_test_add_func("/scsi/atomic/miscompare", a_miscompare_writes_nothing_and_says_where);
     g_test_add_func("/scsi/atomic/refused", compare_and_write_is_refused_what_it_cannot_do);
@@ -394,7 +451,8 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/atomic/backend", a_backend_that_compares_is_asked_once);
     g_test_add_func("/scsi/atomic/orwrite", orwrite_sets_bits);
     g_test_add_func("/scsi/atomic/write-atomic", write_atomic_is_only_where_it_can_be);
-    g_test_add_func("/scsi/atomic/write-atomic-aligned", write_atomic_is_aligned_to_physical_blocks);
+    g_test_add_func("/scsi/atomic/write-atomic-aligned",
+                    write_atomic_is_aligned_to_physical_blocks);
     g_test_add_func("/scsi/range/write-waits", a_write_waits_for_a_compare_and_write);
     g_test_add_func("/scsi/range/waits-for-writes", a_compare_and_write_waits_for_writes_before_it);
     g_test_add_func("/scsi/range/order", compare_and_writes_queue_in_order);
