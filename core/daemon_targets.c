@@ -171,6 +171,7 @@ static int open_target(struct daemon *d, struct daemon_target *t)
         return -1;
     }
     t->scsi->user = t;
+    t->scsi->guard = c->auth;
     t->luns = g_new0(struct daemon_lun, c->lun_count);
     struct scsi_unit **units = g_new0(struct scsi_unit *, c->lun_count + 1);
     int failed = 0;

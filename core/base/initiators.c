@@ -96,6 +96,14 @@ static bool lies_in(const struct network *peer, const struct network *network)
     return rest == 0 || ((peer->bytes[whole] ^ network->bytes[whole]) >> (8 - rest)) == 0;
 }
 
+bool initiators_same_host(const char *peer, const char *other)
+{
+    struct network a, b;
+
+    return read_peer(peer, &a) && read_peer(other, &b) && a.size == b.size &&
+           memcmp(a.bytes, b.bytes, a.size) == 0;
+}
+
 bool initiators_match(const char *const *patterns, const char *name, const char *peer)
 {
     struct network from, network;

@@ -15,3 +15,5 @@ int initiators_check(const char *pattern);
  * names match.
  */
 bool initiators_match(const char *const *patterns, const char *name, const char *peer);
+/* Whether two peers have one address, whatever their ports; not when one of them is not known. */
+bool initiators_same_host(const char *peer, const char *other);

@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "base/initiators.h"
+
 static GMutex mutex;
 static struct list nexuses = { &nexuses, &nexuses };
 
@@ -20,6 +22,15 @@ void scsi_census_remove(struct scsi_nexus *nexus)
     g_mutex_lock(&mutex);
     list_remove(&nexus->census);
     g_mutex_unlock(&mutex);
+}
+
+static bool is_same(const struct scsi_nexus *nexus, const struct scsi_nexus *other)
+{
+    const void *guard = other->target->guard;
+
+    return strcmp(other->initiator_name, nexus->initiator_name) == 0 &&
+           (!guard || guard == nexus->target->guard) &&
+           initiators_same_host(nexus->peer, other->peer);
 }
 
 static bool look_at(const struct scsi_nexus *other,
@@ -48,8 +59,7 @@ bool scsi_census_look(const struct scsi_nexus *nexus,
     list_for_each(pos, &nexuses)
     {
         const struct scsi_nexus *other = list_entry(pos, struct scsi_nexus, census);
-        if (other != nexus && strcmp(other->initiator_name, nexus->initiator_name) == 0 &&
-            (found = look_at(other, look, data)))
+        if (other != nexus && is_same(nexus, other) && (found = look_at(other, look, data)))
             break;
     }
     g_mutex_unlock(&mutex);

@@ -15,8 +15,9 @@ void scsi_census_add(struct scsi_nexus *nexus);
 void scsi_census_remove(struct scsi_nexus *nexus);
 
 /*
- * Calls `look` for every unit of a nexus of that initiator but `nexus` itself, until it says true;
- * whether it did. The nexus lives on another thread: only what is constant in it may be looked at.
+ * Calls `look` for every unit of another nexus of the same initiator, until it says true; whether it
+ * did. A name alone makes nobody the same: it has to come from the same address, and where the other
+ * target asks for proof, this one has to ask for the same. The nexus lives on another thread: only what is constant in it may be looked at.
  * Units are good for this turn of a data reactor.
  */
 bool scsi_census_look(const struct scsi_nexus *nexus,

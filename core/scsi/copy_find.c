@@ -2,7 +2,7 @@
 /*
  * The ends of a copy. A CSCD descriptor names a unit by one of its own designators (VPD page 83h). It
  * may be a unit of the session's target that the session sees, or one of another target where the same
- * initiator has a session, too: it copies nothing that it could not read and write itself.
+ * initiator has a session, too (census.h): it copies nothing that it could not read and write itself.
  */
 #include <glib.h>
 #include <string.h>

@@ -41,6 +41,7 @@ struct scsi_target {
     uint32_t generation;
     uint16_t port_tags[SCSI_PORTS_MAX]; /* by relative target port identifier - 1 */
     uint16_t port_count;
+    const void *guard; /* who proves initiators' names (constant); NULL: the target is open */
     void *user; /* the composition root's */
 };
 

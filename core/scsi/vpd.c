@@ -89,6 +89,12 @@ static int device_identification(const struct scsi_command *cmd, uint8_t *data)
     return at;
 }
 
+/* There is no address at which a disk by itself could be managed. */
+static int management_addresses(const struct scsi_command *cmd, uint8_t *data)
+{
+    return 0;
+}
+
 static int extended_inquiry(const struct scsi_command *cmd, uint8_t *data)
 {
     bool cached = cmd->unit->backend->info.features & BACKEND_FEATURE_VOLATILE_CACHE;
@@ -171,6 +177,7 @@ static const struct page pages[] = {
     { 0x00, supported_pages },
     { 0x80, serial_number },
     { 0x83, device_identification },
+    { 0x85, management_addresses },
     { 0x86, extended_inquiry },
     { 0x87, mode_page_policy },
     { 0x88, scsi_ports },

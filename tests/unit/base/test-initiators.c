@@ -70,11 +70,23 @@ static void what_looks_like_a_network_has_to_be_one(void)
         g_assert_cmpint(initiators_check(bad[i]), ==, -EINVAL);
 }
 
+static void hosts_are_told_by_their_addresses(void)
+{
+    g_assert_true(initiators_same_host("192.0.2.7:1", "192.0.2.7:2"));
+    g_assert_true(initiators_same_host("192.0.2.7:1", "[::ffff:192.0.2.7]:2"));
+    g_assert_true(initiators_same_host("[2001:db8::1]:1", "[2001:db8::1]:9"));
+    g_assert_false(initiators_same_host("192.0.2.7:1", "192.0.2.8:1"));
+    g_assert_false(initiators_same_host("192.0.2.7:1", "[2001:db8::1]:1"));
+    g_assert_false(initiators_same_host(NULL, "192.0.2.7:1"));
+    g_assert_false(initiators_same_host(NULL, NULL));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/base/initiators/names", names_match_as_globs);
     g_test_add_func("/base/initiators/networks", addresses_and_networks_match_the_peer);
     g_test_add_func("/base/initiators/wrong", what_looks_like_a_network_has_to_be_one);
+    g_test_add_func("/base/initiators/same-host", hosts_are_told_by_their_addresses);
     return g_test_run();
 }

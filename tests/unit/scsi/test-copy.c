@@ -341,6 +341,19 @@ static void only_what_the_initiator_sees(void)
     struct scsi_nexus *stranger = rig_nexus(&far, INITIATOR_NAME "3", false);
     expect_check(copy(&b), SENSE_COPY_ABORTED, ASC_UNREACHABLE_COPY_TARGET);
     struct scsi_nexus *nexus = rig_nexus(&far, INITIATOR_NAME, false);
+    /* The name alone is no proof: neither from elsewhere, nor where the other target asks for one. */
+    expect_check(copy(&b), SENSE_COPY_ABORTED, ASC_UNREACHABLE_COPY_TARGET);
+    b.rig.a->peer = g_strdup("192.0.2.7:4711");
+    nexus->peer = g_strdup("192.0.2.8:4712");
+    expect_check(copy(&b), SENSE_COPY_ABORTED, ASC_UNREACHABLE_COPY_TARGET);
+    nexus->peer[8] = '7';
+    far.target->guard = disk;
+    expect_check(copy(&b), SENSE_COPY_ABORTED, ASC_UNREACHABLE_COPY_TARGET);
+    b.rig.target->guard = b.other_disk;
+    expect_check(copy(&b), SENSE_COPY_ABORTED, ASC_UNREACHABLE_COPY_TARGET);
+    b.rig.target->guard = disk;
+    expect_good(copy(&b));
+    far.target->guard = NULL;
     expect_good(copy(&b));
     g_assert_cmpmem(disk->data, 9 * BLOCK, b.rig.disk->data, 9 * BLOCK);
     put_be16(b.list + COPY_HEADER + b.cscds + 6, 2);

@@ -87,12 +87,12 @@ static void every_listed_page_is_there(void)
     rig_setup(&rig, &(struct disk_options){ .features = THIN_FEATURES }, NULL);
     struct task *t = vpd(&rig, 0x00);
     expect_good(t);
-    g_assert_cmpmem(
-        t->in, t->in_bytes,
-        ((uint8_t[]){ 0, 0, 0, 10, 0x00, 0x80, 0x83, 0x86, 0x87, 0x88, 0x8f, 0xb0, 0xb1, 0xb2 }),
-        14);
-    memcpy(pages, t->in + 4, 9);
-    for (unsigned i = 0; i < 9; i++) {
+    g_assert_cmpmem(t->in, t->in_bytes,
+                    ((uint8_t[]){ 0, 0, 0, 11, 0x00, 0x80, 0x83, 0x85, 0x86, 0x87, 0x88, 0x8f, 0xb0,
+                                  0xb1, 0xb2 }),
+                    15);
+    memcpy(pages, t->in + 4, 11);
+    for (unsigned i = 0; i < 11; i++) {
         t = ask_in(&rig, CDB(0x12, 1, pages[i], 0, 255), 255);
         expect_good(t);
         g_assert_cmphex(t->in[0], ==, 0);
