@@ -152,10 +152,15 @@ static void clear_connection(struct thaw *t, uint32_t index)
     madvise(connection_record(index), STATE_CONNECTION_STRIDE, MADV_REMOVE);
 }
 
-static bool is_full(const struct connection_record *r)
+static const struct stream_hot *committed(const struct connection_record *r)
 {
     const struct stream_state *st = &r->stream;
-    return r->full && st->hot[atomic_load_explicit(&st->cur, memory_order_acquire) & 1].tx_tail >= r->full_pos;
+    return &st->hot[atomic_load_explicit(&st->cur, memory_order_acquire) & 1];
+}
+
+static bool is_full(const struct connection_record *r)
+{
+    return r->full && committed(r)->tx_tail >= r->full_pos;
 }
 
 /* Which connections belong to which session; those that belong to none are cleared. */
@@ -174,7 +179,10 @@ static void sort_connections(struct thaw *t)
     }
 }
 
-/* What the reactors were parsing when the worker died. The second time it is not resumed. */
+/*
+ * What the reactors were parsing when the worker died. The second time at the same place of the
+ * stream it is not resumed; workers that die at different places have another trouble than this.
+ */
 static void blame(struct thaw *t, bool crashed)
 {
     for (uint32_t i = 0; i < STATE_REACTORS_MAX; i++) {
@@ -184,7 +192,9 @@ static void blame(struct thaw *t, bool crashed)
             !*state_connection_used(t->sessions, who - 1))
             continue;
         struct connection_record *r = connection_record(who - 1);
-        r->blames++;
+        uint64_t pos = committed(r)->rx_parsed;
+        r->blames = r->blames && r->blamed_pos == pos ? r->blames + 1 : 1;
+        r->blamed_pos = pos;
         log_warning("handover", "a worker crashed over what came from address=%s times=%u%s", r->peer,
                     r->blames, r->blames >= THAW_BLAMES_MAX ? "; put aside" : "");
         if (r->blames >= THAW_BLAMES_MAX) {

@@ -110,7 +110,8 @@ struct connection_record {
     struct stream_state stream;
     uint32_t slot;       /* the keeper's */
     uint32_t session;    /* index */
-    uint32_t blames;     /* workers that crashed while they parsed what came here */
+    uint32_t blames;     /* workers that crashed one after the other while they parsed what is at ... */
+    uint64_t blamed_pos; /* ... this place of the stream */
     uint32_t full;       /* in full feature phase, and neither logged out nor being closed */
     uint64_t full_pos;   /* ... once the committed tx_tail is here: the final Login Response is queued */
     uint16_t cid;

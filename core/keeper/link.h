@@ -178,7 +178,8 @@ struct link_message {
             uint32_t deadline_ms; /* after this the keeper kills */
         } stop;
         struct {
-            uint32_t crashed;  /* 1: by a fault of its own (SIGSEGV, SIGABRT …), not by SIGKILL */
+            uint32_t crashed;  /* 1: by a fault of its own (SIGSEGV, SIGABRT …), not by SIGKILL, and its
+                                  binary has proved itself: what it worked on is to blame */
             uint32_t failures; /* deaths in a row */
         } after;
         struct {

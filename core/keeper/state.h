@@ -64,6 +64,7 @@ struct keeper {
     uint64_t restart_ns;
     bool ever_ready;
     bool died, crashed;  /* the last worker; for the next one */
+    bool binary_to_blame; /* it was of a new binary that has not proved itself */
     uint64_t down_ns;    /* a worker died then, and none has been ready since; 0: one is */
     struct fence *fence; /* NULL: none is configured */
 

@@ -96,7 +96,8 @@ static void go_if_alone(struct keeper *k)
     if (k->died)
         tell(k, &(struct link_message){ .type = LINK_AFTER,
                                         .fd = -1,
-                                        .after = { k->crashed, k->failures } });
+                                        .after = { k->crashed && !k->binary_to_blame,
+                                                   k->failures } });
     k->died = k->crashed = false;
     tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
 }

@@ -9,7 +9,8 @@
  *
  * Until FROZEN nothing has happened: whatever fails, the old worker goes on and the new one is thrown
  * away. After it the state memory is all there is, and a new worker that dies on it is followed by
- * one of the old binary. A binary that keeps crashing soon after it took over is given up, too.
+ * one of the old binary. A binary that keeps crashing soon after it took over is given up, too; until
+ * then its crashes are blamed on it, and not on what initiators sent.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,7 +29,7 @@
 #define TAKE_OVER_NS (5 * NS_PER_S)  /* for the new one to be ready after GO */
 #define OLD_EXIT_NS  (5 * NS_PER_S)
 #define ROLLBACK_NS  (60 * NS_PER_S) /* crashes within this time are blamed on the new binary */
-#define ROLLBACK_CRASHES 3u
+#define ROLLBACK_CRASHES 2u
 
 static void exe_close(int *fd)
 {
@@ -288,7 +289,9 @@ void upgrade_ready(struct keeper *k)
 /* The worker died. Which binary is next? */
 void upgrade_death(struct keeper *k)
 {
+    bool on_trial = k->previous_exe >= 0 && clock_now_ns() - k->upgraded_ns < ROLLBACK_NS;
     k->take_over_deadline_ns = 0;
+    k->binary_to_blame = on_trial || k->next_exe >= 0;
     if (k->upgrade != UPGRADE_NONE) {
         fail(k, "the old worker died meanwhile");
     } else if (k->next_exe >= 0) {
@@ -296,8 +299,7 @@ void upgrade_death(struct keeper *k)
         report_failure(k, "the new binary died before it was ready: back to the old one");
         exe_close(&k->next_exe);
         k->failures = 0; /* the old binary has not failed: at once */
-    } else if (k->previous_exe >= 0 && k->failures >= ROLLBACK_CRASHES &&
-               clock_now_ns() - k->upgraded_ns < ROLLBACK_NS) {
+    } else if (on_trial && k->failures >= ROLLBACK_CRASHES) {
         log_error("upgrade", "the new binary keeps crashing: back to the old one");
         exe_close(&k->exe);
         k->exe = k->previous_exe;
