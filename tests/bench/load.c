@@ -214,6 +214,11 @@ static void on_enough(int number)
     enough = 1;
 }
 
+bool load_enough(void)
+{
+    return enough;
+}
+
 int main(int argc, char **argv)
 {
     struct conn *conns;
@@ -225,6 +230,10 @@ int main(int argc, char **argv)
     pause_init();
     if (opt.storm)
         return storm_run();
+    if (opt.comeback) {
+        opt.verify = true;
+        return comeback_run();
+    }
     conns = calloc(opt.connections, sizeof(*conns));
     payload = malloc(PAYLOAD_BYTES);
     poller = epoll_create1(EPOLL_CLOEXEC);

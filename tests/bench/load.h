@@ -10,6 +10,9 @@
  *   session.c    what the full feature PDUs mean: tasks, R2T, the command window, NOP
  *   workload.c   which block comes next, and in --verify what must be in it
  *   storm.c      many logins at once, then held
+ *   chap.c       the initiator's side of CHAP
+ *   hostile.c    sockets that say nothing, or a byte a second
+ *   comeback.c   sessions that log in again when their connection goes
  *   pause.c      how long nothing came after a signal
  *   load.c       the loop of one measurement and its line of figures
  */
@@ -43,6 +46,10 @@ struct options {
     uint64_t range;                                   /* bytes used from the start; 0: the LUN */
     uint64_t seed;
     unsigned storm;
+    unsigned addresses; /* 127.0.1.x to connect from; 0: the system's choice */
+    unsigned silent, drip;
+    bool comeback;
+    const char *chap; /* "name:secret" */
     double hold; /* seconds the storm's sessions are held */
     const char *cpu_of;
 };
@@ -111,7 +118,11 @@ struct conn {
     uint32_t text_bytes;
     bool logged_out;
     uint8_t io_status; /* of the last command outside the workload */
-    uint64_t started;
+    uint64_t started, again; /* comeback.c: when to connect next */
+    bool gone;               /* the connection has failed, nothing else */
+    uint16_t refused_with;   /* a login status, or 0 */
+    unsigned chap_step;
+    uint32_t chap_bytes;
     uint64_t answered; /* when a command ended last */
 };
 
@@ -134,6 +145,9 @@ bool conn_login(struct conn *c); /* connects and logs in, waiting for each answe
 void conn_init(struct conn *c, unsigned index);
 void conn_free(struct conn *c);
 
+/* chap.c: writes name and response, for the challenge in conn->text, to `to`; chap_bytes of it */
+bool chap_answer(struct conn *c, char *to, size_t room);
+
 /* receive.c */
 bool receive_feed(struct conn *c, const uint8_t *bytes, size_t n);
 bool receive_some(struct conn *c, bool wait); /* one receive, fed to the parser */
@@ -151,6 +165,7 @@ static inline bool tx_pending(const struct conn *c)
 bool session_header(struct conn *c); /* says where the data goes: rx.to */
 bool session_pdu(struct conn *c);
 void session_issue(struct conn *c);   /* issues what depth and window allow */
+bool session_again(struct conn *c);   /* after another login: sends what is unanswered */
 bool session_prepare(struct conn *c); /* unit attentions, capacity */
 void session_logout(struct conn *c);
 
@@ -174,5 +189,16 @@ void pause_init(void);
 void pause_answer(struct conn *c); /* a command of it has ended */
 void pause_print(void);
 
+bool load_enough(void); /* SIGTERM has come */
+
 /* storm.c */
 int storm_run(void);
+void files_limit(unsigned sockets);
+
+/* hostile.c */
+void hostile_open(void);
+uint64_t hostile_turn(uint64_t now); /* ns; returns when it wants to be called next */
+void hostile_close(void);
+
+/* comeback.c */
+int comeback_run(void);

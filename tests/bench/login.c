@@ -78,6 +78,14 @@ int conn_connect(struct conn *c, bool wait)
         /* Above rmem_max only for root; elsewhere the kernel's own tuning stays in force. */
         setsockopt(c->fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive, sizeof(receive));
     }
+    if (opt.addresses && found->ai_family == AF_INET) {
+        struct sockaddr_in from = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(0x7f000101 + c->index % opt.addresses) };
+
+        setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+        if (bind(c->fd, (struct sockaddr *)&from, sizeof(from)))
+            return -errno;
+    }
     if (connect(c->fd, found->ai_addr, found->ai_addrlen) && errno != EINPROGRESS)
         return -errno;
     return c->fd;
@@ -97,6 +105,12 @@ static void login_pdu(struct conn *c, unsigned csg, unsigned nsg, char *text, ui
     put_be32(h + 24, c->cmd_sn);
     put_be32(h + 28, c->exp_stat_sn);
     tx_commit(c, text, bytes);
+}
+
+/* The request just made does not ask for the next stage after all. */
+static void stay_in_stage(struct conn *c, unsigned csg)
+{
+    c->tx.ring[c->tx.used - BHS_BYTES + 1] = (uint8_t)(csg << 2);
 }
 
 __attribute__((format(printf, 3, 4))) static uint32_t key(char *text, uint32_t at,
@@ -128,8 +142,11 @@ void login_start(struct conn *c)
     n = key(t, n, "InitiatorName=%s.%u", opt.initiator, c->index);
     n = key(t, n, "TargetName=%s", opt.target);
     n = key(t, n, "SessionType=Normal");
-    n = key(t, n, "AuthMethod=None");
+    n = key(t, n, "AuthMethod=%s", opt.chap ? "CHAP" : "None");
+    c->chap_step = 0;
     login_pdu(c, 0, 1, t, n);
+    if (opt.chap)
+        stay_in_stage(c, 0);
 }
 
 static void login_operational(struct conn *c)
@@ -201,6 +218,23 @@ static bool answer_keys(struct conn *c)
     return true;
 }
 
+/* Algorithm, then name and response. */
+static bool login_chap(struct conn *c)
+{
+    char *t = (char *)c->text, answer[512];
+
+    if (c->chap_step++ == 0) {
+        login_pdu(c, 0, 1, t, key(t, 0, "CHAP_A=5"));
+        stay_in_stage(c, 0);
+        return true;
+    }
+    if (!chap_answer(c, answer, sizeof(answer)))
+        return false;
+    memcpy(t, answer, c->chap_bytes);
+    login_pdu(c, 0, 1, t, c->chap_bytes);
+    return true;
+}
+
 /* A whole Login Response is in rx.header and conn->text. */
 bool login_answer(struct conn *c)
 {
@@ -210,6 +244,7 @@ bool login_answer(struct conn *c)
 
     if ((h[0] & 0x3f) != 0x23)
         return fail(c, "login: answered by opcode %02x", h[0]);
+    c->refused_with = get_be16(h + 36);
     if (get_be16(h + 36))
         return fail(c, "login refused with status %04x", get_be16(h + 36));
     c->exp_stat_sn = get_be32(h + 24) + 1;
@@ -220,13 +255,15 @@ bool login_answer(struct conn *c)
         return false;
     if (more) {
         login_pdu(c, csg, 0, NULL, 0);
-        c->tx.ring[c->tx.used - BHS_BYTES + 1] = (uint8_t)(csg << 2);
+        stay_in_stage(c, csg);
         return true;
     }
     if (!transit && c->state == LOGIN_OPERATIONAL) {
         login_pdu(c, 1, 3, NULL, 0);
         return true;
     }
+    if (c->state == LOGIN_SECURITY && opt.chap && c->chap_step < 2)
+        return login_chap(c);
     if (c->state == LOGIN_SECURITY) {
         if (!transit || nsg != 1)
             return fail(c, "login: the security stage did not end");

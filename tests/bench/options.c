@@ -45,7 +45,11 @@ static const char usage[] =
     "  --fill                  write everything once and end\n"
     "  --seed N                of the random numbers (1)\n"
     "  --cpu-of PID[,PID]      also print the CPU time these processes used a command\n"
-    "  --storm N --hold N      N logins at once, held that many seconds\n";
+    "  --storm N --hold N      N logins at once, held that many seconds\n"
+    "  --chap NAME:SECRET      log in with CHAP\n"
+    "  --addresses N           connect from 127.0.1.1 to 127.0.1.N in turn\n"
+    "  --silent N --drip N     during a storm also N sockets that say nothing, or a byte a second\n"
+    "  --come-back             log in again whenever a connection goes, verify, until SIGTERM\n";
 
 static __attribute__((noreturn)) void bad(const char *what)
 {
@@ -107,7 +111,7 @@ enum {
     O_ADDRESS = 256, O_TARGET, O_LUN, O_INITIATOR, O_CONNECTIONS, O_DEPTH, O_BLOCK, O_READ,
     O_SEQUENTIAL, O_RANGE, O_SECONDS, O_WARMUP, O_ONE_SEND, O_HDIGEST, O_DDIGEST, O_R2T, O_NO_IMM,
     O_SEGMENT, O_FIRST, O_MAX, O_VERIFY, O_SEED, O_CPU, O_STORM, O_HOLD, O_FILL, O_POLL,
-    O_HELP,
+    O_HELP, O_ADDRESSES, O_SILENT, O_DRIP, O_COMEBACK, O_CHAP,
 };
 
 static const struct option table[] = {
@@ -125,6 +129,9 @@ static const struct option table[] = {
     { "cpu-of", 1, 0, O_CPU },            { "storm", 1, 0, O_STORM },
     { "fill", 0, 0, O_FILL },             { "poll", 0, 0, O_POLL },
     { "hold", 1, 0, O_HOLD },             { "help", 0, 0, O_HELP },
+    { "addresses", 1, 0, O_ADDRESSES },   { "silent", 1, 0, O_SILENT },
+    { "drip", 1, 0, O_DRIP },             { "come-back", 0, 0, O_COMEBACK },
+    { "chap", 1, 0, O_CHAP },
     { 0 },
 };
 
@@ -161,6 +168,11 @@ void options_parse(int argc, char **argv)
         case O_FILL: opt.fill = true; opt.read_percent = 0; break;
         case O_POLL: opt.poll = true; break;
         case O_HOLD: opt.hold = seconds(optarg); break;
+        case O_ADDRESSES: opt.addresses = (unsigned)size(optarg, 0, 250); break;
+        case O_SILENT: opt.silent = (unsigned)size(optarg, 0, 50000); break;
+        case O_DRIP: opt.drip = (unsigned)size(optarg, 0, 50000); break;
+        case O_COMEBACK: opt.comeback = true; break;
+        case O_CHAP: opt.chap = optarg; break;
         case O_HELP: fputs(usage, stdout); exit(0);
         default: bad("unknown option");
         }
@@ -171,6 +183,8 @@ void options_parse(int argc, char **argv)
         bad("--target is missing");
     if (opt.first_burst > opt.max_burst)
         bad("--first-burst is above --max-burst");
+    if (opt.chap && !strchr(opt.chap, ':'))
+        bad("--chap wants NAME:SECRET");
     if (opt.block % 512)
         bad("--block must be a multiple of 512");
 }

@@ -117,6 +117,7 @@ bool receive_some(struct conn *c, bool wait)
     while (n < 0 && (errno == EINTR || (errno == EAGAIN && wait && opt.poll &&
                                         clock_now_ns() - begin < STALL_NS)));
     fig.now = clock_now_ns();
+    c->gone = n == 0 || (n < 0 && errno != EAGAIN);
     if (n == 0)
         return fail(c, "the target closed the connection");
     if (n < 0 && errno == EAGAIN)

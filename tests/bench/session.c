@@ -133,6 +133,17 @@ void session_issue(struct conn *c)
     }
 }
 
+bool session_again(struct conn *c)
+{
+    for (uint32_t tag = 0; tag < opt.depth; tag++) {
+        if (!c->tasks[tag].busy)
+            continue;
+        c->tasks[tag].received = 0;
+        send_command(c, tag, &c->tasks[tag]);
+    }
+    return true;
+}
+
 static bool task_done(struct conn *c, uint32_t tag, uint8_t status, uint8_t flags)
 {
     struct task *t = task_of(c, tag);
@@ -236,6 +247,8 @@ bool session_pdu(struct conn *c)
     case REJECT:
         return fail(c, "rejected with reason %02x", h[2]);
     case ASYNC:
+        if (opt.comeback)
+            return true; /* it will see */
         return fail(c, "asynchronous event %u", h[36]);
     default:
         return fail(c, "unexpected opcode %02x", h[0]);

@@ -73,12 +73,13 @@ static void poll_until(int poller, uint64_t end, bool all_in)
     struct epoll_event events[256];
 
     while (open_conns && !(all_in && logged_in + failed == opt.storm)) {
-        uint64_t now = clock_now_ns();
+        uint64_t now = clock_now_ns(), next = hostile_turn(now);
         int n;
 
         if (now >= end)
             return;
-        n = epoll_wait(poller, events, 256, (int)((end - now) / NS_PER_MS) + 1);
+        next = next < end ? next : end;
+        n = epoll_wait(poller, events, 256, (int)((next - now) / NS_PER_MS) + 1);
         for (int i = 0; i < n; i++)
             event(poller, events[i].data.ptr, events[i].events);
     }
@@ -110,22 +111,30 @@ static void open_all(int poller)
     }
 }
 
-int storm_run(void)
+void files_limit(unsigned sockets)
 {
-    struct rlimit files = { .rlim_cur = opt.storm + 64, .rlim_max = opt.storm + 64 };
+    struct rlimit files = { .rlim_cur = sockets + 64, .rlim_max = sockets + 64 };
     struct rlimit old;
-    int poller = epoll_create1(EPOLL_CLOEXEC);
-    uint64_t begin = clock_now_ns();
 
     if (getrlimit(RLIMIT_NOFILE, &old) || old.rlim_cur < files.rlim_cur) {
         if (old.rlim_max > files.rlim_max)
             files.rlim_max = old.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+int storm_run(void)
+{
+    int poller = epoll_create1(EPOLL_CLOEXEC);
+    uint64_t begin;
+
+    files_limit(opt.storm + opt.silent + opt.drip);
+    hostile_open();
     conns = calloc(opt.storm, sizeof(*conns));
     took = calloc(opt.storm, sizeof(*took));
     if (!conns || !took || poller < 0)
         abort();
+    begin = clock_now_ns();
     open_all(poller);
     poll_until(poller, begin + STORM_LIMIT_S * NS_PER_S, true);
     qsort(took, logged_in, sizeof(*took), order);
@@ -142,6 +151,7 @@ int storm_run(void)
         poll_until(poller, clock_now_ns() + (uint64_t)(opt.hold * (double)NS_PER_S), false);
         printf("held_s=%.1f lost=%u\n", opt.hold, lost);
     }
+    hostile_close();
     for (unsigned i = 0; i < opt.storm; i++)
         conn_free(&conns[i]);
     free(conns);

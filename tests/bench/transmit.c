@@ -160,6 +160,7 @@ bool tx_flush(struct conn *c)
             compact(tx);
             return true;
         }
+        c->gone = sent < 0;
         if (sent < 0)
             return fail(c, "send: %s", strerror(errno));
         while (sent && (size_t)sent >= tx->iov[tx->first].iov_len)

@@ -29,7 +29,7 @@ class Load:
         if amount:
             command += ['--range', amount]
         self.process = subprocess.Popen(command, stdout=self.out, stderr=subprocess.STDOUT, text=True)
-        self.figures, self.pauses = {}, []
+        self.figures, self.pauses, self.said = {}, [], ''
 
     def wait_running(self):
         """Until it has measured something: all its sessions are logged in."""
@@ -62,7 +62,7 @@ class Load:
             self.process.kill()
             self.process.wait()
             raise AssertionError('%s does not end: %s' % (self.name, self.text()[-2000:])) from None
-        text = self.text()
+        text = self.said = self.text()
         assert self.process.returncode == 0, '%s ended with %d: %s' % (
             self.name, self.process.returncode, text[-2000:])
         self.pauses = [(float(a), float(b)) for a, b in PAUSE.findall(text)]
