@@ -291,6 +291,7 @@ static void catalog_target(struct daemon *d, struct catalog_target *to, struct d
         .auth = c->auth ? d->auths[c->auth - d->config->auths] : NULL,
         .initiators = c->initiators,
         .limits = limits_of(&c->session),
+        .time2wait_spread = (uint16_t)c->session.time2wait_spread,
         .window = c->session.command_window,
         .nop_interval_ns = c->session.nop_interval_ns,
         .nop_timeout_ns = c->session.nop_timeout_ns,

@@ -99,6 +99,7 @@ struct config_session {
     unsigned header_digest; /* CONFIG_DIGEST_* */
     unsigned data_digest;
     unsigned default_time2wait; /* seconds */
+    unsigned time2wait_spread;  /* added to it, by up to so much: another part for each host */
     unsigned default_time2retain;
     unsigned command_window;  /* commands outstanding in a session */
     uint64_t nop_interval_ns; /* 0: no keepalive */

@@ -43,6 +43,8 @@ static const struct config_field session_fields[] = {
     { "data-digest", FIELD_CUSTOM, AT(config_session, data_digest), .read = read_digests },
     { "default-time2wait", FIELD_SECONDS, AT(config_session, default_time2wait), 0, RFC_SECONDS_MAX,
       "2s" },
+    { "time2wait-spread", FIELD_SECONDS, AT(config_session, time2wait_spread), 0, RFC_SECONDS_MAX,
+      "2s" },
     { "default-time2retain", FIELD_SECONDS, AT(config_session, default_time2retain), 0,
       RFC_SECONDS_MAX, "20s" },
     { "command-window", FIELD_UNSIGNED, AT(config_session, command_window), 1, 1024, "128" },

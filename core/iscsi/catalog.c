@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/initiators.h"
+#include "iscsi/wire.h"
 
 const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name)
 {
@@ -19,6 +21,15 @@ bool catalog_on_portal(const struct catalog_target *target, uint16_t tag)
         if (target->portals[i]->tag == tag)
             return true;
     return false;
+}
+
+struct iscsi_limits catalog_limits(const struct catalog_target *target, const char *initiator)
+{
+    struct iscsi_limits limits = target->limits;
+    uint64_t hash = hash_bytes(0, initiator, strlen(initiator));
+    uint64_t seconds = limits.time2wait + hash % (target->time2wait_spread + 1u);
+    limits.time2wait = (uint16_t)(seconds < ISCSI_TIME_MAX ? seconds : ISCSI_TIME_MAX);
+    return limits;
 }
 
 bool catalog_admits(const struct catalog_target *target, const char *initiator, const char *peer)

@@ -27,6 +27,7 @@ struct catalog_target {
     const struct iscsi_authenticator *auth; /* NULL: open */
     const char *const *initiators;     /* base/initiators.h; NULL: anyone */
     struct iscsi_limits limits;
+    uint16_t time2wait_spread;         /* seconds */
     uint32_t window;                   /* commands of a session at a time */
     uint64_t nop_interval_ns, nop_timeout_ns;
 };
@@ -43,5 +44,11 @@ struct catalog {
 const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name);
 /* Whether it is reachable on that portal group tag. */
 bool catalog_on_portal(const struct catalog_target *target, uint16_t tag);
+/*
+ * The target's limits for this initiator: its DefaultTime2Wait is longer by a part of time2wait_spread
+ * that follows from its name, so that not all hosts come back in the same second, and each waits as
+ * long every time. What an asynchronous message says later is what was agreed so.
+ */
+struct iscsi_limits catalog_limits(const struct catalog_target *target, const char *initiator);
 /* Whether the initiator may log in; see base/initiators.h. */
 bool catalog_admits(const struct catalog_target *target, const char *initiator, const char *peer);

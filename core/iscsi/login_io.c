@@ -292,7 +292,7 @@ static uint16_t find_target(void *user, const char *initiator, const char *name,
     ret->target = (void *)target;
     ret->alias = target->alias;
     ret->auth = target->auth;
-    ret->limits = target->limits;
+    ret->limits = catalog_limits(target, initiator);
     return ISCSI_LOGIN_OK;
 }
 

@@ -4,6 +4,7 @@ to come back, and who returns to a session that is still there, or says somethin
 import signal
 import time
 
+import wire
 from peer import IQN, LIMIT, Refused, case, main, ram
 
 OUT_OF_RESOURCES, UNAVAILABLE = 0x0302, 0x0301
@@ -148,6 +149,41 @@ def _(target):
         session.alive()
     for session in hesitant:
         session.login_stage(session.connection, 1, 3, {'HeaderDigest': 'None', 'DataDigest': 'None'})
+
+
+def told_to_wait(target, host):
+    session = target.session(initiator='iqn.2026-11.org.example:%s' % host)
+    session.login()
+    return session, int(session.negotiated['DefaultTime2Wait'])
+
+
+@case('hosts are told to wait for different times, the same host always the same', own={})
+def _(target):
+    times = {host: told_to_wait(target, 'host%d' % host)[1] for host in range(30)}
+    assert set(times.values()) == {2, 3, 4}, times
+    assert all(told_to_wait(target, 'host%d' % host)[1] == times[host] for host in (0, 7, 29))
+
+
+@case('what a session was told about waiting is what it is told when the target stops', own={})
+def _(target):
+    hosts = [told_to_wait(target, 'host%d' % host) for host in range(8)]
+    target.daemon.signal(signal.SIGTERM)
+    for session, seconds in hosts:
+        message = session.connection.expect(wire.ASYNC)
+        assert message.async_event == 3 and message.parameter2 == seconds, \
+            'event %d, %d s, not %d' % (message.async_event, message.parameter2, seconds)
+        session.close()
+    assert target.daemon.wait_exit() == 0, target.daemon.log()[-4000:]
+
+
+@case('nobody is told to wait longer where there is no spread',
+      own={'targets': {IQN: {'portals': ['test'], 'luns': {0: ram()}, 'session': {
+          'default-time2wait': '0s', 'time2wait-spread': '0s'}}}})
+def _(target):
+    for host in range(10):
+        session = target.session(initiator='iqn.2026-11.org.example:host%d' % host)
+        session.login(DefaultTime2Wait='0')
+        assert session.negotiated['DefaultTime2Wait'] == '0'
 
 
 @case('a login under way when the target stops is told to come back', own={})
