@@ -15,6 +15,7 @@
 #define REACTORS_AUTO_MAX 16u
 #define LOGIN_POOL_BYTES  (64u << 20)
 #define POOL_THREADS      16u
+#define LOGIN_NICE        5 /* a storm of logins gets what established I/O leaves, and a quarter at least */
 #define MEMFD_WAIT_MS     5000
 
 static unsigned cpus(void)
@@ -99,6 +100,7 @@ static int create_reactor(struct daemon *d, unsigned i)
         .name = name,
         .index = i,
         .cpu = -1,
+        .nice = login ? LOGIN_NICE : 0,
         .busy_poll_ns = login ? 0 : d->config->daemon.busy_poll_ns,
         .tombstone_fd = d->args->tombstone_fd,
     };

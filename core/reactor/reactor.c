@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define RING_ENTRIES_DEFAULT 1024
@@ -49,7 +50,7 @@ struct reactor_private {
     pthread_t thread;
     sem_t ready;
     int ready_result;
-    int cpu;
+    int cpu, nice;
     char name[16];
 };
 
@@ -331,6 +332,8 @@ static void *reactor_thread(void *data)
         CPU_SET(p->cpu, &set);
         (void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
     }
+    if (p->nice)
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), p->nice);
     (void)pthread_setname_np(pthread_self(), p->name);
     reactor_of_thread = reactor;
     int r = ring_enable(reactor->ring);
@@ -364,6 +367,7 @@ int reactor_create(const struct reactor_options *options, struct reactor **ret_r
     sem_init(&p->ready, 0, 0);
     p->stop.run = run_stop;
     p->cpu = options->cpu;
+    p->nice = options->nice;
     p->busy_poll_ns = options->busy_poll_ns;
     strncpy(p->name, options->name ? options->name : "reactor", sizeof(p->name) - 1);
     p->wake_fd = eventfd(0, EFD_CLOEXEC);
