@@ -23,7 +23,7 @@ uint8_t *payload;
 static uint64_t histogram[64 << SUB_BITS];
 static int poller = -1;
 static unsigned polled; /* connections that wait for room to send */
-static volatile sig_atomic_t enough;
+static volatile sig_atomic_t enough, interval_over;
 
 void figures_latency(uint64_t ns)
 {
@@ -101,6 +101,20 @@ static bool turn(struct conn *c, bool wait)
     return true;
 }
 
+/* SIGUSR2 ends an interval: a line with what was done since the last one. */
+static void interval(void)
+{
+    static uint64_t commands, since;
+    double seconds = (double)(fig.now - since) / (double)NS_PER_S;
+
+    interval_over = 0;
+    if (since)
+        printf("interval iops=%.0f seconds=%.3f\n", (double)(fig.commands - commands) / seconds, seconds);
+    fflush(stdout);
+    commands = fig.commands;
+    since = fig.now;
+}
+
 /* Runs until `end` or SIGTERM, or, once nothing is issued any more, until every command has come back. */
 static bool run_until(struct conn *conns, uint64_t end)
 {
@@ -126,6 +140,8 @@ static bool run_until(struct conn *conns, uint64_t end)
         else if (fig.now - last > STALL_NS)
             return fail(conns, "no answer for %u s", (unsigned)(STALL_NS / NS_PER_S));
         fig.now = clock_now_ns();
+        if (interval_over)
+            interval();
         if (end && (fig.now >= end || enough))
             return true;
         if (!end) {
@@ -211,7 +227,10 @@ static bool measure(struct conn *conns)
 
 static void on_enough(int number)
 {
-    enough = 1;
+    if (number == SIGUSR2)
+        interval_over = 1;
+    else
+        enough = 1;
 }
 
 bool load_enough(void)
@@ -227,6 +246,7 @@ int main(int argc, char **argv)
     options_parse(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, on_enough);
+    signal(SIGUSR2, on_enough);
     pause_init();
     if (opt.storm)
         return storm_run();

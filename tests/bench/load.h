@@ -14,7 +14,7 @@
  *   hostile.c    sockets that say nothing, or a byte a second
  *   comeback.c   sessions that log in again when their connection goes
  *   pause.c      how long nothing came after a signal
- *   load.c       the loop of one measurement and its line of figures
+ *   load.c       the loop of one measurement and its line of figures; SIGUSR2: a line in between
  */
 #pragma once
 
