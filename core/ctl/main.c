@@ -22,7 +22,7 @@ static const char usage[] =
     "usage: holdfastctl [--socket PATH] [--json] [--timeout SECONDS] VERB ...\n"
     "  status                         what runs, since when, and how it is doing\n"
     "  targets                        the targets\n"
-    "  sessions [TARGET]              who is logged in\n"
+    "  sessions [--advice] [TARGET]   who is logged in; what it agreed to, and how long it can wait\n"
     "  luns [TARGET]                  the disks, what they have done and how fast\n"
     "  portals                        where the daemon listens\n"
     "  session drop ID                end a session (its initiator will come back)\n"
@@ -41,6 +41,7 @@ struct options {
     bool json;
     struct top_options top;
     bool top_given; /* an option of top */
+    bool advice;
 };
 
 /* A parameter of a method, from a word of the command line. */
@@ -215,6 +216,10 @@ static int run(const struct options *o, const struct command *c, const char *par
     }
     if (o->json) {
         print_json(result);
+    } else if (o->advice) {
+        g_autoptr(GString) out = g_string_new(NULL);
+        show_advice(result, out);
+        fputs(out->str, stdout);
     } else if (c->show) {
         g_autoptr(GString) out = g_string_new(NULL);
         c->show(result, out);
@@ -263,6 +268,7 @@ enum {
     OPTION_TIMEOUT,
     OPTION_INTERVAL,
     OPTION_COUNT,
+    OPTION_ADVICE,
     OPTION_VERSION
 };
 
@@ -305,6 +311,9 @@ static int take_option(struct options *o, int option)
         o->top.count = (unsigned)number;
         o->top_given = true;
         return 0;
+    case OPTION_ADVICE:
+        o->advice = true;
+        return 0;
     default:
         fputs("Try 'holdfastctl --help'.\n", stderr);
         return EXIT_USAGE;
@@ -319,6 +328,7 @@ int main(int argc, char **argv)
         { "timeout", required_argument, NULL, OPTION_TIMEOUT },
         { "interval", required_argument, NULL, OPTION_INTERVAL },
         { "count", required_argument, NULL, OPTION_COUNT },
+        { "advice", no_argument, NULL, OPTION_ADVICE },
         { "version", no_argument, NULL, OPTION_VERSION },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
@@ -343,6 +353,8 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     bool top = !strcmp(words[0], "top");
+    if (o.advice && top)
+        return wrong("--advice is for sessions");
     if (o.top_given && !top)
         return wrong("--interval and --count are for top");
     if (top)
@@ -351,6 +363,8 @@ int main(int argc, char **argv)
     r = find_command(words, count, &command, &used);
     if (r)
         return r;
+    if (o.advice && (command->show != show_sessions || o.json))
+        return wrong("--advice is for sessions, and for people (not with --json)");
     if (!command->method)
         return run_upgrade(&o, words + used, count - used);
     g_autoptr(GString) params = g_string_new(NULL);

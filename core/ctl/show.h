@@ -8,6 +8,8 @@
 void show_status(JsonNode *result, GString *out);
 void show_targets(JsonNode *result, GString *out);
 void show_sessions(JsonNode *result, GString *out);
+/* Of the same answer: advice.c */
+void show_advice(JsonNode *result, GString *out);
 void show_luns(JsonNode *result, GString *out);
 void show_portals(JsonNode *result, GString *out);
 void show_metrics(JsonNode *result, GString *out);

@@ -456,5 +456,29 @@ def _():
         thread.join()
 
 
+@case('sessions --advice: the kind of each initiator, what it agreed to, and what that means')
+def _(target):
+    hosts = {'iqn.1993-08.org.debian:01:advice': 'Linux', 'iqn.1991-05.com.microsoft:advice': 'Windows',
+             'iqn.1998-01.com.vmware:advice': 'ESXi', 'iqn.1994-09.org.freebsd:advice': 'FreeBSD',
+             'iqn.2026-11.org.example:advice': '?'}
+    sessions = [target.login(initiator=name) for name in hosts]
+    sessions.append(target.login(initiator='iqn.1993-08.org.debian:01:advice'))
+    text = run(target.daemon, 'sessions', '--advice')
+    rows = {line.split()[1]: line for line in text.splitlines() if ':advice' in line}
+    for session, (name, kind) in zip(sessions, hosts.items()):
+        words = rows[name].split()
+        assert words[3] == kind and words[4:6] == [session.negotiated['DefaultTime2Wait'], 's'], words
+        assert words[-1] == ('2' if kind == 'Linux' else '1'), 'paths: %r' % words
+    for word in ('replacement_timeout', 'max_retries', 'MaxRequestHoldTime', 'APDTimeout', 'fail_on_disconnection',
+                 "the kind '?'"):
+        assert word in text, word
+    assert 'iPXE' not in text and 'QEMU' not in text
+    for words in (('status', '--advice'), ('--json', 'sessions', '--advice'), ('top', '--advice')):
+        run(target.daemon, *words, expect=USAGE)
+    for session in sessions:
+        session.logout()
+        session.close()
+
+
 if __name__ == '__main__':
     main(__file__)
