@@ -32,7 +32,8 @@ void acceptor_login_over(struct connection *c)
     struct login_run *run = c->login;
     list_remove(&run->silent);
     login_queue_leave(&a->queue, &run->ticket);
-    a->admission.logins -= run->counted;
+    if (run->counted)
+        admission_count_login(&a->admission, -1);
     run->counted = false;
 }
 
@@ -51,7 +52,7 @@ static bool let_login_in(struct connection *c)
         return false;
     c->login->refusal = ADMISSION_FINE;
     c->login->counted = true;
-    c->acceptor->admission.logins++;
+    admission_count_login(&c->acceptor->admission, 1);
     return true;
 }
 

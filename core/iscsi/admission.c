@@ -120,6 +120,11 @@ void admission_leave(struct admission *a, struct admission_source *source)
     g_free(source);
 }
 
+void admission_count_login(struct admission *a, int change)
+{
+    __atomic_store_n(&a->logins, a->logins + (uint32_t)change, __ATOMIC_RELAXED);
+}
+
 /* ---- refusals ---- */
 
 void admission_refuse(struct admission *a, enum admission_reason reason, uint64_t now_ns,

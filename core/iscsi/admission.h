@@ -63,6 +63,9 @@ enum admission_reason admission_ask(const struct admission *a, const struct addr
 struct admission_source *admission_enter(struct admission *a, const struct address *peer);
 void admission_leave(struct admission *a, struct admission_source *source);
 
+/* One more, or one less, that has not logged in yet. */
+void admission_count_login(struct admission *a, int change);
+
 /* Counts one that was not let in; a line in the log, at most one in ten seconds. */
 void admission_refuse(struct admission *a, enum admission_reason reason, uint64_t now_ns,
                       const char *peer);
