@@ -23,6 +23,7 @@
 #include "net/position.h"
 #include "scsi/range.h"
 
+#define RETIRE_WAIT_NS (5 * NS_PER_S)
 #define WATCH_S       5               /* between looks at I/Os that are not answered */
 #define STOP_RESERVE_MS 1000u         /* of the keeper's deadline, for flush and close */
 
@@ -148,12 +149,19 @@ static void handle(struct daemon *d, struct link_message *m)
     case LINK_AFTER:
         d->crashed = m->after.crashed;
         d->failures = m->after.failures;
+        d->unsettled = m->after.unsettled;
         break;
     case LINK_FREEZE:
         daemon_freeze(d, m->freeze.deadline_ms);
         break;
     case LINK_RELOAD:
-        log_notice("daemon", "reload is not available in this version; the configuration is unchanged");
+        daemon_reload(d, m);
+        break;
+    case LINK_COMMIT:
+        daemon_reload_commit(d, &m->verdict);
+        break;
+    case LINK_RELOAD_FAILED:
+        daemon_reload_failed(d, m->failed.text);
         break;
     default:
         break;
@@ -261,7 +269,14 @@ static bool wait_for_go(struct daemon *d)
 static int memfd_get(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)
 {
     struct daemon *d = user;
-    return link_get_memfd(&d->link, name, bytes, 5000, ret_fd, ret_existed);
+    return link_get_memfd(&d->link, name, bytes, 5000, ret_fd, ret_existed, NULL);
+}
+
+static int store_get(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed,
+                     uint32_t *ret_number)
+{
+    struct daemon *d = user;
+    return link_get_memfd(&d->link, name, bytes, 5000, ret_fd, ret_existed, ret_number);
 }
 
 struct change_note {
@@ -273,14 +288,14 @@ struct change_note {
 static void changed_run(struct daemon *d, struct daemon_note *n)
 {
     struct change_note *note = container_of(n, struct change_note, note);
-    for (unsigned i = 0; i < d->config->target_count; i++)
-        for (unsigned j = 0; j < d->targets[i].config->lun_count; j++) {
-            struct daemon_lun *l = &d->targets[i].luns[j];
+    for (unsigned i = 0; i < d->target_count; i++)
+        for (unsigned j = 0; j < d->targets[i]->lun_count; j++) {
+            struct daemon_lun *l = d->targets[i]->luns[j];
             if (l->backend != note->backend || !l->unit)
                 continue;
             storage_set_info(note->backend, &note->info);
             scsi_unit_changed(l->unit, SCSI_UNIT_CAPACITY);
-            log_notice("daemon", "LUN changed target=%s lun=%u bytes=%llu", d->targets[i].config->name,
+            log_notice("daemon", "LUN changed target=%s lun=%u bytes=%llu", d->targets[i]->config->name,
                        l->config->number, (unsigned long long)note->info.bytes);
         }
     g_free(note);
@@ -313,7 +328,7 @@ static int create_logins(struct daemon *d)
     struct acceptor_options acceptor = {
         .login = login,
         .registry = d->registry,
-        .catalog = &d->catalog,
+        .catalog = &d->snapshot->catalog,
         .sessions = n,
         .connections = n + config_spare_connections(&d->config->daemon),
         .limits = { .connections = n,
@@ -341,7 +356,7 @@ static void take_over(struct daemon *d)
     struct thaw_result result = {0};
     uint64_t begin = clock_now_ns();
     if (d->resume)
-        thaw_all(d->acceptor, d->registry, &d->catalog, (struct thaw_socket *)d->held->data,
+        thaw_all(d->acceptor, d->registry, &d->snapshot->catalog, (struct thaw_socket *)d->held->data,
                  d->held->len, d->crashed, &result);
     unsigned closed = 0;
     for (guint i = 0; i < d->held->len; i++) {
@@ -387,7 +402,7 @@ static const char *start(struct daemon *d)
         .user = d,
         .pool = d->pool,
         .reactor_count = d->data_count,
-        .memfd_get = memfd_get,
+        .memfd_get = store_get,
         .changed = storage_changed,
     };
     d->scsi = (struct scsi_services){
@@ -412,7 +427,7 @@ static const char *start(struct daemon *d)
     daemon_engine_begin(d);
     if (daemon_targets_open(d) < 0)
         return "a target cannot be served";
-    if (daemon_catalog_create(d) < 0 || create_logins(d) < 0)
+    if (create_logins(d) < 0)
         return "out of memory";
     take_over(d);
     if (daemon_engine_start(d) < 0)
@@ -441,7 +456,7 @@ static void release(struct daemon *d)
     d->acceptor = acceptor_free(d->acceptor);
     d->registry = registry_free(d->registry);
     daemon_engine_free(d);
-    d->config = config_free(d->config);
+    daemon_notes_run(d); /* the snapshot is not used any more */
     g_array_free(d->held, TRUE);
     daemon_notes_deinit(d);
     g_main_loop_unref(d->loop);
@@ -458,6 +473,7 @@ int daemon_run(const struct daemon_args *args)
     scsi_ranges_prepare();
     link_init(&d.link, args->link_fd);
     d.loop = g_main_loop_new(NULL, FALSE);
+    list_init(&d.retiring);
     d.held = g_array_new(FALSE, FALSE, sizeof(struct thaw_socket));
     const char *why = daemon_notes_init(&d) < 0 ? "no eventfd" : start(&d);
     close(args->config_fd);
@@ -474,6 +490,7 @@ int daemon_run(const struct daemon_args *args)
         serve_link(&d);
     g_main_loop_run(d.loop);
     daemon_control_stop(&d);
+    daemon_retire_wait(&d, RETIRE_WAIT_NS);
 
     /* Sessions and connections are over: flush, close, say so. */
     bool closed = d.exit_code == 0 && daemon_targets_close(&d);

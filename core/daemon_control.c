@@ -22,20 +22,20 @@ static bool is_stopping(void *user)
 
 static unsigned target_count(void *user)
 {
-    return ((struct daemon *)user)->config->target_count;
+    return ((struct daemon *)user)->target_count;
 }
 
 static void get_target(void *user, unsigned target, struct control_target *ret_target)
 {
     const struct daemon *d = user;
-    const struct config_target *c = d->targets[target].config;
-    *ret_target = (struct control_target){ .config = c, .lun_count = c->lun_count };
+    const struct config_target *c = d->targets[target]->config;
+    *ret_target = (struct control_target){ .config = c, .lun_count = d->targets[target]->lun_count };
 }
 
 static void get_lun(void *user, unsigned target, unsigned lun, struct control_lun *ret_lun)
 {
     const struct daemon *d = user;
-    const struct daemon_lun *l = &d->targets[target].luns[lun];
+    const struct daemon_lun *l = d->targets[target]->luns[lun];
     *ret_lun = (struct control_lun){ .config = l->config, .backend = l->backend, .unit = l->unit };
 }
 
@@ -146,6 +146,7 @@ void daemon_control_start(struct daemon *d)
         .ask_keeper = ask_keeper,
         .ask = ask,
         .resize = daemon_resize,
+        .reload = daemon_reload_ask,
     };
     int fd = LINK_WORKER_FD_CONTROL;
     if (listens(fd))

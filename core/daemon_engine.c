@@ -29,7 +29,7 @@ static unsigned cpus(void)
 static int map(struct daemon *d, unsigned arena, const char *name, uint64_t bytes, bool *ret_existed)
 {
     int fd;
-    int r = link_get_memfd(&d->link, name, bytes, MEMFD_WAIT_MS, &fd, ret_existed);
+    int r = link_get_memfd(&d->link, name, bytes, MEMFD_WAIT_MS, &fd, ret_existed, NULL);
     if (r == 0) {
         r = arena_map(arena, fd, bytes);
         if (r < 0)

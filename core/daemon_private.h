@@ -7,6 +7,7 @@
 
 #include "config/model.h"
 #include "control/control.h"
+#include "control/control.h"
 #include "daemon.h"
 #include "handover/thaw.h"
 #include "iscsi/acceptor.h"
@@ -29,6 +30,7 @@ struct daemon_note {
 
 struct daemon_lun {
     struct daemon *daemon;
+    struct daemon_target *target;
     const struct config_lun *config;
     struct backend *backend;
     struct scsi_unit *unit;
@@ -37,8 +39,26 @@ struct daemon_lun {
 struct daemon_target {
     const struct config_target *config;
     struct scsi_target *scsi;
-    struct daemon_lun *luns;
-    const struct catalog_portal **portals;
+    struct daemon_lun **luns; /* as config->luns */
+    unsigned lun_count;
+    unsigned refs; /* snapshots that name it, and who serves it or takes it away */
+};
+
+/* daemon_catalog.c: a configuration and what logins see of it. */
+struct daemon_snapshot {
+    struct catalog catalog;
+    struct daemon *daemon;
+    struct daemon_note note;
+    struct config *config; /* its own */
+    struct iscsi_authenticator **auths; /* as config->auths */
+    unsigned auth_count;
+    struct daemon_target **targets; /* it holds a reference of each */
+};
+
+/* Of the control interface: who waits for the end of a reload. */
+struct daemon_asker {
+    control_reload_fn *done;
+    void *data;
 };
 
 struct daemon {
@@ -71,9 +91,13 @@ struct daemon {
     struct scsi_services scsi;
     struct authenticator_services auth_services;
 
-    struct daemon_target *targets;     /* as config->targets */
-    struct iscsi_authenticator **auths; /* as config->auths */
-    struct catalog catalog;
+    struct daemon_target **targets;    /* as config->targets */
+    unsigned target_count;
+    struct daemon_snapshot *snapshot;  /* in effect; it has `config` */
+    struct daemon_asker asker;
+    struct daemon_reload *reload;      /* daemon_reload.c: under way, or NULL */
+    struct list retiring;              /* daemon_retire.c: what is on its way out */
+    bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
     struct daemon_freeze *freeze;      /* under way */
     struct registry *registry;
     struct acceptor *acceptor;
@@ -112,9 +136,42 @@ void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
                    void (*done)(void *data, const char *why, const struct config_node *stale),
                    void *data);
 
-/* daemon_targets.c: LUNs, units, targets, catalog. 0 or -1 after lines in the log. */
+/* daemon_lun.c */
+bool daemon_handler_has(const struct plugin *plugin, const char *option);
+int daemon_lun_options(const struct plugin *plugin, const struct config_lun *c, bool grown,
+                       struct plugin_config **ret_config, struct config_problems *problems);
+struct daemon_lun *daemon_lun_new(struct daemon *d, struct daemon_target *t,
+                                  const struct config_lun *config);
+/* Storage for that part of `whole`; 0, or negative errno and a problem. May wait. */
+int daemon_lun_open(struct daemon *d, const struct config *whole, const struct config_target *target,
+                    const struct config_lun *c, bool grown, struct backend **ret_backend,
+                    struct config_problems *problems);
+/* The unit on l->backend. 0 or negative errno. */
+int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct daemon_lun *l,
+                    struct scsi_unit *replaces, struct scsi_unit **ret_unit);
+/* Portal group tags of the target's ports and, in this order, their access states. */
+unsigned daemon_port_tags(const struct config_target *t, uint16_t tags[static SCSI_PORTS_MAX]);
+void daemon_access_states(const struct config_target *t, uint8_t states[static SCSI_PORTS_MAX]);
+
+/*
+ * daemon_catalog.c. `config` is taken over with the result. 0, or -1 and problems. Then, when the targets
+ * are there (as config->targets), fill; from then on its catalog may be looked at.
+ */
+int daemon_snapshot_new(struct daemon *d, struct config *config, struct daemon_snapshot **ret_snapshot,
+                        struct config_problems *problems);
+void daemon_snapshot_fill(struct daemon_snapshot *s, struct daemon_target *const *targets);
+/* Nobody has its catalog. NULL is fine; returns NULL. */
+struct daemon_snapshot *daemon_snapshot_free(struct daemon_snapshot *s);
+
+/* daemon_targets.c: LUNs, units, targets. 0 or -1 after lines in the log. */
 int daemon_targets_open(struct daemon *d);
-int daemon_catalog_create(struct daemon *d);
+/* A target without LUNs, which nobody can see. 0 or negative errno. */
+int daemon_target_new(struct daemon *d, const struct config_target *c, struct daemon_target **ret_target);
+/* Its LUNs as a map. 0 or negative errno. */
+int daemon_target_map(const struct daemon_target *t, struct scsi_lun_map **ret_map);
+/* The last one frees it: its storage is closed and its units are at rest by then. */
+void daemon_target_ref(struct daemon_target *t);
+void daemon_target_unref(struct daemon_target *t);
 /* Looks for I/Os that are never answered. */
 void daemon_targets_watch(struct daemon *d);
 /* Flushes and closes the LUNs; the reactors still run. False: one did not end in time. */
@@ -122,3 +179,27 @@ bool daemon_targets_close(struct daemon *d);
 /* For an upgrade: closes what another process cannot have open as well. */
 bool daemon_targets_release(struct daemon *d);
 void daemon_targets_free(struct daemon *d);
+
+/*
+ * daemon_round.c: `look` on every reactor, one after the other (engine 0 first, the login reactor last), then
+ * `done` on the control thread. What was published before it began has then been seen everywhere.
+ */
+struct daemon_round {
+    struct daemon *daemon;
+    void (*look)(struct daemon_round *round, struct engine *engine); /* NULL: nothing */
+    void (*done)(struct daemon_round *round);
+    unsigned at; /* private, as the rest */
+    struct reactor_message message;
+    struct daemon_note note;
+};
+void daemon_round(struct daemon *d, struct daemon_round *round);
+
+/* daemon_retire.c: before the end: what is on its way out is let out. */
+void daemon_retire_wait(struct daemon *d, uint64_t timeout_ns);
+
+/* daemon_reload.c: RELOAD (its descriptor stays the caller's), COMMIT, RELOAD_FAILED. */
+void daemon_reload(struct daemon *d, const struct link_message *m);
+void daemon_reload_commit(struct daemon *d, const struct link_verdict *verdict);
+void daemon_reload_failed(struct daemon *d, const char *why);
+/* As control_services.reload. */
+void daemon_reload_ask(void *user, const struct control_reload *how, control_reload_fn *done, void *data);

@@ -181,7 +181,7 @@ void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes, re
                    void *data)
 {
     struct daemon *d = user;
-    struct daemon_lun *l = &d->targets[target].luns[lun];
+    struct daemon_lun *l = d->targets[target]->luns[lun];
     struct hf_error error = PLUGIN_ERROR_INIT;
     const struct plugin *plugin;
     struct plugin_config *config = NULL;
@@ -203,7 +203,7 @@ void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes, re
     }
     d->resize = g_new0(struct resize, 1);
     *d->resize = (struct resize){ .lun = l,
-                                  .target = d->targets[target].config->name,
+                                  .target = d->targets[target]->config->name,
                                   .bytes = bytes,
                                   .config = config,
                                   .done = done,

@@ -25,7 +25,7 @@ int arena_map(unsigned arena, int fd, uint64_t bytes)
 
 int arena_map_any(int fd, uint64_t bytes)
 {
-    for (unsigned i = ARENA_STORE_FIRST; i < ARENA_MAX; i++) {
+    for (unsigned i = ARENA_MAX - 1; i >= ARENA_STORE_FIRST; i--) {
         if (!arena_table[i].base) {
             int r = arena_map(i, fd, bytes);
             return r < 0 ? r : (int)i;

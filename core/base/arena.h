@@ -49,7 +49,8 @@ static inline arena_ref arena_ref_of(unsigned arena, const void *p)
 
 /* Maps `fd` (taken over on success) as arena number `arena`; 0 or negative errno. */
 int arena_map(unsigned arena, int fd, uint64_t bytes);
-/* The first free number from ARENA_STORE_FIRST on, mapped; or negative errno. Control thread. */
+/* The last free number down to ARENA_STORE_FIRST (those that must be the same in every worker are given from
+   the other end), mapped; or negative errno. Control thread. */
 int arena_map_any(int fd, uint64_t bytes);
 /* Unmaps and closes; nothing may refer to it any more. */
 void arena_unmap(unsigned arena);

@@ -100,6 +100,22 @@ static void read_metrics_listen(const struct config_node *node, const struct con
         daemon->metrics_listen = address;
 }
 
+static void read_drain(const struct config_node *node, const struct config_field *field,
+                       void *object, struct config_reader *reader)
+{
+    struct config_daemon *daemon = object;
+    const char *text;
+    if (!node || config_read_string(node, field->key, &text, reader->problems) < 0 ||
+        strcmp(text, "refuse") == 0)
+        return;
+    daemon->drain_force = strcmp(text, "force") == 0;
+    if (!daemon->drain_force &&
+        (config_text_duration(text, &daemon->drain_ns) < 0 || daemon->drain_ns < field->min ||
+         daemon->drain_ns > field->max))
+        config_problem_error(reader->problems, node,
+                             "%s: must be 'refuse', 'force' or a time from 1s to 1h", field->key);
+}
+
 static const struct config_field daemon_fields[] = {
     { "reactors", FIELD_CUSTOM, .min = 1, .max = CONFIG_REACTORS_MAX, .read = read_reactors },
     { "busy-poll", FIELD_DURATION, AT(config_daemon, busy_poll_ns), 0, NS_PER_MS, "0" },
@@ -107,6 +123,7 @@ static const struct config_field daemon_fields[] = {
       "/var/lib/holdfast" },
     { "control-socket", FIELD_PATH, AT(config_daemon, control_socket), 0,
       sizeof(((struct sockaddr_un *)0)->sun_path) - 1, "/run/holdfast/control.sock" },
+    { "drain", FIELD_CUSTOM, .min = NS_PER_S, .max = 3600 * NS_PER_S, .read = read_drain },
     { "metrics-listen", FIELD_CUSTOM, .read = read_metrics_listen },
     { "plugin-path", FIELD_CUSTOM, .read = read_plugin_path },
     { "user", FIELD_ASCII, AT(config_daemon, user), 0, 255 },

@@ -34,6 +34,10 @@ struct config_daemon {
     uint64_t busy_poll_ns; /* 0: off */
     const char *state_directory;
     const char *control_socket;
+    /* What a reload takes away while it is in use: refused (neither of these), or it ends at once, or when
+       its initiators have left it and after this time at the latest. */
+    bool drain_force;
+    uint64_t drain_ns;
     struct address metrics_listen; /* loopback, TCP; length 0: none */
     const char *const *plugin_path; /* ends with NULL; never NULL itself */
     const char *user;               /* NULL: stay who we are */

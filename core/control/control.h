@@ -81,6 +81,18 @@ struct control_upgrade {
     const char *binary, *why;
 };
 
+/* A reload, of the file or of a text in place of it. */
+struct control_reload {
+    bool force;
+    uint32_t drain_ms; /* 0: what is in use does not go */
+    int fd;            /* the text, stays the caller's; -1: the file */
+    bool write;        /* the text takes the place of the file's */
+};
+
+struct plan;
+/* `why` NULL: it is in effect; else what stood in the way, a line each. `plan` may be NULL; until it returns. */
+typedef void control_reload_fn(void *data, const struct plan *plan, const char *why);
+
 struct control_services {
     void *user;
     unsigned generation;
@@ -109,6 +121,8 @@ struct control_services {
     void (*resize)(void *user, unsigned target, unsigned lun, uint64_t bytes,
                    void (*done)(void *data, const char *why, const struct config_node *stale),
                    void *data);
+    /* `done` comes once, from within or later. */
+    void (*reload)(void *user, const struct control_reload *how, control_reload_fn *done, void *data);
 };
 
 /*

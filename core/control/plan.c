@@ -37,7 +37,7 @@ static void put_sessions(struct json_writer *w, const struct plan_step *step,
         const struct observation *o = &snapshot->part[i].observation;
         for (uint32_t j = 0; j < o->session_count; j++) {
             const struct observed_session *s = &o->sessions[j];
-            if (s->discovery || !plan_step_touches(step, s->target, s->initiator) ||
+            if (s->discovery || !plan_step_touches(step, s->target, s->initiator, NULL) ||
                 touched++ >= SESSIONS_NAMED)
                 continue;
             json_put_open(w, NULL, '{');

@@ -5,5 +5,7 @@
 #include "control/server.h"
 #include "reload/plan.h"
 
+/* The parameters `force` and `drain`. 0 or call_fail(). */
+int control_reload_how(struct call *call, struct control_reload *ret_how);
 /* As a JSON object; with the sessions that its steps touch when there is a snapshot. */
 void plan_put(struct json_writer *w, const struct plan *plan, const struct snapshot *snapshot);

@@ -98,7 +98,6 @@ enum {
     RPC_PARAMS = -32602,
     RPC_INTERNAL = -32603,
     RPC_REFUSED = -32000,       /* the text says why */
-    RPC_NOT_AVAILABLE = -32001, /* not in this version */
     RPC_NOT_PERMITTED = -32002,
 };
 
@@ -139,11 +138,11 @@ GString *message_error(const char *id, int error, const char *text);
 
 /* ---- verbs.c ---- */
 
-enum { VERB_CHANGES = 1, VERB_SNAPSHOT = 2, VERB_SNAPSHOT_OPTIONAL = 4, VERB_LATER = 8 };
+enum { VERB_CHANGES = 1, VERB_SNAPSHOT = 2, VERB_SNAPSHOT_OPTIONAL = 4 };
 
 struct verb_param {
     const char *name;
-    GType type; /* G_TYPE_STRING, G_TYPE_INT64, or G_TYPE_NONE: a string or a number */
+    GType type; /* G_TYPE_STRING, G_TYPE_INT64, G_TYPE_BOOLEAN, or G_TYPE_NONE: a string or a number */
     bool required;
 };
 
@@ -166,6 +165,7 @@ void verb_run(struct call *call);
 
 /* Checked parameters: the default when left out. */
 const char *call_string(const struct call *call, const char *name);
+bool call_flag(const struct call *call, const char *name);
 bool call_number(const struct call *call, const char *name, uint64_t *ret_number);
 /* A target by the parameter's name; -1 after call_fail(). */
 int call_target(struct call *call, const char *name);
@@ -186,6 +186,7 @@ void metrics_service(struct call *call, GString *out);
 int look_plan(struct call *call);
 int act_session_drop(struct call *call);
 int act_lun_resize(struct call *call);
+int act_reload(struct call *call);
 int act_log_level(struct call *call);
 int ask_upgrade(struct call *call);
 int ask_upgrade_show(struct call *call);

@@ -18,6 +18,10 @@
     {                                                                                              \
         key, G_TYPE_INT64, true                                                                    \
     }
+#define BOOL(key)                                                                                  \
+    {                                                                                              \
+        key, G_TYPE_BOOLEAN, false                                                                 \
+    }
 #define SIZE_REQUIRED(key)                                                                         \
     {                                                                                              \
         key, G_TYPE_NONE, true                                                                     \
@@ -38,7 +42,7 @@ static const struct verb verbs[] = {
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), SIZE_REQUIRED("size") } },
     { "log.level", 0, act_log_level, { STRING("level") } },
     { "plan", VERB_CHANGES | VERB_SNAPSHOT, look_plan, { STRING_REQUIRED("file") } },
-    { "reload", VERB_LATER | VERB_CHANGES, NULL, { { 0 } } },
+    { "reload", VERB_CHANGES, act_reload, { BOOL("force"), STRING("drain") } },
     { "upgrade", VERB_CHANGES, ask_upgrade, { STRING("binary") } },
     { "upgrade.show", 0, ask_upgrade_show, { { 0 } } },
     { "fence.raise", VERB_CHANGES, ask_fence_raise, { { 0 } } },
@@ -87,6 +91,8 @@ static int check_param(struct call *call, const struct verb_param *p, JsonNode *
     GType type = json_node_get_value_type(node);
     if (p->type == G_TYPE_STRING && type != G_TYPE_STRING)
         return call_fail(call, RPC_PARAMS, "%s must be a string", p->name);
+    if (p->type == G_TYPE_BOOLEAN && type != G_TYPE_BOOLEAN)
+        return call_fail(call, RPC_PARAMS, "%s must be true or false", p->name);
     if (p->type == G_TYPE_INT64 && (type != G_TYPE_INT64 || json_node_get_int(node) < 0))
         return call_fail(call, RPC_PARAMS, "%s must be a number, 0 or more", p->name);
     if (p->type == G_TYPE_NONE && type != G_TYPE_STRING &&
@@ -122,6 +128,12 @@ const char *call_string(const struct call *call, const char *name)
     JsonNode *node = call->params ? json_object_get_member(call->params, name) : NULL;
     return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node)
                                                                    : NULL;
+}
+
+bool call_flag(const struct call *call, const char *name)
+{
+    JsonNode *node = call->params ? json_object_get_member(call->params, name) : NULL;
+    return node && json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
 }
 
 bool call_number(const struct call *call, const char *name, uint64_t *ret_number)
@@ -174,9 +186,6 @@ void verb_start(struct call *call)
                   "%s: only root and the group of the control socket may do this", verb->method);
         call_end(call);
     } else if (check_params(call) != 0) {
-        call_end(call);
-    } else if (verb->flags & VERB_LATER) {
-        call_fail(call, RPC_NOT_AVAILABLE, "%s is not available in this version", verb->method);
         call_end(call);
     } else if (verb->flags & (VERB_SNAPSHOT | VERB_SNAPSHOT_OPTIONAL)) {
         snapshot_wait(call);

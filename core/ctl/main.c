@@ -33,7 +33,8 @@ static const char usage[] =
     "  plan FILE                      what a reload of FILE would do; exit code 4: something\n"
     "  upgrade [BINARY]               replace the worker by the binary on disk, or by this one\n"
     "  fence raise|lower|show         keep initiators waiting; let them in again; which it is\n"
-    "  reload                         not available in this version\n"
+    "  reload [--force] [--drain TIME]  put the configuration file into effect; what is in use does\n"
+    "                                 not go without one of the two\n"
     "holdfastctl --version | --help\n";
 
 struct options {
@@ -41,6 +42,8 @@ struct options {
     bool json;
     struct top_options top;
     bool top_given; /* an option of top */
+    bool force;
+    const char *drain; /* NULL: not given */
     bool advice;
 };
 
@@ -61,7 +64,10 @@ struct command {
     void (*show)(JsonNode *result, GString *out); /* NULL: nothing to show */
     bool repeatable;
     struct word words[WORDS_MAX];
+    unsigned options; /* that it takes, beside those of all */
 };
+
+#define CHANGE_OPTIONS 1u /* --force, --drain */
 
 static const struct command commands[] = {
     { "status", NULL, "status", show_status, true, { { 0 } } },
@@ -81,7 +87,7 @@ static const struct command commands[] = {
         { "size", WORD_SIZE, false } } },
     { "log", NULL, "log.level", show_log_level, true, { { "level", WORD_LEVEL, true } } },
     { "plan", NULL, "plan", show_plan, true, { { "file", WORD_FILE, false } } },
-    { "reload", NULL, "reload", NULL, false, { { 0 } } },
+    { "reload", NULL, "reload", show_plan, false, { { 0 } }, CHANGE_OPTIONS },
     { "upgrade", NULL, NULL, NULL, false, { { 0 } } }, /* upgrade.c */
     { "fence", "raise", "fence.raise", show_fence, true, { { 0 } } },
     { "fence", "lower", "fence.lower", show_fence, true, { { 0 } } },
@@ -166,7 +172,8 @@ static int put_word(struct json_writer *w, const struct word *word, const char *
 }
 
 /* The parameters as a JSON object in `out`. 0, or EXIT_USAGE after a line. */
-static int take_words(const struct command *c, char **words, int count, GString *out)
+static int take_words(const struct options *o, const struct command *c, char **words, int count,
+                      GString *out)
 {
     struct json_writer w = { .out = out };
     int at = 0;
@@ -182,6 +189,12 @@ static int take_words(const struct command *c, char **words, int count, GString 
         if (r)
             return r;
     }
+    if ((o->force || o->drain) && !(c->options & CHANGE_OPTIONS))
+        return wrong("%s takes neither --force nor --drain", c->verb);
+    if (o->force)
+        json_put_bool(&w, "force", true);
+    if (o->drain)
+        json_put_string(&w, "drain", o->drain);
     json_put_close(&w, '}');
     return at < count ? wrong("'%s' is one word too many", words[at]) : 0;
 }
@@ -225,7 +238,7 @@ static int run(const struct options *o, const struct command *c, const char *par
         c->show(result, out);
         fputs(out->str, stdout);
     }
-    changes = c->show == show_plan && plan_steps(result) > 0;
+    changes = !strcmp(c->method, "plan") && plan_steps(result) > 0;
     json_node_unref(result);
     if (fflush(stdout) != 0 || ferror(stdout))
         return EXIT_REFUSED;
@@ -268,6 +281,8 @@ enum {
     OPTION_TIMEOUT,
     OPTION_INTERVAL,
     OPTION_COUNT,
+    OPTION_FORCE,
+    OPTION_DRAIN,
     OPTION_ADVICE,
     OPTION_VERSION
 };
@@ -299,6 +314,14 @@ static int take_option(struct options *o, int option)
             return wrong("--timeout: '%s' is not between 0.1 and 86400 seconds", optarg);
         o->rpc.timeout_ms = (unsigned)(seconds * 1000);
         return 0;
+    case OPTION_FORCE:
+        o->force = true;
+        return 0;
+    case OPTION_DRAIN:
+        if (config_text_duration(optarg, &number) < 0)
+            return wrong("--drain: '%s' is not a time (as 30s, 5m)", optarg);
+        o->drain = optarg;
+        return 0;
     case OPTION_INTERVAL:
         if (!take_seconds(optarg, 0.1, 3600, &seconds))
             return wrong("--interval: '%s' is not between 0.1 and 3600 seconds", optarg);
@@ -328,6 +351,8 @@ int main(int argc, char **argv)
         { "timeout", required_argument, NULL, OPTION_TIMEOUT },
         { "interval", required_argument, NULL, OPTION_INTERVAL },
         { "count", required_argument, NULL, OPTION_COUNT },
+        { "force", no_argument, NULL, OPTION_FORCE },
+        { "drain", required_argument, NULL, OPTION_DRAIN },
         { "advice", no_argument, NULL, OPTION_ADVICE },
         { "version", no_argument, NULL, OPTION_VERSION },
         { "help", no_argument, NULL, 'h' },
@@ -368,7 +393,7 @@ int main(int argc, char **argv)
     if (!command->method)
         return run_upgrade(&o, words + used, count - used);
     g_autoptr(GString) params = g_string_new(NULL);
-    r = take_words(command, words + used, count - used, params);
+    r = take_words(&o, command, words + used, count - used, params);
     return r ? r
              : run(&o, command, params->str,
                    command->words[0].type == WORD_FILE ? words[used] : NULL);

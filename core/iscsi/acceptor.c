@@ -40,7 +40,8 @@ static void list_target(const struct catalog_target *t, const struct connection 
 static void send_targets(void *user, const char *name, struct text_targets *sink)
 {
     struct connection *c = user;
-    const struct catalog *catalog = c->acceptor->options.catalog;
+    const struct catalog *catalog =
+        atomic_load_explicit(&c->acceptor->catalog, memory_order_acquire);
     for (unsigned i = 0; i < catalog->target_count; i++) {
         const struct catalog_target *t = &catalog->targets[i];
         if ((!name || !strcmp(name, t->name)) && catalog_on_portal(t, c->session->portal_group_tag) &&
@@ -62,6 +63,9 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
     if (!a)
         return -ENOMEM;
     a->options = *options;
+    atomic_init(&a->catalog, options->catalog);
+    atomic_init(&a->login_timeout_ns, options->login_timeout_ns);
+    catalog_ref(options->catalog);
     a->text_ops.send_targets = send_targets;
     list_init(&a->connections);
     list_init(&a->silent);
@@ -83,6 +87,7 @@ struct acceptor *acceptor_free(struct acceptor *a)
 {
     if (a) {
         admission_fini(&a->admission);
+        catalog_unref(atomic_load(&a->catalog));
         g_free(a->free_index);
         g_free(a);
     }
@@ -138,7 +143,7 @@ static void run_free(struct login_run *run)
 
 struct connection *acceptor_connection_new(struct acceptor *a, const struct arrival *arrival)
 {
-    if (!a->free_count || arrival->portal >= a->options.catalog->portal_count)
+    if (!a->free_count || arrival->portal >= arrival->catalog->portal_count)
         return NULL;
     struct connection *c = g_try_new0(struct connection, 1);
     struct login_run *run = run_new();
@@ -165,7 +170,7 @@ struct connection *acceptor_connection_new(struct acceptor *a, const struct arri
     c->record->slot = c->slot;
     *state_connection_used(a->options.sessions, c->index) = 1;
     address_format(&arrival->peer, c->peer);
-    g_strlcpy(c->portal, a->options.catalog->portals[arrival->portal].name, sizeof(c->portal));
+    g_strlcpy(c->portal, arrival->catalog->portals[arrival->portal].name, sizeof(c->portal));
     return c;
 fail:
     run_free(run);
@@ -236,6 +241,19 @@ void acceptor_unadopt(struct connection *c)
     g_free(c);
 }
 
+struct catalog *acceptor_set_catalog(struct acceptor *a, struct catalog *catalog)
+{
+    catalog_ref(catalog);
+    return atomic_exchange(&a->catalog, catalog);
+}
+
+void acceptor_set_limits(struct acceptor *a, uint64_t timeout_ns, uint32_t per_address, uint32_t logins)
+{
+    atomic_store(&a->login_timeout_ns, timeout_ns);
+    __atomic_store_n(&a->admission.limits.per_address, per_address, __ATOMIC_RELAXED);
+    __atomic_store_n(&a->admission.limits.logins, logins, __ATOMIC_RELAXED);
+}
+
 /* In turn, so that records of a connection that is gone are not taken for this one's; never one in use. */
 static uint8_t give_number(struct session *s, struct registry_entry *entry)
 {
@@ -255,7 +273,7 @@ void acceptor_login_final(struct connection *c, uint64_t end_pos)
 {
     const struct login_run *run = c->login;
     const struct login *login = &run->login;
-    const struct catalog *catalog = c->acceptor->options.catalog;
+    const struct catalog *catalog = run->catalog;
     uint32_t *number = c->stream.next.number;
     c->params = login->params.result;
     c->number = give_number(c->seat.entry->session, c->seat.entry);

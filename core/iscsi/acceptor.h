@@ -21,7 +21,7 @@ struct acceptor;
 struct acceptor_options {
     struct engine *login;
     struct registry *registry;
-    const struct catalog *catalog;
+    struct catalog *catalog;            /* it takes a reference */
     uint32_t sessions, connections;     /* records in the state arena */
     struct admission_limits limits;
     uint32_t login_concurrency;
@@ -46,7 +46,16 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
 /* After the reactors have stopped. NULL is fine; returns NULL. */
 struct acceptor *acceptor_free(struct acceptor *acceptor);
 
-/* Any thread: takes over `fd`. `portal` is an index of the catalog. */
+/*
+ * What later connections find. The catalog before is returned, still with the acceptor's reference:
+ * catalog_unref() when all reactors have gone round. Control thread.
+ */
+struct catalog *acceptor_set_catalog(struct acceptor *acceptor, struct catalog *catalog);
+/* For connections that come from now on. Control thread. */
+void acceptor_set_limits(struct acceptor *acceptor, uint64_t timeout_ns, uint32_t per_address,
+                         uint32_t logins);
+
+/* Control thread: takes over `fd`. `portal` is an index of the catalog. */
 void acceptor_accept(struct acceptor *acceptor, int fd, uint32_t slot, unsigned portal,
                      const struct address *peer);
 /*

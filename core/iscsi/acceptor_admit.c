@@ -106,13 +106,14 @@ void acceptor_arrive(struct reactor_message *m)
     counter_add(&a->counters.accepted, 1);
     if (!c) {
         turn_away(a, arrival);
+        catalog_unref(arrival->catalog);
         g_free(arrival);
         return;
     }
-    uint64_t patience = a->options.login_timeout_ns;
+    uint64_t patience = atomic_load(&a->login_timeout_ns);
     if (reason != ADMISSION_FINE)
         patience = MIN(patience, REFUSAL_NS);
-    login_io_begin(c, a->options.catalog, a->options.registry, arrival->portal, patience);
+    login_io_begin(c, arrival->catalog, a->options.registry, arrival->portal, patience);
     c->login->refusal = (uint8_t)reason;
     if (reason == ADMISSION_FINE && !let_login_in(c))
         c->login->refusal = ADMISSION_CONNECTIONS;
@@ -126,6 +127,8 @@ void acceptor_accept(struct acceptor *a, int fd, uint32_t slot, unsigned portal,
     struct arrival *arrival = g_new0(struct arrival, 1);
     arrival->message.run = acceptor_arrive;
     arrival->acceptor = a;
+    arrival->catalog = atomic_load(&a->catalog); /* only this thread puts another in its place */
+    catalog_ref(arrival->catalog);
     arrival->fd = fd;
     arrival->slot = slot;
     arrival->portal = portal;

@@ -10,7 +10,9 @@
 #include "iscsi/login_queue.h"
 
 struct acceptor {
-    struct acceptor_options options;
+    struct acceptor_options options; /* but for what has come in place of: */
+    _Atomic(struct catalog *) catalog;
+    _Atomic uint64_t login_timeout_ns;
     struct text_ops text_ops;
     struct acceptor_counters counters;
     struct admission admission;
@@ -38,6 +40,7 @@ struct arrival {
     struct reactor_message message;
     struct list link; /* put aside */
     struct acceptor *acceptor;
+    struct catalog *catalog; /* a reference */
     int fd;
     uint32_t slot;
     unsigned portal;

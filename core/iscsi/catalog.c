@@ -7,6 +7,18 @@
 #include "base/initiators.h"
 #include "iscsi/wire.h"
 
+void catalog_ref(struct catalog *catalog)
+{
+    if (catalog)
+        atomic_fetch_add(&catalog->refs, 1);
+}
+
+void catalog_unref(struct catalog *catalog)
+{
+    if (catalog && atomic_fetch_sub(&catalog->refs, 1) == 1 && catalog->unused)
+        catalog->unused(catalog);
+}
+
 const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name)
 {
     for (unsigned i = 0; i < catalog->target_count; i++)

@@ -2,9 +2,12 @@
 /*
  * What can be logged in to: targets and portals as the login reactor sees them. An immutable snapshot
  * made by the composition root from the configuration; everything it points to outlives it.
+ *
+ * A login holds on to the snapshot that its connection came with, also when there is a newer one by now.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,7 +41,15 @@ struct catalog {
     const struct catalog_target *targets;
     unsigned target_count;
     uint64_t nop_interval_ns, nop_timeout_ns; /* of discovery sessions */
+    _Atomic unsigned refs;
+    /* Any thread: nobody uses it any more. NULL: nobody wants to know. */
+    void (*unused)(struct catalog *catalog);
+    void *user;                               /* of unused() */
 };
+
+/* Any thread. NULL is fine. */
+void catalog_ref(struct catalog *catalog);
+void catalog_unref(struct catalog *catalog);
 
 /* The target with that (normalised) name, or NULL. */
 const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name);

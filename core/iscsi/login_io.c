@@ -340,7 +340,7 @@ static void leave_run(struct reactor_task *task)
     acceptor_login_done(run->connection);
 }
 
-void login_io_begin(struct connection *c, const struct catalog *catalog, struct registry *registry,
+void login_io_begin(struct connection *c, struct catalog *catalog, struct registry *registry,
                     unsigned portal, uint64_t timeout_ns)
 {
     struct login_run *run = c->login;
@@ -371,4 +371,6 @@ void login_io_fini(struct connection *c)
     registry_wait_cancel(&run->wait);
     run->reply_buf = buf_unref(run->reply_buf);
     login_fini(&run->login);
+    catalog_unref(run->catalog);
+    run->catalog = NULL;
 }

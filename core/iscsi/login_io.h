@@ -10,7 +10,7 @@
 struct login_run {
     struct login login;
     struct connection *connection;
-    const struct catalog *catalog;
+    struct catalog *catalog;               /* a reference */
     struct registry *registry;
     unsigned portal;
     uint64_t begun_ns;
@@ -31,7 +31,8 @@ struct login_run {
 };
 
 /* login_io.c */
-void login_io_begin(struct connection *c, const struct catalog *catalog, struct registry *registry,
+/* Takes over a reference of the catalog. */
+void login_io_begin(struct connection *c, struct catalog *catalog, struct registry *registry,
                     unsigned portal, uint64_t timeout_ns);
 /* Closes; a line in the log when there is a reason. */
 void login_io_end(struct connection *c, const char *reason);

@@ -213,6 +213,8 @@ static uint16_t make(struct registry *r, const struct login *login,
 {
     if (!r->free_count || r->count >= TSIH_COUNT)
         return ISCSI_LOGIN_OUT_OF_RESOURCES;
+    if (target && atomic_load(&target->scsi->removed))
+        return ISCSI_LOGIN_TARGET_NOT_FOUND;
     uint32_t window = target ? target->window : 4;
     uint32_t index = r->free_index[r->free_count - 1];
     struct registry_entry *e = g_try_new0(struct registry_entry, 1);
@@ -449,8 +451,9 @@ void registry_stop_all(struct registry *r)
     list_for_each(pos, &r->entries) {
         struct registry_entry *e = list_entry(pos, struct registry_entry, link);
         struct session *s = e->session;
-        if (e->closing || e->gone)
+        if (e->closing || e->gone || e->stopped)
             continue;
+        e->stopped = true;
         if (e->started)
             request(e, &s->stop_command, stop_run);
         else
@@ -462,4 +465,40 @@ void registry_close_all(struct registry *r, const char *reason)
 {
     list_for_each_safe(pos, &r->entries)
         entry_close(list_entry(pos, struct registry_entry, link), reason);
+}
+
+/* ---- a target that goes away ---- */
+
+static bool is_at(const struct registry_entry *e, const struct scsi_target *target)
+{
+    return e->session->nexus && e->session->nexus->target == target;
+}
+
+void registry_stop_target(struct registry *r, const struct scsi_target *target)
+{
+    list_for_each(pos, &r->entries) {
+        struct registry_entry *e = list_entry(pos, struct registry_entry, link);
+        if (!is_at(e, target) || e->closing || e->gone || e->stopped)
+            continue;
+        e->stopped = true;
+        if (e->started)
+            request(e, &e->session->stop_command, stop_run);
+        else
+            e->session->closing = true;
+    }
+}
+
+void registry_close_target(struct registry *r, const struct scsi_target *target, const char *reason)
+{
+    list_for_each_safe(pos, &r->entries) {
+        struct registry_entry *e = list_entry(pos, struct registry_entry, link);
+        if (is_at(e, target))
+            entry_close(e, reason);
+    }
+}
+
+void registry_visit(struct registry *r, void (*visit)(const struct session *s, void *data), void *data)
+{
+    list_for_each(pos, &r->entries)
+        visit(list_entry(pos, struct registry_entry, link)->session, data);
 }

@@ -31,6 +31,7 @@ struct registry_entry {
     struct list waiters;               /* logins that wait for its end: struct registry_wait */
     bool started;                      /* a connection has been sent to its reactor */
     bool closing;                      /* asked to close */
+    bool stopped;                      /* asked to finish and end */
     bool gone;
     unsigned requests;                 /* messages that are with the session's reactor */
 };
@@ -71,6 +72,12 @@ void registry_wait_cancel(struct registry_wait *wait);
 
 /* The daemon stops: every session finishes what runs, tells its initiator, and ends. */
 void registry_stop_all(struct registry *registry);
+/* The same for the sessions with one target; at once; and a look at every session. Login reactor. */
+void registry_stop_target(struct registry *registry, const struct scsi_target *target);
+void registry_close_target(struct registry *registry, const struct scsi_target *target,
+                           const char *reason);
+void registry_visit(struct registry *registry, void (*visit)(const struct session *s, void *data),
+                    void *data);
 /* The session with that TSIH ends at once; `wait->ready` comes when it is gone. 0, or -ENOENT. */
 int registry_drop(struct registry *registry, uint16_t tsih, const char *reason,
                   struct registry_wait *wait);

@@ -36,7 +36,7 @@ static void reserve_open(struct keeper *k)
 /* As many connections as the configuration and our limit of open files allow. */
 static uint32_t connections_limit(const struct keeper *k)
 {
-    const struct config *config = k->args->config;
+    const struct config *config = k->config;
     uint64_t max = system_files_needed(config) - SYSTEM_FDS_FOR_OTHER_USES;
     uint64_t fds = system_raise_files(config);
 
@@ -45,15 +45,19 @@ static uint32_t connections_limit(const struct keeper *k)
     return (uint32_t)(fds > 2 * SYSTEM_FDS_FOR_OTHER_USES ? fds - SYSTEM_FDS_FOR_OTHER_USES : fds / 2);
 }
 
+static void acceptors_new(struct keeper *k)
+{
+    k->acceptors = g_new0(struct source, k->portals.count);
+    for (unsigned i = 0; i < k->portals.count; i++)
+        k->acceptors[i] = (struct source){ .ready = accept_ready, .fd = -1 };
+}
+
 void accept_init(struct keeper *k)
 {
     connections_init(&k->connections, connections_limit(k));
     k->reserve_fd = -1;
     reserve_open(k);
-    k->acceptors = g_new0(struct source, k->portals.count);
-    for (unsigned i = 0; i < k->portals.count; i++) {
-        k->acceptors[i] = (struct source){ .ready = accept_ready, .fd = -1 };
-    }
+    acceptors_new(k);
 }
 
 static void accept_switch(struct keeper *k, bool on)
@@ -63,6 +67,15 @@ static void accept_switch(struct keeper *k, bool on)
     for (unsigned i = 0; i < k->portals.count; i++)
         source_watch(k, &k->acceptors[i], k->portals.listeners[i].fd, on ? EPOLLIN : 0);
     k->accepting = on;
+}
+
+void accept_change(struct keeper *k, struct portals *portals)
+{
+    accept_switch(k, false);
+    portals_replace(&k->portals, portals);
+    g_free(k->acceptors);
+    acceptors_new(k);
+    accept_update(k);
 }
 
 void accept_update(struct keeper *k)
@@ -117,13 +130,14 @@ static void refuse(struct keeper *k, int fd)
 static int tell_worker(struct keeper *k, uint32_t slot, int fd, uint32_t listener,
                        const struct address *peer, bool held)
 {
-    const struct portal_listener *l = &k->portals.listeners[listener];
+    const struct portal_listener *l = portals_find(&k->portals, listener);
     struct link_message m = { .type = LINK_CONNECTION, .fd = fd };
 
     m.connection.slot = slot;
-    m.connection.listener = l->index;
+    m.connection.listener = l ? l->index : 0;
     m.connection.held = held;
-    g_strlcpy(m.connection.portal, l->portal->name, sizeof(m.connection.portal));
+    if (l) /* its portal may have been removed since */
+        g_strlcpy(m.connection.portal, l->portal->name, sizeof(m.connection.portal));
     m.connection.peer = *peer;
     return link_send(&k->worker.link, &m);
 }
@@ -222,7 +236,7 @@ static bool is_of_the_connection(int error)
 
 static void accept_ready(struct keeper *k, struct source *s, uint32_t events)
 {
-    uint32_t listener = (uint32_t)(s - k->acceptors);
+    uint32_t listener = k->portals.listeners[s - k->acceptors].number;
 
     for (int i = 0; i < ACCEPTS_A_TURN && k->worker.link.queued < LINK_QUEUE_LONG; i++) {
         struct address peer = { .length = sizeof(peer.v6) };

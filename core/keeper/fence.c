@@ -248,7 +248,7 @@ static void want(struct keeper *k, bool wanted, const char *reason)
 
 void fence_start(struct keeper *k)
 {
-    const struct config *config = k->args->config;
+    const struct config *config = k->config;
 
     if (config->fence.node == NULL || config->fence.plugin == NULL)
         return;
@@ -262,6 +262,12 @@ void fence_start(struct keeper *k)
     f->helper = (struct fence_process){ .pidfd = -1 };
     f->helper_exit = (struct source){ .ready = helper_ready, .fd = -1 };
     run_next(k, clock_now_ns());
+}
+
+void fence_config_changed(struct keeper *k)
+{
+    if (k->fence != NULL)
+        k->fence->plugin = k->config->fence.plugin;
 }
 
 void fence_close(struct keeper *k)

@@ -64,6 +64,9 @@ void fence_start(struct keeper *k);
 /* Ends a helper that still runs; a fence that is up stays up. May be called without fence_start(). */
 void fence_close(struct keeper *k);
 
+/* k->config is another one now, with the same fence. */
+void fence_config_changed(struct keeper *k);
+
 /* Initiators can log in. */
 void fence_worker_ready(struct keeper *k);
 /* A worker has died or could not be started, for the k->failures-th time in a row. */

@@ -69,8 +69,7 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
             keeper_stop(k);
             break;
         case SIGHUP:
-            log_warning("keeper", "SIGHUP: this version cannot reload its configuration; restart "
-                                  "it to apply a change");
+            reload_begin(k);
             break;
         case SIGUSR2:
             upgrade_begin(k, /* path= */ NULL);
@@ -140,7 +139,7 @@ static void oom_protect(void)
 static bool bind_portals(struct keeper *k)
 {
     struct config_problems *problems = config_problems_new();
-    int r = portals_bind(&k->portals, k->args->config, problems);
+    int r = portals_bind(&k->portals, k->config, /* before= */ NULL, problems);
 
     config_problems_print(problems, stderr);
     config_problems_free(problems);
@@ -172,6 +171,7 @@ static bool keeper_init(struct keeper *k, const struct keeper_args *args)
         .control.fd = -1
     };
     k->start_ns = clock_now_ns();
+    reload_init(k);
     supervise_init(k);
     if (!bind_portals(k) || !control_socket_open(&k->control, args->config))
         return false;
@@ -191,6 +191,7 @@ static void keeper_deinit(struct keeper *k)
     fence_close(k);
     accept_deinit(k);
     supervise_deinit(k);
+    reload_deinit(k);
     connections_deinit(&k->connections);
     control_socket_close(&k->control);
     int fds[] = { k->signals.fd, k->config_fd, k->epoll };

@@ -35,6 +35,8 @@ struct link_datagram {
         struct link_ask ask;
         struct link_fence fence;
         struct link_upgrade upgrade;
+        struct link_reload reload;
+        struct link_verdict verdict;
         int32_t error;
         uint32_t slot;
         uint32_t deadline_ms;
@@ -48,7 +50,7 @@ struct queued_message {
     struct link_message message; /* owns its fd */
 };
 
-enum fd_rule { FD_NEVER, FD_ALWAYS, FD_UNLESS_ERROR };
+enum fd_rule { FD_NEVER, FD_ALWAYS, FD_UNLESS_ERROR, FD_MAYBE };
 
 struct message_rule {
     uint32_t bytes;
@@ -66,8 +68,14 @@ static const struct message_rule message_rules[] = {
     [LINK_CONNECTION] = RULE(sizeof(struct link_connection), FD_ALWAYS),
     [LINK_STOP] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_MEMFD] = RULE(sizeof(struct link_memfd), FD_UNLESS_ERROR),
-    [LINK_RELOAD] = RULE(0, FD_ALWAYS),
-    [LINK_AFTER] = RULE(2 * sizeof(uint32_t), FD_NEVER),
+    [LINK_RELOAD] = RULE(sizeof(struct link_reload), FD_ALWAYS),
+    [LINK_COMMIT] = RULE(sizeof(struct link_verdict), FD_NEVER),
+    [LINK_RELOAD_FAILED] = RULE(LINK_TEXT_MAX, FD_NEVER),
+    [LINK_RELOAD_ASK] = RULE(sizeof(struct link_reload), FD_MAYBE),
+    [LINK_RELOAD_READY] = RULE(sizeof(struct link_verdict), FD_NEVER),
+    [LINK_RELOADED] = RULE(sizeof(struct link_verdict), FD_NEVER),
+    [LINK_MEMFD_DROP] = RULE(LINK_NAME_MAX, FD_NEVER),
+    [LINK_AFTER] = RULE(3 * sizeof(uint32_t), FD_NEVER),
     [LINK_FREEZE] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_FENCE] = RULE(sizeof(struct link_fence), FD_NEVER),
     [LINK_UPGRADE] = RULE(sizeof(struct link_upgrade), FD_NEVER),
@@ -194,7 +202,7 @@ static bool fd_fits(const struct link_message *m)
         return false;
     if (rule->fd == FD_UNLESS_ERROR)
         return (m->fd >= 0) == (m->memfd.error == 0);
-    return (m->fd >= 0) == (rule->fd == FD_ALWAYS);
+    return rule->fd == FD_MAYBE || (m->fd >= 0) == (rule->fd == FD_ALWAYS);
 }
 
 static int enqueue(struct link *link, const struct link_message *m)
@@ -290,7 +298,14 @@ static bool strings_end(const struct link_message *m)
         return string_ends(m->memfd_get.name, LINK_NAME_MAX);
     case LINK_FAILED:
     case LINK_FREEZE_FAILED:
+    case LINK_RELOAD_FAILED:
         return string_ends(m->failed.text, LINK_TEXT_MAX);
+    case LINK_COMMIT:
+    case LINK_RELOAD_READY:
+    case LINK_RELOADED:
+        return string_ends(m->verdict.text, LINK_TEXT_MAX);
+    case LINK_MEMFD_DROP:
+        return string_ends(m->memfd_drop.name, LINK_NAME_MAX);
     case LINK_AMEND:
         return string_ends(m->amend.target, LINK_NAME_MAX);
     case LINK_STATUS:
@@ -405,7 +420,7 @@ static int set_aside(struct link *link, unsigned *aside, struct link_message *m)
 }
 
 int link_get_memfd(struct link *link, const char *name, uint64_t bytes, int timeout_ms, int *ret_fd,
-                   bool *ret_existed)
+                   bool *ret_existed, uint32_t *ret_number)
 {
     static uint32_t last_id;
     uint64_t deadline = clock_now_ns() + (uint64_t)MAX(timeout_ms, 0) * NS_PER_MS;
@@ -437,5 +452,7 @@ int link_get_memfd(struct link *link, const char *name, uint64_t bytes, int time
     *ret_fd = m.fd;
     if (ret_existed != NULL)
         *ret_existed = m.memfd.existed != 0;
+    if (ret_number != NULL)
+        *ret_number = m.memfd.number;
     return 0;
 }

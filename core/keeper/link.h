@@ -44,7 +44,7 @@ enum link_type {
     LINK_CONNECTION = 2, /* + fd: an accepted connection */
     LINK_STOP = 3,       /* finish, flush, close in order; then STOPPED and exit 0 */
     LINK_MEMFD = 4,      /* + fd when error == 0: the answer to MEMFD_GET, in order */
-    LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration */
+    LINK_RELOAD = 5,     /* + fd: sealed memfd with a new configuration: prepare for it */
     LINK_FREEZE =
         6, /* a new worker is ready to go on: hold still; then FROZEN and exit, or FREEZE_FAILED */
     LINK_AFTER =
@@ -53,6 +53,8 @@ enum link_type {
     LINK_UPGRADE = 9,  /* the answer to an ASK about an upgrade */
     LINK_STATUS = 14,  /* the answer to STATUS_GET */
     LINK_AMENDED = 15, /* the answer to AMEND */
+    LINK_COMMIT = 40,  /* the answer to RELOAD_READY: put it into effect, or text says why not */
+    LINK_RELOAD_FAILED = 41, /* the answer to RELOAD_ASK when it comes to no RELOAD; text says why */
     /* worker to keeper */
     LINK_READY = 16,  /* the whole configuration is applied: accept */
     LINK_FAILED = 17, /* cannot start; reasons are on stderr, the first one in text */
@@ -63,6 +65,10 @@ enum link_type {
     LINK_FROZEN = 22,        /* nothing is touched any more: another worker may have GO */
     LINK_FREEZE_FAILED = 23, /* goes on as before; text says why */
     LINK_STATUS_GET = 30,
+    LINK_RELOAD_ASK = 42,   /* (+ fd: this text in place of the file) */
+    LINK_RELOAD_READY = 43, /* the answer to RELOAD: nothing can fail any more; or text says what does */
+    LINK_RELOADED = 44,     /* after COMMIT: it is in effect; text: but for this */
+    LINK_MEMFD_DROP = 45,   /* a LUN is gone for good: nobody will ask for its memory */
     LINK_AMEND = 31, /* a LUN's size in the configuration that later workers get */
     LINK_ASK = 32,   /* what an administrator wants of the keeper; answered at once */
 };
@@ -86,6 +92,20 @@ struct link_memfd {
     uint32_t id;
     int32_t error;    /* 0 or negative errno (then there is no fd) */
     uint32_t existed; /* 1: holds what an earlier generation left in it */
+    uint32_t number;  /* of "lun:..." ones: the same for every generation, no two have the same */
+};
+
+/* What may happen to what is in use and goes away. */
+struct link_reload {
+    uint32_t force;    /* 1: it ends at once; also, disks may become smaller */
+    uint32_t drain_ms; /* it ends when its initiators have left it, or after this time; 0: refused */
+    uint32_t asked;    /* 1: the answer to RELOAD_ASK */
+    uint32_t write;    /* 1: the text takes the place of the file when it is in effect */
+};
+
+struct link_verdict {
+    uint32_t ok;
+    char text[LINK_TEXT_MAX]; /* not ok: why not */
 };
 
 struct link_amend {
@@ -168,6 +188,11 @@ struct link_message {
         struct link_ask ask;
         struct link_fence fence;
         struct link_upgrade upgrade;
+        struct link_reload reload;   /* RELOAD, RELOAD_ASK */
+        struct link_verdict verdict; /* COMMIT, RELOAD_READY, RELOADED */
+        struct {
+            char name[LINK_NAME_MAX];
+        } memfd_drop;
         struct {
             int32_t error; /* 0 or negative errno; -ENOENT: there is no size in it */
         } amended;
@@ -181,6 +206,7 @@ struct link_message {
             uint32_t crashed;  /* 1: by a fault of its own (SIGSEGV, SIGABRT …), not by SIGKILL, and its
                                   binary has proved itself: what it worked on is to blame */
             uint32_t failures; /* deaths in a row */
+            uint32_t unsettled; /* 1: it was about to give LUNs the sizes that the configuration now has */
         } after;
         struct {
             uint32_t deadline_ms;
@@ -193,7 +219,7 @@ struct link_message {
         } frozen;
         struct {
             char text[LINK_TEXT_MAX];
-        } failed; /* FREEZE_FAILED, too */
+        } failed; /* FREEZE_FAILED, RELOAD_FAILED, too */
     };
 };
 
@@ -236,7 +262,7 @@ bool link_has_inbox(const struct link *link);
  * Worker: asks the keeper for a memfd and waits for the answer up to timeout_ms; other messages that
  * arrive meanwhile are kept for link_receive(). Control thread, start and LUN opening only.
  * 0 and the descriptor (the caller owns it), or negative errno (-ETIMEDOUT, -EPIPE, the keeper's).
- * ret_existed may be NULL.
+ * ret_existed and ret_number may be NULL.
  */
 int link_get_memfd(struct link *link, const char *name, uint64_t bytes, int timeout_ms, int *ret_fd,
-                   bool *ret_existed);
+                   bool *ret_existed, uint32_t *ret_number);

@@ -14,6 +14,8 @@ struct entry {
     struct list node;
     unsigned generation; /* of a persistent one: who asked last */
     bool persistent;
+    bool numbered;
+    uint32_t number;
     int fd;
     char name[LINK_NAME_MAX];
 };
@@ -22,14 +24,16 @@ static void entry_free(struct memory *memory, struct entry *e)
 {
     list_remove(&e->node);
     memory->count--;
+    if (e->numbered)
+        memory->numbers[e->number] = 0;
     close(e->fd);
     g_free(e);
 }
 
 void memory_init(struct memory *memory)
 {
+    *memory = (struct memory){ .count = 0 };
     list_init(&memory->entries);
-    memory->count = 0;
 }
 
 void memory_deinit(struct memory *memory)
@@ -60,6 +64,17 @@ static int entry_resize(const struct entry *e, uint64_t bytes)
     return ftruncate(e->fd, (off_t)bytes) < 0 ? -errno : 0;
 }
 
+/* There are as many numbers as entries, so one is free. */
+static void give_number(struct memory *memory, struct entry *e)
+{
+    if (!g_str_has_prefix(e->name, MEMORY_PERSIST_PREFIX))
+        return;
+    while (memory->numbers[e->number])
+        e->number++;
+    memory->numbers[e->number] = 1;
+    e->numbered = true;
+}
+
 static int entry_new(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
                      bool persistent, struct entry **ret_entry)
 {
@@ -73,6 +88,7 @@ static int entry_new(struct memory *memory, unsigned generation, const struct li
     e->persistent = persistent;
     e->fd = fd;
     g_strlcpy(e->name, get->name, sizeof(e->name));
+    give_number(memory, e);
     list_append(&memory->entries, &e->node);
     memory->count++;
     *ret_entry = e;
@@ -80,7 +96,7 @@ static int entry_new(struct memory *memory, unsigned generation, const struct li
 }
 
 int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
-               int *ret_fd, bool *ret_existed)
+               int *ret_fd, bool *ret_existed, uint32_t *ret_number)
 {
     bool persistent = g_str_has_prefix(get->name, MEMORY_PERSIST_PREFIX) ||
                       g_str_has_prefix(get->name, MEMORY_KEEP_PREFIX);
@@ -98,7 +114,15 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
     e->generation = generation;
     *ret_fd = e->fd;
     *ret_existed = existed;
+    *ret_number = e->number;
     return 0;
+}
+
+void memory_drop(struct memory *memory, const char *name)
+{
+    struct entry *e = entry_find(memory, 0, name, /* persistent= */ true);
+    if (e != NULL && e->persistent)
+        entry_free(memory, e);
 }
 
 void memory_drop_before(struct memory *memory, unsigned generation)

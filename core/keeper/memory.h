@@ -18,16 +18,20 @@
 struct memory {
     struct list entries;
     unsigned count;
+    uint8_t numbers[MEMORY_ENTRIES_MAX]; /* 1: given to a "lun:" entry */
 };
 
 void memory_init(struct memory *memory);
 void memory_deinit(struct memory *memory);
 /*
- * Finds or makes what `get` asks for. 0, *ret_fd (stays the keeper's) and *ret_existed; or negative
+ * Finds or makes what `get` asks for. 0, *ret_fd (stays the keeper's), *ret_existed and *ret_number (of
+ * "lun:" ones: from 0 on, no two have the same at a time, always the same for one); or negative
  * errno: -EINVAL for an impossible size or name, -EEXIST for a name that this generation has
  * already, -ENOSPC for too many. A persistent memfd is brought to the size asked for.
  */
 int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
-               int *ret_fd, bool *ret_existed);
+               int *ret_fd, bool *ret_existed, uint32_t *ret_number);
+/* Lets go of a persistent one; nothing when there is none of that name. */
+void memory_drop(struct memory *memory, const char *name);
 /* Lets go of all that is not persistent and belongs to generations before this one. */
 void memory_drop_before(struct memory *memory, unsigned generation);

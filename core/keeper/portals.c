@@ -52,7 +52,35 @@ static void listener_problem(const struct portal_listener *l, const char *what, 
                          what, address_format(&listen->address, text), g_strerror(-r));
 }
 
-int portals_bind(struct portals *portals, const struct config *config,
+static const struct portal_listener *find_address(const struct portals *portals,
+                                                  const struct address *address)
+{
+    for (unsigned i = 0; portals && i < portals->count; i++) {
+        const struct portal_listener *l = &portals->listeners[i];
+        if (address_equal(&l->portal->listen[l->index].address, address))
+            return l;
+    }
+    return NULL;
+}
+
+static int listener_open(struct portal_listener *l, const struct config_daemon *daemon,
+                         const struct portals *before)
+{
+    static uint32_t last_number;
+    const struct address *address = &l->portal->listen[l->index].address;
+    const struct portal_listener *old = find_address(before, address);
+
+    l->number = ++last_number;
+    if (!old)
+        return listener_bind(address, daemon, &l->fd);
+    l->fd = old->fd;
+    l->shared = true;
+    set_buffer(l->fd, SO_RCVBUF, daemon->socket_receive_buffer);
+    set_buffer(l->fd, SO_SNDBUF, daemon->socket_send_buffer);
+    return 0;
+}
+
+int portals_bind(struct portals *portals, const struct config *config, const struct portals *before,
                  struct config_problems *problems)
 {
     unsigned total = 0, failed = 0;
@@ -65,7 +93,7 @@ int portals_bind(struct portals *portals, const struct config *config,
         for (unsigned j = 0; j < config->portals[i].listen_count; j++) {
             struct portal_listener *l = &portals->listeners[portals->count++];
             *l = (struct portal_listener){ .fd = -1, .portal = &config->portals[i], .index = j };
-            int r = listener_bind(&l->portal->listen[j].address, &config->daemon, &l->fd);
+            int r = listener_open(l, &config->daemon, before);
             if (r < 0) {
                 listener_problem(l, "bind", r, problems);
                 failed++;
@@ -76,6 +104,30 @@ int portals_bind(struct portals *portals, const struct config *config,
         return 0;
     portals_close(portals);
     return -EINVAL;
+}
+
+void portals_replace(struct portals *portals, struct portals *next)
+{
+    for (unsigned i = 0; i < next->count; i++) {
+        struct portal_listener *l = &next->listeners[i];
+        if (!l->shared)
+            continue;
+        for (unsigned j = 0; j < portals->count; j++)
+            if (portals->listeners[j].fd == l->fd)
+                portals->listeners[j].shared = true;
+        l->shared = false;
+    }
+    portals_close(portals);
+    *portals = *next;
+    *next = (struct portals){ 0 };
+}
+
+const struct portal_listener *portals_find(const struct portals *portals, uint32_t number)
+{
+    for (unsigned i = 0; i < portals->count; i++)
+        if (portals->listeners[i].number == number)
+            return &portals->listeners[i];
+    return NULL;
 }
 
 int portals_listen(struct portals *portals, struct config_problems *problems)
@@ -93,7 +145,7 @@ int portals_listen(struct portals *portals, struct config_problems *problems)
 void portals_close(struct portals *portals)
 {
     for (unsigned i = 0; i < portals->count; i++) {
-        if (portals->listeners[i].fd >= 0)
+        if (portals->listeners[i].fd >= 0 && !portals->listeners[i].shared)
             close(portals->listeners[i].fd);
     }
     g_clear_pointer(&portals->listeners, g_free);

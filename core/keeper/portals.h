@@ -13,6 +13,8 @@ struct portal_listener {
     int fd; /* -1: closed */
     const struct config_portal *portal;
     unsigned index; /* which address of the portal */
+    uint32_t number; /* no other listener of this process has it */
+    bool shared;     /* while a change is prepared: the descriptor is that of the one before, too */
 };
 
 struct portals {
@@ -22,14 +24,18 @@ struct portals {
 };
 
 /*
- * Binds every address of every portal. 0; or -EINVAL with one problem for each that failed, and
- * nothing bound.
+ * Binds every address of every portal; one that `before` has (NULL: there are none) is used further. 0; or
+ * -EINVAL with one problem for each that failed, and nothing bound.
  */
-int portals_bind(struct portals *portals, const struct config *config,
+int portals_bind(struct portals *portals, const struct config *config, const struct portals *before,
                  struct config_problems *problems);
+/* `next` was bound with `portals` as those before and takes their place; what it does not use is closed. */
+void portals_replace(struct portals *portals, struct portals *next);
+/* The listener of that number, or NULL. */
+const struct portal_listener *portals_find(const struct portals *portals, uint32_t number);
 /* Starts listening; as above. May be called again without effect. */
 int portals_listen(struct portals *portals, struct config_problems *problems);
-/* Closes them; may be called twice. */
+/* Closes them, but for shared ones; may be called twice. */
 void portals_close(struct portals *portals);
 /* "san=127.0.0.1:3260,[::1]:3260 lab=..." for the log; g_free(). */
 char *portals_describe(const struct portals *portals);

@@ -37,6 +37,12 @@ struct keeper {
 
     struct control_socket control;
     struct link_status status; /* its counters; the rest is filled in when a worker asks */
+    const struct config *config;  /* in effect: args->config, or that of the last reload */
+    struct config *own_config;    /* to be freed: that of the last reload */
+    char *text;                   /* of the file when it was last read or written */
+    size_t text_bytes;
+    struct reload *reload;        /* reload.c: under way; or NULL */
+    bool unsettled;               /* a worker was told to commit and has not said that it has */
     struct portals portals;
     struct source *acceptors; /* one a listener, by its number */
     struct connections connections;
@@ -119,8 +125,22 @@ uint64_t upgrade_tick(struct keeper *k, uint64_t now_ns);
 /* ask.c: the answer to what an administrator asks of us. */
 void ask_answer(struct keeper *k, const struct link_ask *ask);
 
+/* reload.c */
+void reload_init(struct keeper *k);
+void reload_deinit(struct keeper *k);
+/* SIGHUP. */
+void reload_begin(struct keeper *k);
+/* Of the worker: a client of its wants one; it is ready for one, or not; it has carried it out. */
+void reload_ask(struct keeper *k, const struct link_message *m);
+void reload_prepared(struct keeper *k, const struct link_verdict *verdict);
+void reload_done(struct keeper *k, const struct link_verdict *verdict);
+/* The worker has died. */
+void reload_death(struct keeper *k);
+
 /* accept.c */
 void accept_init(struct keeper *k);
+/* Other listening sockets in place of k->portals, which are closed as far as they are not the same. */
+void accept_change(struct keeper *k, struct portals *portals);
 /* Accepts exactly while a worker is ready and neither link nor descriptors are short. */
 void accept_update(struct keeper *k);
 /* Before GO: every connection held from earlier workers goes to the new one; how many. */

@@ -97,7 +97,8 @@ static void go_if_alone(struct keeper *k)
         tell(k, &(struct link_message){ .type = LINK_AFTER,
                                         .fd = -1,
                                         .after = { k->crashed && !k->binary_to_blame,
-                                                   k->failures } });
+                                                   k->failures, k->unsettled } });
+    k->unsettled = false;
     k->died = k->crashed = false;
     tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
 }
@@ -229,9 +230,13 @@ static void on_memfd_get(struct keeper *k, const struct link_memfd_get *get)
 {
     struct link_message m = { .type = LINK_MEMFD, .fd = -1 };
     bool existed = false;
-    int r = memory_get(&k->memory, k->worker.generation, get, &m.fd, &existed);
-    m.memfd =
-        (struct link_memfd){ .bytes = get->bytes, .id = get->id, .error = r, .existed = existed };
+    uint32_t number = 0;
+    int r = memory_get(&k->memory, k->worker.generation, get, &m.fd, &existed, &number);
+    m.memfd = (struct link_memfd){ .bytes = get->bytes,
+                                   .id = get->id,
+                                   .error = r,
+                                   .existed = existed,
+                                   .number = number };
     tell(k, &m);
 }
 
@@ -320,6 +325,18 @@ static bool handle(struct keeper *k, const struct link_message *m)
         return true;
     case LINK_STATUS_GET:
         on_status_get(k);
+        return true;
+    case LINK_RELOAD_ASK:
+        reload_ask(k, m);
+        return true;
+    case LINK_RELOAD_READY:
+        reload_prepared(k, &m->verdict);
+        return true;
+    case LINK_RELOADED:
+        reload_done(k, &m->verdict);
+        return true;
+    case LINK_MEMFD_DROP:
+        memory_drop(&k->memory, m->memfd_drop.name);
         return true;
     default:
         return false;
@@ -452,6 +469,7 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     if (k->ever_ready && !k->stopping && !k->down_ns)
         k->down_ns = now;
     upgrade_death(k);
+    reload_death(k);
     if (k->stopping)
         finish_if_stopped(k);
     else if (start_has_failed(k, by_signal))

@@ -101,10 +101,14 @@ static bool handle_next(struct keeper *k, const struct link_message *m)
     case LINK_MEMFD_GET: {
         struct link_message answer = { .type = LINK_MEMFD, .fd = -1 };
         bool existed = false;
-        int r = memory_get(&k->memory, k->next.generation, &m->memfd_get, &answer.fd, &existed);
-        answer.memfd = (struct link_memfd){
-            .bytes = m->memfd_get.bytes, .id = m->memfd_get.id, .error = r, .existed = existed
-        };
+        uint32_t number = 0;
+        int r = memory_get(&k->memory, k->next.generation, &m->memfd_get, &answer.fd, &existed,
+                           &number);
+        answer.memfd = (struct link_memfd){ .bytes = m->memfd_get.bytes,
+                                            .id = m->memfd_get.id,
+                                            .error = r,
+                                            .existed = existed,
+                                            .number = number };
         tell_next(k, &answer);
         return true;
     }
@@ -191,6 +195,7 @@ const char *upgrade_begin(struct keeper *k, const char *path)
 {
     const char *why = k->stopping                                      ? "the daemon stops"
                       : k->upgrade != UPGRADE_NONE || k->next_exe >= 0 ? "one is under way"
+                      : k->reload                                      ? "a reload is under way"
                       : k->worker.state != WORKER_READY                ? "no worker is ready"
                                                                        : NULL;
     if (why != NULL) {

@@ -25,13 +25,14 @@ struct state {
 static struct state *map(struct hf_lun *lun)
 {
     g_autofree char *name = g_strdup_printf("keep:state:%s/%u", lun->target, lun->number);
+    uint32_t number;
     bool existed;
     int fd;
     if (lun->state)
         return lun->state;
     if (!lun->services->memfd_get ||
-        lun->services->memfd_get(lun->services->user, name, sizeof(struct state), &fd, &existed) <
-            0)
+        lun->services->memfd_get(lun->services->user, name, sizeof(struct state), &fd, &existed,
+                                 &number) < 0)
         return NULL;
     void *memory = mmap(NULL, sizeof(struct state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);

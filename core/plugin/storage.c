@@ -130,7 +130,14 @@ static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct 
         return plugin_fail(error, errno, "handler %s: its store: %s", lun->plugin->info.name,
                            strerror(errno));
     pthread_mutex_lock(&store_lock);
-    int arena = arena_map_any(fd, info->bytes);
+    /* What is on its way out of the store names the arena: the next worker's is the same. */
+    int arena = lun->store_number ? (int)(ARENA_STORE_FIRST + lun->store_number - 1) : 0;
+    if (arena) {
+        int r = arena_map((unsigned)arena, fd, info->bytes);
+        arena = r < 0 ? r : arena;
+    } else {
+        arena = arena_map_any(fd, info->bytes);
+    }
     pthread_mutex_unlock(&store_lock);
     if (arena < 0) {
         close(fd);
@@ -375,7 +382,9 @@ int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_
     int fd = -1;
     if (!lun->services->memfd_get)
         return plugin_fail(error, ENOTSUP, "no memory that outlives the process is to be had here");
-    int r = lun->services->memfd_get(lun->services->user, name, bytes, &fd, &existed);
+    uint32_t number = 0;
+    int r = lun->services->memfd_get(lun->services->user, name, bytes, &fd, &existed, &number);
+    lun->store_number = number + 1;
     if (r < 0)
         return plugin_fail(error, -r, "%" PRIu64 " bytes of memory: %s", bytes, strerror(-r));
     *ret_fd = fd;

@@ -29,10 +29,12 @@ struct storage_services {
     unsigned reactor_count; /* highest reactor->index + 1 */
     /*
      * A memfd that outlives the worker, by name ("lun:<target>/<lun>", "keep:state:<target>/<lun>"). 0, *ret_fd (the caller's) and
-     * *ret_existed; or negative errno. Called by the thread that is in storage_open(), which may
+     * *ret_existed; *ret_number of "lun:" ones is the same in every worker and nobody else's. Or negative
+     * errno. Called by the thread that is in storage_open(), which may
      * be one of the pool: the integrator passes it on to the control thread and waits.
      */
-    int (*memfd_get)(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed);
+    int (*memfd_get)(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed,
+                     uint32_t *ret_number);
     /*
      * The handler says that the LUN has changed; comes on any thread. The integrator goes to its
      * control thread and calls storage_set_info() and scsi_unit_changed() there. NULL: ignored.

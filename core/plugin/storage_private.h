@@ -77,6 +77,7 @@ struct hf_lun {
     bool saving;                 /* within the handler's save() */
     struct state *state;         /* state.c; mapped while it is needed */
     void *handle;
+    uint32_t store_number; /* of its memory, + 1; 0: it has none that outlives the process */
     unsigned depth;
     size_t slot_bytes;
     _Atomic uint64_t misuses[STORAGE_MISUSES];

@@ -76,9 +76,18 @@ const struct plan_row plan_daemon_rows[] = {
     { "control-socket", ROW_TEXT, PLAN_RESTART, AT(config_daemon, control_socket) },
     { "plugin-path", ROW_WORDS, PLAN_LIVE, AT(config_daemon, plugin_path) },
     { "user", ROW_TEXT, PLAN_RESTART, AT(config_daemon, user) },
+    { "drain", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, drain_ns) },
+    { "metrics-listen", ROW_ELSEWHERE, PLAN_RESTART },
     { "log-level", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, log_level) },
     { "login-timeout", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, login_timeout_ns) },
     { "max-connections", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, max_connections) },
+    { "max-connections-per-address", ROW_PLAIN, PLAN_LOGIN,
+      AT(config_daemon, max_connections_per_address) },
+    { "max-logins", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, max_logins) },
+    { "login-concurrency", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, login_concurrency) },
+    { "listen-backlog", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, listen_backlog) },
+    { "socket-receive-buffer", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, socket_receive_buffer) },
+    { "socket-send-buffer", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, socket_send_buffer) },
     { "buffer-memory", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, buffer_memory_bytes) },
     { "nop-interval", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, nop_interval_ns) },
     { "nop-timeout", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, nop_timeout_ns) },
@@ -89,6 +98,11 @@ void differ_daemon(struct difference *d, const struct config_daemon *a,
                    const struct config_daemon *b)
 {
     differ_rows(d, plan_daemon_rows, "", a, b);
+    if (a->drain_force != b->drain_force)
+        found(d, "", "drain", PLAN_LIVE);
+    if (a->metrics_listen.length != b->metrics_listen.length ||
+        (a->metrics_listen.length && !address_equal(&a->metrics_listen, &b->metrics_listen)))
+        found(d, "", "metrics-listen", PLAN_RESTART);
 }
 
 /* ---- portal ---- */
@@ -143,6 +157,7 @@ const struct plan_row plan_session_rows[] = {
     { "header-digest", ROW_PLAIN, PLAN_LOGIN, AT(config_session, header_digest) },
     { "data-digest", ROW_PLAIN, PLAN_LOGIN, AT(config_session, data_digest) },
     { "default-time2wait", ROW_PLAIN, PLAN_LOGIN, AT(config_session, default_time2wait) },
+    { "time2wait-spread", ROW_PLAIN, PLAN_LOGIN, AT(config_session, time2wait_spread) },
     { "default-time2retain", ROW_PLAIN, PLAN_LOGIN, AT(config_session, default_time2retain) },
     { "command-window", ROW_PLAIN, PLAN_LOGIN, AT(config_session, command_window) },
     { "nop-interval", ROW_PLAIN, PLAN_LOGIN, AT(config_session, nop_interval_ns) },

@@ -80,7 +80,9 @@ const char *plan_object_name(enum plan_object object);
 char *plan_step_name(const struct plan_step *step);
 /* What those that it touches notice, in words; never NULL. */
 const char *plan_step_notice(const struct plan_step *step);
-/* Whether the session of this initiator with this target (normalised names) is touched. */
-bool plan_step_touches(const struct plan_step *step, const char *target, const char *initiator);
+/* Whether the session of this initiator with this target (normalised names) is touched. `peer`: where it
+   comes from, "address:port"; NULL: not known, then it may be. */
+bool plan_step_touches(const struct plan_step *step, const char *target, const char *initiator,
+                       const char *peer);
 /* One line a step, for logs and tests. */
 void plan_format(const struct plan *plan, GString *out);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "config/scalar.h"
+#include "base/initiators.h"
 
 const char *plan_class_name(enum plan_class class)
 {
@@ -89,15 +89,24 @@ const char *plan_step_notice(const struct plan_step *s)
         return "ASYMMETRIC ACCESS STATE CHANGED";
     if (s->object == PLAN_TARGET && s->class == PLAN_NOTICE)
         return "REPORTED LUNS DATA HAS CHANGED where numbers change";
+    if (s->class == PLAN_NOTICE)
+        return "REPORTED LUNS DATA HAS CHANGED where a disk has another number, comes or goes";
     return "its sessions end";
 }
 
-static bool admits(const struct config_lun *l, const char *initiator)
+/* From where an initiator comes may not be known: then an address in a list may be its. */
+static bool admits(const struct config_lun *l, const char *initiator, const char *peer)
 {
-    return l && config_glob_any(l->initiators, initiator);
+    if (!l || !l->initiators || initiators_match(l->initiators, initiator, peer))
+        return l != NULL;
+    for (const char *const *p = l->initiators; !peer && *p; p++)
+        if (g_ascii_isdigit(**p) || strchr(*p, ':') == *p || (strchr(*p, ':') && !strchr(*p, '.')))
+            return true;
+    return false;
 }
 
-bool plan_step_touches(const struct plan_step *s, const char *target, const char *initiator)
+bool plan_step_touches(const struct plan_step *s, const char *target, const char *initiator,
+                       const char *peer)
 {
     const struct config_target *t = s->old_target;
     if (s->class < PLAN_NOTICE || s->class > PLAN_END)
@@ -108,7 +117,7 @@ bool plan_step_touches(const struct plan_step *s, const char *target, const char
         return false;
     if (s->object == PLAN_TARGET)
         return true;
-    bool before = admits(s->old_lun, initiator), after = admits(s->new_lun, initiator);
+    bool before = admits(s->old_lun, initiator, peer), after = admits(s->new_lun, initiator, peer);
     bool mask_only = s->kind == PLAN_CHANGE && s->lun_change == PLAN_LUN_MASK;
     return mask_only ? before != after : before || after;
 }

@@ -101,7 +101,12 @@ int scsi_home_init(struct scsi_unit *unit, const struct scsi_unit_config *config
 
     list_init(&home->queue);
     atomic_init(&home->version, 1);
-    int r = scsi_keep_open(&home->keep, unit->services ? unit->services->area : NULL, config->target_name, unit->lun);
+    int r = 0;
+    if (config->replaces)
+        scsi_keep_move(&home->keep, &config->replaces->home.keep);
+    else
+        r = scsi_keep_open(&home->keep, unit->services ? unit->services->area : NULL,
+                           config->target_name, unit->lun);
     if (r < 0)
         return r;
     unit->attentions = &home->keep.data->attentions;

@@ -55,7 +55,9 @@ int scsi_keep_open(struct scsi_keep *keep, struct keep_area *area, const char *t
 
 void scsi_keep_close(struct scsi_keep *keep)
 {
-    if (keep->area) {
+    if (keep->lent) {
+        /* nothing of it is ours any more */
+    } else if (keep->area) {
         keep_area_leave(keep->area, keep->slot);
     } else {
         g_free(keep->data);
@@ -63,6 +65,19 @@ void scsi_keep_close(struct scsi_keep *keep)
     }
     keep->data = NULL;
     keep->rare = NULL;
+}
+
+void scsi_keep_move(struct scsi_keep *to, struct scsi_keep *from)
+{
+    *to = *from;
+    to->existed = true;
+    from->lent = true;
+}
+
+void scsi_keep_forget(struct scsi_keep *keep)
+{
+    if (keep->area && !keep->lent)
+        keep_area_forget(keep->area, keep->slot);
 }
 
 struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep)

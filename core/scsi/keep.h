@@ -70,6 +70,7 @@ struct scsi_keep {
     struct keep_area *area; /* NULL: plain memory */
     uint32_t slot;
     bool existed; /* a worker before has left it */
+    bool lent;    /* another unit has it now */
 };
 
 #define SCSI_KEEP_UNITS_MAX 65536u
@@ -88,6 +89,10 @@ uint64_t scsi_keep_layout(void);
 int scsi_keep_open(struct scsi_keep *keep, struct keep_area *area, const char *target,
                    unsigned lun);
 void scsi_keep_close(struct scsi_keep *keep);
+/* The unit that takes the place of another one goes on with its memory. */
+void scsi_keep_move(struct scsi_keep *to, struct scsi_keep *from);
+/* Whoever opens a unit of this name next finds nothing. */
+void scsi_keep_forget(struct scsi_keep *keep);
 
 /* Counters of its lanes, that go on where the last worker left them; NULL: nothing can outlive it. */
 struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep);

@@ -191,6 +191,16 @@ void keep_area_used(struct keep_area *area, uint32_t slot)
     atomic_store(&keep_area_slot(area, slot)->used, 1);
 }
 
+void keep_area_forget(struct keep_area *area, uint32_t at)
+{
+    struct keep_slot *slot = keep_area_slot(area, at);
+    g_autofree char *name = name_of(slot->target, slot->lun);
+
+    atomic_store(&slot->used, 0);
+    g_hash_table_remove(area->by_name, name);
+    slot->target[0] = '\0';
+}
+
 void keep_area_leave(struct keep_area *area, uint32_t slot)
 {
     area->open[slot] = false;

@@ -23,6 +23,8 @@ int keep_area_take(struct keep_area *area, const char *target, unsigned lun, boo
 /* It is filled in: another worker may find it. */
 void keep_area_used(struct keep_area *area, uint32_t slot);
 void keep_area_leave(struct keep_area *area, uint32_t slot);
+/* It has no name any more; the unit that has it may still leave it. */
+void keep_area_forget(struct keep_area *area, uint32_t slot);
 
 struct keep_slot *keep_area_slot(struct keep_area *area, uint32_t slot);
 struct keep_rare *keep_area_rare(struct keep_area *area, uint32_t slot);

@@ -44,7 +44,7 @@ static bool look_again(struct scsi_nexus *nexus, const struct scsi_lun_map *top)
         struct scsi_nexus_unit *state = &nexus->units[i];
         const struct scsi_nexus_unit *before = find_old(old, old_count, unit);
 
-        if (before) {
+        if (before && scsi_unit_admits(unit, nexus->initiator_name, nexus->peer)) {
             kept += before->lun == map->luns[i];
             *state = *before;
             state->lun = map->luns[i];

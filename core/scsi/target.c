@@ -27,6 +27,17 @@ int scsi_target_create(const char *name, const char *alias, const uint16_t *port
     return 0;
 }
 
+int scsi_target_set_ports(struct scsi_target *target, const uint16_t *port_tags, unsigned port_count)
+{
+    if (port_count > SCSI_PORTS_MAX)
+        return -EINVAL;
+    /* Reactors read them meanwhile, each by itself: first the words, then how many. */
+    for (unsigned i = 0; i < port_count; i++)
+        __atomic_store_n(&target->port_tags[i], port_tags[i], __ATOMIC_RELAXED);
+    __atomic_store_n(&target->port_count, (uint16_t)port_count, __ATOMIC_RELEASE);
+    return 0;
+}
+
 struct scsi_target *scsi_target_free(struct scsi_target *target)
 {
     if (!target)

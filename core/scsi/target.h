@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "scsi/unit.h"
@@ -41,7 +42,8 @@ struct scsi_target {
     uint32_t generation;
     uint16_t port_tags[SCSI_PORTS_MAX]; /* by relative target port identifier - 1 */
     uint16_t port_count;
-    const void *guard; /* who proves initiators' names (constant); NULL: the target is open */
+    const void *_Atomic guard; /* who proves initiators' names; NULL: the target is open */
+    _Atomic bool removed; /* nobody logs in to it any more */
     void *user; /* the composition root's */
 };
 
@@ -49,6 +51,8 @@ struct scsi_target {
    identifiers 1, 2, … in this order. -EINVAL: too many. */
 int scsi_target_create(const char *name, const char *alias, const uint16_t *port_tags,
                        unsigned port_count, struct scsi_target **ret_target);
+/* Other portal group tags; nexuses that are there keep their port. Control thread. -EINVAL: too many. */
+int scsi_target_set_ports(struct scsi_target *target, const uint16_t *port_tags, unsigned port_count);
 /* Frees the map too, not the units. No nexus refers to it. NULL is fine; returns NULL. */
 struct scsi_target *scsi_target_free(struct scsi_target *target);
 

@@ -14,6 +14,7 @@
 #include "scsi/identity.h"
 #include "scsi/medium.h"
 #include "scsi/sense.h"
+#include "scsi/unit_change.h"
 
 static _Atomic uint32_t next_id = 1;
 
@@ -82,7 +83,7 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
 
     struct scsi_unit *unit = g_new0(struct scsi_unit, 1);
     unit->backend = backend;
-    unit->id = atomic_fetch_add(&next_id, 1);
+    unit->id = config->replaces ? config->replaces->id : atomic_fetch_add(&next_id, 1);
     unit->lun = config->lun;
     unit->block_shift = info->block_bytes == 512 ? 9 : 12;
     unit->physical_exponent = physical_exponent(info);
@@ -98,7 +99,7 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     unit->mode_changeable = mode_changeable(info);
     unit->mode_default = info->features & BACKEND_FEATURE_VOLATILE_CACHE ? SCSI_MODE_WCE : 0;
     unit->target_name = g_strdup(config->target_name);
-    unit->initiators = g_strdupv((char **)config->initiators);
+    atomic_init(&unit->initiators, g_strdupv((char **)config->initiators));
     identity_fill(unit, config);
     atomic_init(&unit->blocks, info->bytes >> unit->block_shift);
     atomic_init(&unit->mode, unit->mode_default);
@@ -129,6 +130,8 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
         scsi_alua_init(unit, config);
         scsi_ident_init(unit, config);
         scsi_sanitize_init(unit, config);
+        if (config->replaces)
+            scsi_unit_take_over(unit, config->replaces);
     }
     if (r < 0) {
         scsi_unit_free(unit);
@@ -147,7 +150,7 @@ struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
     scsi_home_deinit(unit);
     free(unit->lanes);
     free(unit->counters_memory);
-    g_strfreev(unit->initiators);
+    g_strfreev(atomic_load(&unit->initiators));
     g_free(unit->target_name);
     g_free(unit);
     return NULL;
@@ -155,8 +158,9 @@ struct scsi_unit *scsi_unit_free(struct scsi_unit *unit)
 
 bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator, const char *peer)
 {
-    return !unit->initiators ||
-           initiators_match((const char *const *)unit->initiators, initiator, peer);
+    char **initiators = atomic_load_explicit(&unit->initiators, memory_order_acquire);
+
+    return !initiators || initiators_match((const char *const *)initiators, initiator, peer);
 }
 
 void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what)

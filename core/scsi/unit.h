@@ -45,6 +45,9 @@ struct scsi_unit_config {
     uint8_t compare_max;          /* MAXIMUM COMPARE AND WRITE LENGTH, blocks; 0: 255 */
     const uint8_t *access_states; /* of SCSI_PORTS_MAX target ports (alua.h); NULL: all optimized */
     const char *const *initiators; /* base/initiators.h; NULL: anyone */
+    /* The same disk as it was before, at rest: the new unit has its id, so that for a nexus nothing has
+       changed, and goes on with what is kept. NULL: a new one. */
+    struct scsi_unit *replaces;
     unsigned lanes;                /* data reactors; commands come with reactor->index below this */
     const struct scsi_services *services; /* NULL: one lane, and nothing outlives the process */
 };
@@ -78,6 +81,7 @@ struct scsi_lane {
 #define UNIT_EJECTED         2u /* removable units only */
 #define UNIT_SANITIZING      4u
 #define UNIT_SANITIZE_FAILED 8u
+#define UNIT_PAUSED          16u /* its storage is being closed and opened: everything is BUSY */
 
 struct scsi_unit {
     /* Constant from creation on. */
@@ -96,10 +100,10 @@ struct scsi_unit {
     uint8_t naa[16], eui[16], naa_bytes, eui_bytes;
     char vendor[SCSI_VENDOR_MAX + 1], product[SCSI_PRODUCT_MAX + 1],
         revision[SCSI_REVISION_MAX + 1], serial[SCSI_SERIAL_MAX + 1];
-    char **initiators;
     char *target_name;
 
     /* Change under use. */
+    _Atomic(char **) initiators; /* an immutable list; NULL: anyone */
     _Atomic uint64_t blocks;
     _Atomic uint32_t mode;
     _Atomic uint32_t not_ready;      /* UNIT_* */
@@ -135,6 +139,23 @@ static inline struct reactor *scsi_unit_reactor(const struct scsi_unit *unit, un
 {
     return unit->services ? unit->services->reactors[lane] : reactor_current();
 }
+
+/*
+ * A pause: every command that comes is answered BUSY, those under way go on. When no lane has one any
+ * more the unit is at rest, and its storage may be closed. Control thread.
+ */
+void scsi_unit_pause(struct scsi_unit *unit);
+/* At rest, and reactors have gone round since: another backend of the same geometry. */
+void scsi_unit_set_backend(struct scsi_unit *unit, struct backend *backend);
+/* Goes on after a pause. */
+void scsi_unit_resume(struct scsi_unit *unit);
+/*
+ * Other patterns of initiators; the list before is returned, to be freed (g_strfreev()) when the reactors
+ * have gone round. Nexuses look again with the next LUN map that is published.
+ */
+char **scsi_unit_set_initiators(struct scsi_unit *unit, const char *const *initiators);
+/* The disk is gone for good: what files keep of it (reservations) is removed. At rest. */
+void scsi_unit_forget(struct scsi_unit *unit);
 
 /* Whether the initiator may see the unit; see base/initiators.h. */
 bool scsi_unit_admits(const struct scsi_unit *unit, const char *initiator, const char *peer);

@@ -10,7 +10,7 @@ import threading
 import time
 
 import client
-from client import (METHOD, NOT_AVAILABLE, PARAMS, PARSE, REFUSAL, REQUEST, Rpc, connected, path_of, run)
+from client import (METHOD, PARAMS, PARSE, REFUSAL, REQUEST, Rpc, connected, path_of, run)
 from peer import IQN, case, main
 
 MESSAGE_MAX = 64 << 10
@@ -71,13 +71,6 @@ def _(target):
         assert "'lun.rezise' (did you mean 'lun.resize'?)" in rpc.fails(METHOD, 'lun.rezise')
         rpc.fails(METHOD, '')
         assert len(rpc.fails(METHOD, 'x' * 5000)) < 200
-
-
-@case('methods of later versions have an error of their own')
-def _(target):
-    with connected(target.daemon) as rpc:
-        for method in ('reload',):
-            assert 'not available in this version' in rpc.fails(NOT_AVAILABLE, method)
 
 
 @case('parameters are checked by name and type, and the wrong one is named')

@@ -53,14 +53,6 @@ def _(target):
     assert times == sorted(set(times)), times
 
 
-@case('verbs of later versions say so and exit with 1', own={})
-def _(target):
-    for words in (['reload'],):
-        error = run(target.daemon, *words, expect=REFUSED)
-        assert 'not available in this version' in error, error
-        run(target.daemon, '--json', *words, expect=REFUSED)
-
-
 @case('plan says what a reload would do, and exits with 4 when that is something', own={'targets': TWO})
 def _(target):
     daemon, after = target.daemon, target.daemon.folder / 'after.yaml'

@@ -32,7 +32,7 @@ static void put_touched(const struct plan *plan, char *const *sessions, GString 
         g_autofree char *name = plan_step_name(&plan->steps[i]);
         for (char *const *s = sessions; *s && **s; s++) {
             g_auto(GStrv) words = g_strsplit(*s, " ", 2);
-            if (plan_step_touches(&plan->steps[i], words[0], words[1]))
+            if (plan_step_touches(&plan->steps[i], words[0], words[1], NULL))
                 g_string_append_printf(
                     out, "%s %s touches %s at %s\n", plan_kind_name(plan->steps[i].kind),
                     *name ? name : plan_object_name(plan->steps[i].object), words[1], words[0]);

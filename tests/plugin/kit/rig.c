@@ -42,13 +42,15 @@ static int make_memfd(struct memfd *m, const char *name, uint64_t bytes)
     return 0;
 }
 
-static int get_memfd(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)
+static int get_memfd(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed,
+                     uint32_t *ret_number)
 {
     struct memfd *m = memfds;
     int r = 0;
     g_mutex_lock(&memfds_lock);
     while (m->name[0] && strcmp(m->name, name) != 0)
         g_assert_true(++m < memfds + MEMFDS_MAX);
+    *ret_number = (uint32_t)(m - memfds);
     *ret_existed = m->name[0] != '\0';
     if (!*ret_existed)
         r = make_memfd(m, name, bytes);

@@ -263,7 +263,7 @@ static void test_asking_for_memory_keeps_other_messages(void)
 
     make_links(&keeper, &worker);
     GThread *t = g_thread_new("keeper", answer_memfd, &keeper);
-    g_assert_cmpint(link_get_memfd(&worker, "lun:iqn.x/0", 12288, 10000, &fd, &existed), ==, 0);
+    g_assert_cmpint(link_get_memfd(&worker, "lun:iqn.x/0", 12288, 10000, &fd, &existed, NULL), ==, 0);
     g_thread_join(t);
     g_assert_cmpint(fstat(fd, &st), ==, 0);
     g_assert_cmpint(st.st_size, ==, 12288);
@@ -275,9 +275,9 @@ static void test_asking_for_memory_keeps_other_messages(void)
     g_assert_false(link_has_inbox(&worker));
 
     fd = -1;
-    g_assert_cmpint(link_get_memfd(&worker, "never answered", 1, 20, &fd, NULL), ==, -ETIMEDOUT);
+    g_assert_cmpint(link_get_memfd(&worker, "never answered", 1, 20, &fd, NULL, NULL), ==, -ETIMEDOUT);
     link_deinit(&keeper);
-    g_assert_cmpint(link_get_memfd(&worker, "nobody there", 1, 10000, &fd, NULL), ==, -EPIPE);
+    g_assert_cmpint(link_get_memfd(&worker, "nobody there", 1, 10000, &fd, NULL, NULL), ==, -EPIPE);
     g_assert_cmpint(fd, ==, -1);
     link_deinit(&worker);
     g_assert_cmpuint(open_fds(), ==, before);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A LUN from its part of the configuration: storage, then the unit on it. */
+#include <string.h>
+
+#include "base/log.h"
+#include "config/scalar.h"
+#include "daemon_private.h"
+#include "plugin/loader.h"
+
+/* ---- options ---- */
+
+bool daemon_handler_has(const struct plugin *plugin, const char *option)
+{
+    for (const struct hf_option *row = plugin->info.options; row && row->name; row++)
+        if (!strcmp(row->name, option))
+            return true;
+    return false;
+}
+
+/*
+ * The options as the handler gets them. `grown`: that the size is another one is wanted, which is the consent
+ * that `grow` of the file handler stands for.
+ */
+int daemon_lun_options(const struct plugin *plugin, const struct config_lun *c, bool grown,
+                       struct plugin_config **ret_config, struct config_problems *problems)
+{
+    const struct config_node key = { .text = "grow", .file = "" },
+                             value = { .text = "yes", .file = "" };
+    unsigned count = c->options ? c->options->count : 0, at = 0;
+    g_autofree struct config_entry *entries = NULL;
+    struct config_node mapping = { .type = CONFIG_MAPPING };
+    if (!grown || !config_node_get(c->options, "size") || !daemon_handler_has(plugin, "grow"))
+        return plugin_config_new(plugin, c->options, c->handler_node, ret_config, problems);
+    entries = g_new0(struct config_entry, count + 1);
+    for (; at < count; at++)
+        entries[at] = c->options->entries[at];
+    for (at = 0; at < count && strcmp(entries[at].key->text, "grow") != 0;)
+        at++;
+    entries[at] = (struct config_entry){ &key, &value };
+    mapping = *c->options;
+    mapping.entries = entries;
+    mapping.count = MAX(count, at + 1);
+    return plugin_config_new(plugin, &mapping, c->handler_node, ret_config, problems);
+}
+
+/* ---- storage ---- */
+
+static int open_plugin(struct daemon *d, const struct config *whole,
+                       const struct config_target *target, const struct config_lun *c, bool grown,
+                       struct backend **ret_backend, struct config_problems *problems)
+{
+    struct hf_error error = PLUGIN_ERROR_INIT;
+    const struct plugin *plugin;
+    struct plugin_config *config;
+    int r = plugin_load(whole->daemon.plugin_path, HF_KIND_HANDLER, c->handler, &plugin, &error);
+    if (r == 0) {
+        r = daemon_lun_options(plugin, c, grown, &config, problems);
+        if (r < 0)
+            return r;
+        struct storage_options options = {
+            .services = &d->storage,
+            .plugin = plugin,
+            .config = config,
+            .target = target->name,
+            .lun = c->number,
+            .read_only = c->read_only,
+            .block_bytes = c->block_size,
+        };
+        r = storage_open(&options, ret_backend, &error);
+    }
+    if (r < 0)
+        config_problem_error(problems, c->handler_node, "target %s LUN %u: %s", target->name,
+                             c->number, error.text);
+    return r;
+}
+
+int daemon_lun_open(struct daemon *d, const struct config *whole,
+                    const struct config_target *target, const struct config_lun *c, bool grown,
+                    struct backend **ret_backend, struct config_problems *problems)
+{
+    int r = open_plugin(d, whole, target, c, grown, ret_backend, problems);
+    if (r < 0)
+        return r;
+    struct backend_info *info = &(*ret_backend)->info;
+    if (c->physical_block_size)
+        info->physical_block_bytes = c->physical_block_size;
+    if (c->rotational)
+        info->rotational = 1;
+    return 0;
+}
+
+/* ---- unit ---- */
+
+unsigned daemon_port_tags(const struct config_target *t, uint16_t tags[static SCSI_PORTS_MAX])
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->portal_count; i++) {
+        bool known = false;
+        for (unsigned j = 0; j < n; j++)
+            known |= tags[j] == t->portals[i]->tag;
+        if (!known && n < SCSI_PORTS_MAX)
+            tags[n++] = t->portals[i]->tag;
+    }
+    return n;
+}
+
+/* By the order of port_tags(); of several portals with one tag the first one counts. */
+void daemon_access_states(const struct config_target *t, uint8_t states[static SCSI_PORTS_MAX])
+{
+    uint16_t tags[SCSI_PORTS_MAX];
+    unsigned n = daemon_port_tags(t, tags);
+    memset(states, 0, SCSI_PORTS_MAX);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = t->portal_count; j-- > 0;)
+            if (t->portals[j]->tag == tags[i])
+                states[i] = (uint8_t)t->portals[j]->access_state;
+}
+
+int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct daemon_lun *l,
+                    struct scsi_unit *replaces, struct scsi_unit **ret_unit)
+{
+    const struct config_lun *c = l->config;
+    uint8_t states[SCSI_PORTS_MAX];
+    daemon_access_states(target, states);
+    struct scsi_unit_config config = {
+        .target_name = target->name,
+        .lun = (uint16_t)c->number,
+        .vendor = c->vendor,
+        .product = c->product,
+        .revision = c->revision,
+        .serial = c->serial,
+        .naa = c->naa,
+        .naa_bytes = c->naa_length,
+        .eui = c->eui,
+        .eui_bytes = c->eui_length,
+        .read_only = c->read_only,
+        .removable = c->removable,
+        .sanitize_rate = c->sanitize_rate,
+        .access_states = states,
+        .compare_max = (uint8_t)c->max_compare_and_write,
+        .initiators = c->initiators,
+        .replaces = replaces,
+        .lanes = d->data_count,
+        .services = &d->scsi,
+    };
+    int r = scsi_unit_create(&config, l->backend, ret_unit);
+    if (r < 0)
+        return r;
+    (*ret_unit)->user = l;
+    log_info("daemon", "LUN opened target=%s lun=%u handler=%s bytes=%llu block=%u read-only=%s",
+             target->name, c->number, c->handler, (unsigned long long)l->backend->info.bytes,
+             l->backend->info.block_bytes, (*ret_unit)->read_only ? "yes" : "no");
+    return 0;
+}
+
+struct daemon_lun *daemon_lun_new(struct daemon *d, struct daemon_target *t,
+                                  const struct config_lun *config)
+{
+    struct daemon_lun *l = g_new0(struct daemon_lun, 1);
+    l->daemon = d;
+    l->target = t;
+    l->config = config;
+    return l;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A reload from RELOAD to RELOADED; see daemon_reload.h. */
+#include "daemon_reload.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/file.h"
+
+static struct daemon_reload *reload_free(struct daemon_reload *r)
+{
+    plan_free(r->plan);
+    daemon_snapshot_free(r->next);
+    config_free(r->config);
+    config_problems_free(r->problems);
+    if (r->opened)
+        g_hash_table_unref(r->opened);
+    if (r->swaps)
+        g_array_free(r->swaps, TRUE);
+    g_free(r->in_use);
+    g_free(r);
+    return NULL;
+}
+
+/* ---- answers ---- */
+
+/* The first error as a line, cut to what a message holds. */
+static void take_text(struct config_problems *problems, char text[static LINK_TEXT_MAX])
+{
+    text[0] = '\0';
+    for (unsigned i = 0; i < config_problems_count(problems) && !text[0]; i++) {
+        const struct config_problem *p = config_problems_get(problems, i);
+        g_autofree char *line = config_problem_format(p);
+        if (p->severity == CONFIG_ERROR)
+            g_strlcpy(text, line, LINK_TEXT_MAX);
+    }
+}
+
+/* Who asked for it hears how it ended; NULL: it is in effect. */
+static void answer(struct daemon *d, const struct plan *plan, const char *why)
+{
+    struct daemon_asker asker = d->asker;
+    d->asker = (struct daemon_asker){ NULL, NULL };
+    if (asker.done)
+        asker.done(asker.data, plan, why);
+}
+
+/* Every problem, a line each; g_free(). */
+static char *all_problems(struct config_problems *problems)
+{
+    GString *text = g_string_new(NULL);
+    for (unsigned i = 0; i < config_problems_count(problems); i++) {
+        g_autofree char *line = config_problem_format(config_problems_get(problems, i));
+        g_string_append_printf(text, "%s%s", i ? "\n" : "", line);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void finish(struct daemon_reload *r)
+{
+    struct daemon *d = r->daemon;
+    bool asked = r->how.asked;
+    g_autofree char *why = all_problems(r->problems);
+    config_problems_print(r->problems, stderr);
+    d->reload = NULL;
+    if (asked)
+        answer(d, r->plan, config_problems_errors(r->problems) ? why : NULL);
+    reload_free(r);
+}
+
+void reload_say(struct daemon_reload *r)
+{
+    struct link_message m = { .type = LINK_RELOAD_READY, .fd = -1 };
+    m.verdict.ok = config_problems_errors(r->problems) == 0;
+    take_text(r->problems, m.verdict.text);
+    if (!m.verdict.ok)
+        reload_undo(r);
+    daemon_tell(r->daemon, &m);
+    if (m.verdict.ok)
+        r->ready = true;
+    else
+        finish(r);
+}
+
+/* ---- what stands in the way ---- */
+
+static bool is_sanitizing(struct daemon *d, const struct plan_step *s)
+{
+    const struct scsi_unit *unit = reload_find_lun(d, s)->unit;
+    return atomic_load(&unit->not_ready) & UNIT_SANITIZING;
+}
+
+static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
+{
+    const char *target = s->new_target ? s->new_target->name : s->old_target->name;
+    unsigned number = s->new_lun ? s->new_lun->number : s->old_lun->number;
+    if ((s->lun_change & PLAN_LUN_SHRINK) && !r->how.force)
+        config_problem_error(r->problems, s->at,
+                             "target %s LUN %u: a disk is made smaller only with --force", target,
+                             number);
+    if (s->old_lun && s->class >= PLAN_REOPEN && is_sanitizing(r->daemon, s))
+        config_problem_error(r->problems, s->at, "target %s LUN %u is being sanitized", target,
+                             number);
+    if (s->kind == PLAN_ADD && retire_has(r->daemon, target, number))
+        config_problem_error(r->problems, s->at,
+                             "target %s LUN %u: the disk that was removed there is not closed yet",
+                             target, number);
+}
+
+/* What SCSI cannot express is found out before anything happens. */
+static void judge_target(struct daemon_reload *r, const struct config_target *t)
+{
+    uint16_t tags[SCSI_PORTS_MAX];
+    if (t->lun_count > SCSI_LUNS_MAX)
+        config_problem_error(r->problems, t->key_node, "target %s: more than %d LUNs", t->name,
+                             SCSI_LUNS_MAX);
+    if (t->portal_count > SCSI_PORTS_MAX && daemon_port_tags(t, tags) == SCSI_PORTS_MAX)
+        config_problem_error(r->problems, t->key_node, "target %s: more than %d portal group tags",
+                             t->name, SCSI_PORTS_MAX - 1);
+}
+
+static void judge(struct daemon_reload *r)
+{
+    for (unsigned i = 0; i < r->plan->count; i++) {
+        const struct plan_step *s = &r->plan->steps[i];
+        if (s->class >= PLAN_HANDOVER)
+            config_problem_error(r->problems, s->at,
+                                 "%s cannot be changed without a stop and a start", s->keys);
+        if (s->object == PLAN_LUN)
+            judge_lun(r, s);
+    }
+    for (unsigned i = 0; i < r->config->target_count; i++)
+        judge_target(r, &r->config->targets[i]);
+}
+
+static void count_session(const struct session *s, void *data)
+{
+    struct daemon_reload *r = data;
+    for (unsigned i = 0; i < r->plan->count && !s->discovery; i++)
+        if (r->plan->steps[i].class == PLAN_END &&
+            plan_step_touches(&r->plan->steps[i], s->target, s->initiator, s->nexus->peer))
+            r->in_use[i]++;
+}
+
+static void in_use_look(struct daemon_round *round, struct engine *e)
+{
+    struct daemon_reload *r = container_of(round, struct daemon_reload, round);
+    if (e->reactor->index == round->daemon->data_count)
+        registry_visit(round->daemon->registry, count_session, r);
+}
+
+static void in_use_known(struct daemon_round *round)
+{
+    struct daemon_reload *r = container_of(round, struct daemon_reload, round);
+    bool allowed = r->how.force || r->how.drain_ms;
+    for (unsigned i = 0; i < r->plan->count && !allowed; i++) {
+        g_autofree char *name = plan_step_name(&r->plan->steps[i]);
+        if (r->in_use[i])
+            config_problem_error(r->problems, r->plan->steps[i].at,
+                                 "%s %s is in use (sessions: %u); it goes with --force, or --drain",
+                                 plan_object_name(r->plan->steps[i].object), name, r->in_use[i]);
+    }
+    if (config_problems_errors(r->problems))
+        reload_say(r);
+    else
+        reload_prepare(r);
+}
+
+/* ---- the keeper's messages ---- */
+
+static int read_new(struct daemon_reload *r, int fd)
+{
+    g_autofree char *text = NULL;
+    size_t length = 0;
+    int error = lseek(fd, 0, SEEK_SET) < 0 ? -1 : config_file_read_fd(fd, &text, &length);
+    if (error < 0) {
+        config_problem_error(r->problems, NULL, "the new configuration cannot be read");
+        return -1;
+    }
+    if (config_parse(text, length, r->daemon->args->config_file, &r->config, r->problems) < 0)
+        return -1;
+    return plan_make(r->daemon->config, r->config, &r->plan, r->problems);
+}
+
+void daemon_reload(struct daemon *d, const struct link_message *m)
+{
+    struct daemon_reload *r = g_new0(struct daemon_reload, 1);
+    r->daemon = d;
+    r->how = m->reload;
+    r->problems = config_problems_new();
+    r->swaps = g_array_new(FALSE, TRUE, sizeof(struct reload_swap));
+    r->opened = g_hash_table_new(NULL, NULL);
+    if (d->stopping || d->freeze || d->reload || d->resize)
+        config_problem_error(r->problems, NULL, "not now: the worker is busy with another change");
+    else if (read_new(r, m->fd) == 0)
+        judge(r);
+    if (config_problems_errors(r->problems) == 0) {
+        if (!r->how.drain_ms)
+            r->how.drain_ms = (uint32_t)(r->config->daemon.drain_ns / NS_PER_MS);
+        r->how.force |= r->config->daemon.drain_force;
+    }
+    if (config_problems_errors(r->problems) ||
+        daemon_snapshot_new(d, r->config, &r->next, r->problems) < 0) {
+        reload_say(r);
+        return;
+    }
+    r->config = NULL; /* the snapshot's */
+    d->reload = r;
+    r->in_use = g_new0(unsigned, r->plan->count + 1);
+    r->round.look = in_use_look;
+    r->round.done = in_use_known;
+    daemon_round(d, &r->round);
+}
+
+void daemon_reload_commit(struct daemon *d, const struct link_verdict *verdict)
+{
+    struct daemon_reload *r = d->reload;
+    struct link_message m = { .type = LINK_RELOADED, .fd = -1 };
+    if (!r || !r->ready)
+        return;
+    if (!verdict->ok) {
+        reload_undo(r);
+        config_problem_error(r->problems, NULL, "%s", verdict->text);
+        finish(r);
+        return;
+    }
+    uint64_t begin = clock_now_ns();
+    reload_commit(r);
+    m.verdict.ok = config_problems_errors(r->problems) == 0;
+    take_text(r->problems, m.verdict.text);
+    daemon_tell(d, &m);
+    log_notice("reload", "in effect steps=%u took=%.3fms", r->plan->count,
+               (double)(clock_now_ns() - begin) / 1e6);
+    finish(r);
+}
+
+void daemon_reload_failed(struct daemon *d, const char *why)
+{
+    answer(d, NULL, why);
+}
+
+void daemon_reload_ask(void *user, const struct control_reload *how, control_reload_fn *done,
+                       void *data)
+{
+    struct daemon *d = user;
+    struct link_message m = { .type = LINK_RELOAD_ASK, .fd = how->fd };
+    if (d->asker.done || d->reload || d->resize) {
+        done(data, NULL, "another change is under way");
+        return;
+    }
+    d->asker = (struct daemon_asker){ done, data };
+    m.reload.force = how->force;
+    m.reload.drain_ms = how->drain_ms;
+    m.reload.write = how->write;
+    daemon_tell(d, &m);
+}

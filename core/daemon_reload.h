@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Another configuration under running sessions, on the control thread:
+ *
+ *   daemon_reload.c         from RELOAD to RELOADED: the plan, what stands in its way, the answers
+ *   daemon_reload_swap.c    prepare: storage of new disks, disks that are closed and opened again
+ *   daemon_reload_commit.c  commit: what cannot fail any more
+ *   daemon_retire.c         what is left of the old: freed when nobody can see it any more
+ */
+#pragma once
+
+#include "daemon_private.h"
+#include "reload/plan.h"
+
+/* A disk that takes the place of another one of the same number: closed and opened in between. */
+struct reload_swap {
+    const struct plan_step *step;
+    struct daemon_lun *lun;
+    struct backend *backend; /* the new one; NULL: not opened */
+    bool closed;             /* the old one is */
+};
+
+struct daemon_reload {
+    struct daemon *daemon;
+    struct link_reload how;
+    struct config_problems *problems; /* what stands in the way */
+    struct config *config;            /* the new one, until `next` has it */
+    struct daemon_snapshot *next;
+    struct plan *plan;
+    GHashTable *opened; /* const struct config_lun * -> struct backend *: of new disks */
+    GArray *swaps;      /* struct reload_swap */
+    struct daemon_round round;
+    unsigned *in_use; /* [plan->count]: sessions that a step would end */
+    bool ready;       /* RELOAD_READY was said */
+};
+
+/* ---- daemon_reload.c ---- */
+
+/* Prepared, or not (there are problems): the keeper is told. */
+void reload_say(struct daemon_reload *r);
+
+/* ---- daemon_reload_swap.c ---- */
+
+/* The disk that a step is about, as it is before. */
+struct daemon_lun *reload_find_lun(struct daemon *d, const struct plan_step *s);
+/* Opens what has to be opened; reload_say() comes from within or later. */
+void reload_prepare(struct daemon_reload *r);
+/* Closes what was opened, opens what was closed. */
+void reload_undo(struct daemon_reload *r);
+
+/* ---- daemon_reload_commit.c ---- */
+
+/* Cannot fail; what handlers refuse under way (a file that cannot grow) is added to r->problems. */
+void reload_commit(struct daemon_reload *r);
+
+/* ---- daemon_retire.c ---- */
+
+/* Waits until no reactor has a command or an answer of these units any more. */
+struct daemon_rest {
+    void (*done)(struct daemon_rest *rest, bool at_rest);
+    GPtrArray *luns;      /* struct daemon_lun, the caller's */
+    uint64_t deadline_ns; /* after this commands are aborted, or (may_abort is false) it gives up */
+    bool may_abort;
+    /* Private. */
+    bool busy, aborting;
+    struct daemon_round round;
+};
+void daemon_rest_begin(struct daemon *d, struct daemon_rest *rest);
+
+/* When all reactors have gone round: release(data). */
+void retire_garbage(struct daemon *d, void (*release)(void *data), void *data);
+/* No map names it any more: closed when it is at rest, by `deadline_ns` at the latest; then it is gone for good. */
+void retire_lun(struct daemon *d, struct daemon_lun *l, uint64_t deadline_ns);
+/* No catalog names it any more; its sessions finish and end, by then at the latest. */
+void retire_target(struct daemon *d, struct daemon_target *t, uint64_t deadline_ns);
+/* Whether a disk of that name has not quite gone yet. */
+bool retire_has(const struct daemon *d, const char *target, unsigned lun);

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a reload has taken away: disks and targets leave when nobody holds on to them. Reactors are asked
+ * in rounds, some milliseconds apart, until they have nothing of it any more.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon_reload.h"
+#include "iscsi/uses.h"
+
+#define LOOK_MS  2
+#define ABORT_NS (10 * NS_PER_S) /* for commands to end that were aborted */
+
+/* ---- rest ---- */
+
+/* On each reactor. */
+static void rest_look(struct daemon_round *round, struct engine *e)
+{
+    struct daemon_rest *rest = container_of(round, struct daemon_rest, round);
+    bool data = e->reactor->index < round->daemon->data_count;
+    for (unsigned i = 0; i < rest->luns->len; i++) {
+        const struct daemon_lun *l = g_ptr_array_index(rest->luns, i);
+        unsigned arena = l->backend ? l->backend->info.store_arena : 0;
+        if (data && rest->aborting)
+            scsi_unit_abort_all(l->unit, NULL);
+        rest->busy |= (data && scsi_unit_active(l->unit)) || engine_uses(e, l->target->scsi, arena);
+    }
+}
+
+static gboolean rest_again(gpointer data)
+{
+    struct daemon_rest *rest = data;
+    rest->busy = false;
+    daemon_round(rest->round.daemon, &rest->round);
+    return G_SOURCE_REMOVE;
+}
+
+static void rest_seen(struct daemon_round *round)
+{
+    struct daemon_rest *rest = container_of(round, struct daemon_rest, round);
+    uint64_t now = clock_now_ns();
+    if (!rest->busy) {
+        rest->done(rest, true);
+    } else if (now < rest->deadline_ns) {
+        g_timeout_add(LOOK_MS, rest_again, rest);
+    } else if (rest->may_abort && !rest->aborting) {
+        rest->aborting = true;
+        rest->deadline_ns = now + ABORT_NS;
+        rest_again(rest);
+    } else {
+        rest->done(rest, false);
+    }
+}
+
+void daemon_rest_begin(struct daemon *d, struct daemon_rest *rest)
+{
+    rest->busy = rest->aborting = false;
+    rest->round.look = rest_look;
+    rest->round.done = rest_seen;
+    daemon_round(d, &rest->round);
+}
+
+/* ---- garbage ---- */
+
+struct garbage {
+    struct daemon_round round;
+    void (*release)(void *data);
+    void *data;
+};
+
+static void garbage_done(struct daemon_round *round)
+{
+    struct garbage *g = container_of(round, struct garbage, round);
+    g->release(g->data);
+    g_free(g);
+}
+
+void retire_garbage(struct daemon *d, void (*release)(void *data), void *data)
+{
+    struct garbage *g = g_new0(struct garbage, 1);
+    g->release = release;
+    g->data = data;
+    g->round.done = garbage_done;
+    daemon_round(d, &g->round);
+}
+
+/* ---- disks and targets ---- */
+
+struct retired {
+    struct list link; /* daemon->retiring */
+    struct daemon *daemon;
+    struct daemon_target *target; /* it goes, too; or NULL */
+    GPtrArray *luns;
+    uint64_t deadline_ns;
+    struct daemon_rest rest;
+    struct daemon_round round; /* sessions */
+    unsigned sessions;
+    bool stopped, closed;
+    unsigned closing;
+    struct daemon_note note; /* all storage is closed */
+    _Atomic unsigned open;
+};
+
+static void drop_memory(struct daemon *d, const struct daemon_lun *l)
+{
+    static const char *const prefixes[] = { "lun:", "keep:state:" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+        struct link_message m = { .type = LINK_MEMFD_DROP, .fd = -1 };
+        g_snprintf(m.memfd_drop.name, sizeof(m.memfd_drop.name), "%s%s/%u", prefixes[i],
+                   l->unit->target_name, l->unit->lun);
+        daemon_tell(d, &m);
+    }
+}
+
+static void lun_gone(struct daemon *d, struct daemon_lun *l)
+{
+    log_notice("daemon", "LUN closed target=%s lun=%u", l->unit->target_name, l->unit->lun);
+    scsi_unit_forget(l->unit);
+    drop_memory(d, l);
+    l->unit = scsi_unit_free(l->unit);
+    daemon_target_unref(l->target);
+    g_free(l);
+}
+
+static void all_closed(struct daemon *d, struct daemon_note *note)
+{
+    struct retired *r = container_of(note, struct retired, note);
+    for (unsigned i = 0; i < r->luns->len; i++)
+        lun_gone(d, g_ptr_array_index(r->luns, i));
+    if (r->target) {
+        log_notice("daemon", "target removed target=%s", r->target->scsi->name);
+        daemon_target_unref(r->target);
+    }
+    list_remove(&r->link);
+    g_ptr_array_free(r->luns, TRUE);
+    g_free(r);
+}
+
+/* A thread of the pool. */
+static void one_closed(void *user)
+{
+    struct retired *r = user;
+    if (atomic_fetch_sub(&r->open, 1) == 1)
+        daemon_note(r->daemon, &r->note);
+}
+
+static void at_rest(struct daemon_rest *rest, bool still)
+{
+    struct retired *r = container_of(rest, struct retired, rest);
+    if (!still) { /* a handler that never answers: it keeps what it has */
+        log_error("daemon", "a disk that was removed does not come to rest; it stays open");
+        list_remove(&r->link);
+        return;
+    }
+    r->note.run = all_closed;
+    atomic_store(&r->open, r->luns->len + 1);
+    for (unsigned i = 0; i < r->luns->len; i++) {
+        struct daemon_lun *l = g_ptr_array_index(r->luns, i);
+        scsi_unit_quiesce(l->unit);
+        storage_close(l->backend, one_closed, r);
+        l->backend = NULL;
+    }
+    one_closed(r);
+}
+
+static void rest_luns(struct retired *r)
+{
+    r->rest = (struct daemon_rest){
+        .done = at_rest, .luns = r->luns, .deadline_ns = r->deadline_ns, .may_abort = true
+    };
+    daemon_rest_begin(r->daemon, &r->rest);
+}
+
+static struct retired *retired_new(struct daemon *d, uint64_t deadline_ns)
+{
+    struct retired *r = g_new0(struct retired, 1);
+    r->daemon = d;
+    r->luns = g_ptr_array_new();
+    r->deadline_ns = deadline_ns;
+    list_append(&d->retiring, &r->link);
+    return r;
+}
+
+void retire_lun(struct daemon *d, struct daemon_lun *l, uint64_t deadline_ns)
+{
+    struct retired *r = retired_new(d, deadline_ns);
+    daemon_target_ref(l->target);
+    g_ptr_array_add(r->luns, l);
+    rest_luns(r);
+}
+
+/* ---- sessions of a target ---- */
+
+static void count_session(const struct session *s, void *data)
+{
+    struct retired *r = data;
+    r->sessions += s->nexus && s->nexus->target == r->target->scsi;
+}
+
+static void sessions_look(struct daemon_round *round, struct engine *e)
+{
+    struct retired *r = container_of(round, struct retired, round);
+    struct daemon *d = round->daemon;
+    if (e->reactor->index < d->data_count)
+        return;
+    registry_visit(d->registry, count_session, r);
+    if (r->sessions && !r->stopped)
+        registry_stop_target(d->registry, r->target->scsi);
+    r->stopped = true;
+    if (r->sessions && !r->closed && clock_now_ns() >= r->deadline_ns) {
+        registry_close_target(d->registry, r->target->scsi, "its target is removed");
+        r->closed = true;
+    }
+}
+
+static gboolean sessions_again(gpointer data)
+{
+    struct retired *r = data;
+    r->sessions = 0;
+    daemon_round(r->daemon, &r->round);
+    return G_SOURCE_REMOVE;
+}
+
+static void sessions_seen(struct daemon_round *round)
+{
+    struct retired *r = container_of(round, struct retired, round);
+    if (r->sessions)
+        g_timeout_add(10 * LOOK_MS, sessions_again, r);
+    else
+        rest_luns(r);
+}
+
+void retire_target(struct daemon *d, struct daemon_target *t, uint64_t deadline_ns)
+{
+    struct retired *r = retired_new(d, deadline_ns);
+    r->target = t;
+    for (unsigned i = 0; i < t->lun_count; i++) {
+        daemon_target_ref(t);
+        g_ptr_array_add(r->luns, t->luns[i]);
+    }
+    t->lun_count = 0; /* they are ours now */
+    r->round.look = sessions_look;
+    r->round.done = sessions_seen;
+    daemon_round(d, &r->round);
+}
+
+bool retire_has(const struct daemon *d, const char *target, unsigned lun)
+{
+    list_for_each(pos, &d->retiring)
+    {
+        const struct retired *r = list_entry(pos, struct retired, link);
+        for (unsigned i = 0; i < r->luns->len; i++) {
+            const struct daemon_lun *l = g_ptr_array_index(r->luns, i);
+            if (l->unit->lun == lun && !strcmp(l->unit->target_name, target))
+                return true;
+        }
+    }
+    return false;
+}
+
+void daemon_retire_wait(struct daemon *d, uint64_t timeout_ns)
+{
+    uint64_t end = clock_now_ns() + timeout_ns;
+    while (!list_empty(&d->retiring) && clock_now_ns() < end)
+        if (!g_main_context_iteration(NULL, FALSE))
+            g_usleep(1000);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whether sessions still hold on to what is to be taken away. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "iscsi/engine.h"
+
+/*
+ * On the engine's reactor: a session with this target has an answer that is sent from the store of this
+ * arena (0: none), or a task management function that may wait for one of the target's units.
+ */
+bool engine_uses(const struct engine *e, const struct scsi_target *target, unsigned arena);

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Another configuration for everything that runs, as one transaction over keeper and worker:
+ *
+ *   begin      the file is read (or a text comes in its place), new addresses are bound and listen,
+ *              a new file is written beside the old one
+ *   RELOAD     the worker gets the text and prepares for it; RELOAD_READY says that nothing can fail
+ *   COMMIT     before it, later workers have the new text, the listeners and the file are changed
+ *   RELOADED   the worker has put it into effect
+ *
+ * Until COMMIT a failure, whoever meets it, leaves everything as it was. A worker that dies after it is
+ * followed by one that starts with the new text.
+ */
+#include "keeper/state.h"
+
+#include "base/log.h"
+#include "config/file.h"
+#include "config/replace.h"
+#include "keeper/fence.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct reload {
+    char *text;
+    size_t text_bytes;
+    struct config *config; /* NULL: it has mistakes; the worker says which */
+    int fd;                /* sealed, with the text */
+    struct portals portals;
+    struct config_replacement *file; /* NULL: the file stays as it is */
+    bool asked;                      /* by the worker, which waits for an answer */
+    bool committed;
+};
+
+static void reload_free(struct keeper *k)
+{
+    struct reload *r = k->reload;
+    if (!r)
+        return;
+    portals_close(&r->portals);
+    config_free(r->config);
+    config_replace_abandon(r->file);
+    if (r->fd >= 0)
+        close(r->fd);
+    g_free(r->text);
+    g_free(r);
+    k->reload = NULL;
+}
+
+/* It comes to nothing before the worker was asked. */
+static void refuse(struct keeper *k, bool asked, const char *why)
+{
+    struct link_message m = { .type = LINK_RELOAD_FAILED, .fd = -1 };
+    log_error("reload", "refused, everything stays as it is: %s", why);
+    if (!asked || k->worker.state != WORKER_READY)
+        return;
+    g_strlcpy(m.failed.text, why, sizeof(m.failed.text));
+    supervise_tell(k, &m);
+}
+
+/* ---- begin ---- */
+
+static const char *not_now(const struct keeper *k)
+{
+    return k->stopping                       ? "stopping"
+           : k->reload                       ? "another reload is under way"
+           : k->upgrade != UPGRADE_NONE      ? "an upgrade is under way"
+           : k->worker.state != WORKER_READY ? "no worker is ready"
+                                             : NULL;
+}
+
+/* The first error of the list, as a line; g_free(). */
+static char *first_error(struct config_problems *problems)
+{
+    for (unsigned i = 0; i < config_problems_count(problems); i++) {
+        const struct config_problem *p = config_problems_get(problems, i);
+        if (p->severity == CONFIG_ERROR)
+            return config_problem_format(p);
+    }
+    return g_strdup("unknown");
+}
+
+/* Addresses that are new are bound, and listen. NULL, or why not; g_free(). */
+static char *take_addresses(struct keeper *k, struct reload *r)
+{
+    struct config_problems *problems = config_problems_new();
+    char *why = NULL;
+    if (portals_bind(&r->portals, r->config, &k->portals, problems) < 0 ||
+        portals_listen(&r->portals, problems) < 0)
+        why = first_error(problems);
+    config_problems_free(problems);
+    return why;
+}
+
+static char *prepare(struct keeper *k, struct reload *r, bool write)
+{
+    struct config_problems *problems = config_problems_new();
+    char *why = NULL;
+    if (config_parse(r->text, r->text_bytes, k->args->file, &r->config, problems) < 0)
+        r->config = NULL;
+    config_problems_free(problems);
+    int error = config_seal(r->text, r->text_bytes, &r->fd);
+    if (error < 0)
+        return g_strdup(g_strerror(-error));
+    if (r->config)
+        why = take_addresses(k, r);
+    if (!why && write)
+        why = config_replace_prepare(k->args->file, k->text, k->text_bytes, r->text, r->text_bytes,
+                                     &r->file);
+    return why;
+}
+
+/* `text` is taken over. */
+static void begin(struct keeper *k, char *text, size_t bytes, const struct link_reload *how,
+                  bool asked)
+{
+    struct reload *r = k->reload = g_new0(struct reload, 1);
+    r->text = text;
+    r->text_bytes = bytes;
+    r->asked = asked;
+    r->fd = -1;
+    g_autofree char *why = prepare(k, r, how->write);
+    if (why) {
+        reload_free(k);
+        refuse(k, asked, why);
+        return;
+    }
+    struct link_message m = { .type = LINK_RELOAD, .fd = r->fd, .reload = *how };
+    m.reload.asked = asked;
+    supervise_tell(k, &m);
+}
+
+void reload_begin(struct keeper *k)
+{
+    struct link_reload how = { 0 };
+    const char *why = not_now(k);
+    char *text = NULL;
+    size_t bytes = 0;
+    int r = why ? 0 : config_file_read(k->args->file, &text, &bytes);
+    g_autofree char *unread =
+        r < 0 ? g_strdup_printf("%s: cannot be read: %s", k->args->file, g_strerror(-r)) : NULL;
+    if (why || unread)
+        refuse(k, /* asked= */ false, why ? why : unread);
+    else
+        begin(k, text, bytes, &how, /* asked= */ false);
+}
+
+void reload_ask(struct keeper *k, const struct link_message *m)
+{
+    const char *why = not_now(k);
+    char *text = NULL;
+    size_t bytes = 0;
+    int r = 0;
+    if (!why)
+        r = m->fd >= 0 ? config_file_read_fd(m->fd, &text, &bytes)
+                       : config_file_read(k->args->file, &text, &bytes);
+    g_autofree char *unread =
+        r < 0 ? g_strdup_printf("%s: cannot be read: %s", k->args->file, g_strerror(-r)) : NULL;
+    if (why || unread)
+        refuse(k, /* asked= */ true, why ? why : unread);
+    else
+        begin(k, text, bytes, &m->reload, /* asked= */ true);
+}
+
+/* ---- the worker is ready for it ---- */
+
+/* A fence has the addresses and the plugin of the configuration it was started with. */
+static void change_fence(struct keeper *k)
+{
+    fence_close(k);
+    fence_start(k);
+    fence_worker_ready(k);
+}
+
+static bool same_fence(const struct config *a, const struct config *b)
+{
+    return (a->fence.node != NULL) == (b->fence.node != NULL) &&
+           g_strcmp0(a->fence.plugin, b->fence.plugin) == 0;
+}
+
+static void commit(struct keeper *k, struct reload *r)
+{
+    const struct config *before = k->config;
+    bool fence = !same_fence(before, r->config);
+    struct config *old = k->own_config;
+    close(k->config_fd);
+    k->config_fd = r->fd;
+    r->fd = -1;
+    g_free(k->text);
+    k->text = g_steal_pointer(&r->text);
+    k->text_bytes = r->text_bytes;
+    k->own_config = g_steal_pointer(&r->config);
+    k->config = k->own_config;
+    accept_change(k, &r->portals);
+    if (fence)
+        change_fence(k);
+    else
+        fence_config_changed(k);
+    config_free(old);
+    log_set_level(k->config->daemon.log_level);
+    k->unsettled = true;
+    r->committed = true;
+}
+
+void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
+{
+    struct reload *r = k->reload;
+    struct link_message m = { .type = LINK_COMMIT, .fd = -1 };
+    if (!r || r->committed)
+        return;
+    if (!verdict->ok) {
+        log_error("reload", "refused, everything stays as it is: %s", verdict->text);
+        reload_free(k);
+        return;
+    }
+    int error = !r->config ? -EINVAL : config_replace_commit(&r->file);
+    if (error < 0) {
+        g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%s: cannot be written: %s",
+                   k->args->file, g_strerror(-error));
+        log_error("reload", "refused, everything stays as it is: %s", m.verdict.text);
+        reload_free(k);
+    } else {
+        commit(k, r);
+        m.verdict.ok = 1;
+    }
+    supervise_tell(k, &m);
+}
+
+void reload_done(struct keeper *k, const struct link_verdict *verdict)
+{
+    if (!k->reload || !k->reload->committed)
+        return;
+    k->unsettled = false;
+    reload_free(k);
+    g_autofree char *listens = portals_describe(&k->portals);
+    if (verdict->ok)
+        log_notice("reload", "done config=%s targets=%u listen: %s", k->args->file,
+                   k->config->target_count, listens);
+    else
+        log_error("reload", "done, but: %s", verdict->text);
+}
+
+void reload_death(struct keeper *k)
+{
+    if (!k->reload)
+        return;
+    if (k->reload->committed)
+        log_notice("reload",
+                   "the worker died meanwhile; the next one starts with the new configuration");
+    else
+        log_error("reload", "the worker died meanwhile, everything stays as it is");
+    reload_free(k);
+}
+
+/* ---- life ---- */
+
+void reload_init(struct keeper *k)
+{
+    k->config = k->args->config;
+    k->text = g_memdup2(k->args->text, k->args->text_bytes);
+    k->text_bytes = k->args->text_bytes;
+}
+
+void reload_deinit(struct keeper *k)
+{
+    reload_free(k);
+    k->own_config = config_free(k->own_config);
+    g_clear_pointer(&k->text, g_free);
+}
