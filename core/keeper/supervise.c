@@ -271,7 +271,7 @@ static void on_status_get(struct keeper *k)
     m.status.uptime_ns = clock_now_ns() - k->start_ns;
     m.status.generation = k->worker.generation;
     m.status.held = k->connections.used;
-    m.status.held_max = MIN(k->connections.max, k->args->config->daemon.max_connections);
+    m.status.held_max = MIN(k->connections.max, k->config->daemon.max_connections);
     fill_fence(k, &m.status.fence);
     tell(k, &m);
 }
