@@ -91,6 +91,21 @@ static void catalog_target(struct daemon_snapshot *s, struct catalog_target *to,
     };
 }
 
+static gint by_name(gconstpointer a, gconstpointer b, gpointer user)
+{
+    const struct catalog_target *targets = user;
+    return strcmp(targets[*(const uint32_t *)a].name, targets[*(const uint32_t *)b].name);
+}
+
+static uint32_t *sorted(struct catalog_target *targets, unsigned count)
+{
+    uint32_t *order = g_new(uint32_t, count + 1);
+    for (unsigned i = 0; i < count; i++)
+        order[i] = i;
+    g_qsort_with_data(order, (gint)count, sizeof(*order), by_name, targets);
+    return order;
+}
+
 void daemon_snapshot_fill(struct daemon_snapshot *s, struct daemon_target *const *targets)
 {
     const struct config *c = s->config;
@@ -104,6 +119,7 @@ void daemon_snapshot_fill(struct daemon_snapshot *s, struct daemon_target *const
         daemon_target_ref(targets[i]);
     }
     s->catalog.targets = all;
+    s->catalog.by_name = sorted(all, c->target_count);
     s->catalog.target_count = c->target_count;
     s->catalog.nop_interval_ns = c->daemon.nop_interval_ns;
     s->catalog.nop_timeout_ns = c->daemon.nop_timeout_ns;
@@ -162,6 +178,7 @@ struct daemon_snapshot *daemon_snapshot_free(struct daemon_snapshot *s)
     g_free(s->targets);
     g_free((void *)s->catalog.portals);
     g_free((void *)s->catalog.targets);
+    g_free((void *)s->catalog.by_name);
     config_free(s->config);
     g_free(s);
     return NULL;

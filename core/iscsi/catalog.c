@@ -19,8 +19,27 @@ void catalog_unref(struct catalog *catalog)
         catalog->unused(catalog);
 }
 
+static const struct catalog_target *search(const struct catalog *catalog, const char *name)
+{
+    unsigned low = 0, high = catalog->target_count;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        const struct catalog_target *t = &catalog->targets[catalog->by_name[middle]];
+        int order = strcmp(name, t->name);
+        if (order == 0)
+            return t;
+        if (order > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
 const struct catalog_target *catalog_find(const struct catalog *catalog, const char *name)
 {
+    if (catalog->by_name)
+        return search(catalog, name);
     for (unsigned i = 0; i < catalog->target_count; i++)
         if (!strcmp(catalog->targets[i].name, name))
             return &catalog->targets[i];

@@ -40,6 +40,7 @@ struct catalog {
     unsigned portal_count;
     const struct catalog_target *targets;
     unsigned target_count;
+    const uint32_t *by_name;              /* indices of targets, ascending by name; NULL: none is made */
     uint64_t nop_interval_ns, nop_timeout_ns; /* of discovery sessions */
     _Atomic unsigned refs;
     /* Any thread: nobody uses it any more. NULL: nobody wants to know. */
