@@ -215,9 +215,11 @@ void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
         reload_free(k);
         return;
     }
-    int error = !r->config ? -EINVAL : config_replace_commit(&r->file);
+    int error = k->stopping  ? -ECANCELED
+                : !r->config ? -EINVAL
+                             : config_replace_commit(&r->file);
     if (error < 0) {
-        g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%s: cannot be written: %s",
+        g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%s: cannot be put into effect: %s",
                    k->args->file, g_strerror(-error));
         log_error("reload", "refused, everything stays as it is: %s", m.verdict.text);
         reload_free(k);

@@ -300,6 +300,25 @@ def _(target):
     assert session.read(0, 8).good().data == b'k' * 4096
 
 
+@case('a worker killed in the middle of a reload leaves the old or the new, and a disk that opens',
+      own={'targets': changed(luns={2: file('$FOLDER/f.img', '8M')})})
+def _(target):
+    session = target.login()
+    session.write(0, b'm' * 4096, lun=2).good()
+    for i in range(8):
+        before = target.daemon.workers()
+        target.daemon.write_config(changed(luns={2: file('$FOLDER/f.img', '%dM' % (9 + i))}))
+        target.daemon.signal(signal.SIGHUP)
+        time.sleep(i * 0.002)
+        kill_worker(target)
+        target.daemon.wait_for_worker(not_among=before)
+        run(target.daemon, 'reload')
+        while attention(session, 2):
+            pass
+        assert capacity(session, 2) == (9 + i) * MIB
+        assert session.read(0, 8, lun=2).good().data == b'm' * 4096
+
+
 @case('many reloads one after the other', own={'targets': BASE})
 def _(target):
     session, other = target.login(), target.login(iqn=OTHER)
