@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/file.h"
 #include "daemon_control.h"
 #include "daemon_private.h"
 #include "net/position.h"
@@ -220,19 +221,14 @@ static gboolean watch_tick(gpointer data)
 
 static int read_config(struct daemon *d)
 {
-    struct stat st;
-    if (fstat(d->args->config_fd, &st) < 0)
-        return -errno;
-    char *text = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, d->args->config_fd, 0) : NULL;
-    if (text == MAP_FAILED)
-        return -errno;
     struct config_problems *problems = config_problems_new();
-    int r = config_parse(text ? text : "", (size_t)st.st_size, d->args->config_file, &d->config, problems);
-    if (r < 0)
-        config_problems_print(problems, stderr);
+    int r = lseek(d->args->config_fd, 0, SEEK_SET) < 0
+                ? -errno
+                : config_file_read_fd(d->args->config_fd, &d->text, &d->text_length);
+    if (r == 0)
+        r = config_parse(d->text, d->text_length, d->args->config_file, &d->config, problems);
+    config_problems_print(problems, stderr);
     config_problems_free(problems);
-    if (text)
-        munmap(text, (size_t)st.st_size);
     return r;
 }
 
@@ -459,6 +455,7 @@ static void release(struct daemon *d)
     daemon_notes_run(d); /* the snapshot is not used any more */
     g_array_free(d->held, TRUE);
     daemon_notes_deinit(d);
+    g_free(d->text);
     g_main_loop_unref(d->loop);
     link_deinit(&d->link);
 }

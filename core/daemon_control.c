@@ -15,6 +15,13 @@ static const struct config *config_of(void *user)
     return ((struct daemon *)user)->config;
 }
 
+static const char *text_of(void *user, size_t *ret_length)
+{
+    const struct daemon *d = user;
+    *ret_length = d->text_length;
+    return d->text;
+}
+
 static bool is_stopping(void *user)
 {
     return ((struct daemon *)user)->stopping;
@@ -138,6 +145,7 @@ void daemon_control_start(struct daemon *d)
         .registry = d->registry,
         .acceptor = d->acceptor,
         .config = config_of,
+        .text = text_of,
         .stopping = is_stopping,
         .take_over = &d->taken_over,
         .target_count = target_count,

@@ -65,6 +65,8 @@ struct daemon {
     const struct daemon_args *args;
     struct link link;
     struct config *config;
+    char *text;                        /* that it was made from */
+    size_t text_length;
     GMainLoop *loop;
     guint link_watch;
     struct list notes;                 /* for this thread, from others */
@@ -130,6 +132,8 @@ void daemon_engine_free(struct daemon *d);
 /* daemon.c: sends it to the keeper, or queues it. */
 void daemon_tell(struct daemon *d, const struct link_message *m);
 
+/* daemon_resize.c: the size of a LUN for later workers. */
+void daemon_amend_size(struct daemon *d, const char *target, unsigned lun, uint64_t bytes);
 /* daemon_resize.c: the keeper's answer to AMEND; then as control_services.resize. */
 void daemon_resize_amended(struct daemon *d, int error);
 void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes,

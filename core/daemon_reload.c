@@ -14,6 +14,7 @@ static struct daemon_reload *reload_free(struct daemon_reload *r)
     plan_free(r->plan);
     daemon_snapshot_free(r->next);
     config_free(r->config);
+    g_free(r->text);
     config_problems_free(r->problems);
     if (r->opened)
         g_hash_table_unref(r->opened);
@@ -172,14 +173,13 @@ static void in_use_known(struct daemon_round *round)
 
 static int read_new(struct daemon_reload *r, int fd)
 {
-    g_autofree char *text = NULL;
-    size_t length = 0;
-    int error = lseek(fd, 0, SEEK_SET) < 0 ? -1 : config_file_read_fd(fd, &text, &length);
+    int error =
+        lseek(fd, 0, SEEK_SET) < 0 ? -1 : config_file_read_fd(fd, &r->text, &r->text_length);
     if (error < 0) {
         config_problem_error(r->problems, NULL, "the new configuration cannot be read");
         return -1;
     }
-    if (config_parse(text, length, r->daemon->args->config_file, &r->config, r->problems) < 0)
+    if (config_parse(r->text, r->text_length, r->daemon->args->config_file, &r->config, r->problems) < 0)
         return -1;
     return plan_make(r->daemon->config, r->config, &r->plan, r->problems);
 }

@@ -25,6 +25,8 @@ struct daemon_reload {
     struct link_reload how;
     struct config_problems *problems; /* what stands in the way */
     struct config *config;            /* the new one, until `next` has it */
+    char *text;                       /* that it was made from */
+    size_t text_length;
     struct daemon_snapshot *next;
     struct plan *plan;
     GHashTable *opened; /* const struct config_lun * -> struct backend *: of new disks */

@@ -252,6 +252,8 @@ static void update_options(struct daemon_reload *r, const struct plan_step *s, s
     config_problem_error(r->problems, s->at, "target %s LUN %u keeps its old options: %s",
                          l->target->config->name, l->config->number, error.text);
     plugin_config_free(config);
+    if (s->lun_change & PLAN_LUN_SIZE) /* a worker that comes after this one must be able to open it */
+        daemon_amend_size(d, l->target->config->name, l->config->number, l->backend->info.bytes);
 }
 
 static void update_handlers(struct daemon_reload *r)
@@ -284,6 +286,9 @@ void reload_commit(struct daemon_reload *r)
     daemon_snapshot_fill(r->next, d->targets);
     d->snapshot = g_steal_pointer(&r->next);
     d->config = d->snapshot->config;
+    g_free(d->text);
+    d->text = g_steal_pointer(&r->text);
+    d->text_length = r->text_length;
     struct catalog *before = acceptor_set_catalog(d->acceptor, &d->snapshot->catalog);
     update_handlers(r);
     change_daemon(d, &d->config->daemon);

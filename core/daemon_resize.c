@@ -1,26 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Another size for a LUN in use (control_services.resize): the handler's own update() with the `size`
- * that was asked for. The keeper's configuration gets it first, because a worker that dies in between
- * is replaced by one that makes the disk as large as it reads there.
+ * Another size for a LUN in use (control_services.resize). When the configuration says a size, it is changed
+ * there and reloaded, and the file with it. When the file is not ours to write, or says none, the handler's own
+ * update() gets the `size` that was asked for, and the keeper's configuration before it: a worker that
+ * dies in between is replaced by one that makes the disk as large as it reads there.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "config/edit.h"
+#include "config/scalar.h"
+#include "control/plan.h"
 #include "daemon_private.h"
 #include "plugin/loader.h"
 
 typedef void resize_done_fn(void *data, const char *why, const struct config_node *stale);
 
 struct resize {
+    struct daemon *daemon;
     struct daemon_lun *lun;
-    const char *target;
+    char *target;
+    unsigned number;
     uint64_t bytes;
     struct plugin_config *config; /* with the new size */
     resize_done_fn *done;
     void *data;
+    char why[LINK_TEXT_MAX];
 };
 
 /* Where the configuration says a size; NULL: nowhere. */
@@ -105,7 +112,7 @@ static struct plugin_config *prepare(const struct plugin *plugin, const struct c
 static char *refuse(const struct daemon *d, const struct daemon_lun *l, uint64_t bytes)
 {
     const struct backend_info *info = &l->backend->info;
-    if (d->resize)
+    if (d->resize || d->reload || d->asker.done)
         return g_strdup("another resize is under way");
     if (d->stopping || d->freeze)
         return g_strdup("this worker is about to end");
@@ -120,13 +127,25 @@ static char *refuse(const struct daemon *d, const struct daemon_lun *l, uint64_t
 
 /* ---- doing it ---- */
 
-static void ask_keeper(struct daemon *d, const struct resize *r, uint64_t bytes)
+void daemon_amend_size(struct daemon *d, const char *target, unsigned lun, uint64_t bytes)
 {
     struct link_message m = { .type = LINK_AMEND, .fd = -1 };
     m.amend.bytes = bytes;
-    m.amend.lun = r->lun->config->number;
-    g_strlcpy(m.amend.target, r->target, sizeof(m.amend.target));
+    m.amend.lun = lun;
+    g_strlcpy(m.amend.target, target, sizeof(m.amend.target));
     daemon_tell(d, &m);
+}
+
+static void ask_keeper(struct daemon *d, const struct resize *r, uint64_t bytes)
+{
+    daemon_amend_size(d, r->target, r->lun->config->number, bytes);
+}
+
+static void resize_free(struct resize *r)
+{
+    plugin_config_free(r->config);
+    g_free(r->target);
+    g_free(r);
 }
 
 static void finish(struct daemon *d, const char *why)
@@ -135,8 +154,7 @@ static void finish(struct daemon *d, const char *why)
     const struct config_node *stale = size_node(r->lun->config);
     d->resize = NULL;
     r->done(r->data, why, stale);
-    plugin_config_free(r->config);
-    g_free(r);
+    resize_free(r);
 }
 
 /* `amended`: the keeper's configuration has the new size already. */
@@ -177,6 +195,74 @@ void daemon_resize_amended(struct daemon *d, int error)
     finish(d, why);
 }
 
+/* ---- by way of the file ---- */
+
+/* A reload of the text with this size; false: it cannot be changed there. */
+static bool reload_with_size(struct resize *r, uint64_t bytes, bool force, control_reload_fn *done)
+{
+    struct daemon *d = r->daemon;
+    g_autofree char *number = g_strdup_printf("%u", r->number);
+    g_autofree char *size = config_format_size(bytes);
+    const char *path[] = { "targets", r->target, "luns", number, "options", "size", NULL };
+    char *text = NULL;
+    size_t length = 0;
+    if (config_edit(d->text, d->text_length, path, size, &text, &length) < 0)
+        return false;
+    struct control_reload how = { .force = force,
+                                  .fd = control_text_fd(text, length),
+                                  .write = true };
+    g_free(text);
+    if (how.fd < 0)
+        return false;
+    daemon_reload_ask(d, &how, done, r);
+    close(how.fd);
+    return true;
+}
+
+static void answer(struct resize *r, const char *why)
+{
+    r->done(r->data, why, NULL);
+    resize_free(r);
+}
+
+static void taken_back(void *data, const struct plan *plan, const char *why)
+{
+    struct resize *r = data;
+    answer(r, r->why);
+}
+
+/* Where it is by now: another reload may have been faster. */
+static struct daemon_lun *find_again(const struct resize *r)
+{
+    const struct daemon *d = r->daemon;
+    for (unsigned i = 0; i < d->target_count; i++)
+        for (unsigned j = 0;
+             !strcmp(d->targets[i]->scsi->name, r->target) && j < d->targets[i]->lun_count; j++)
+            if (d->targets[i]->luns[j]->config->number == r->number)
+                return d->targets[i]->luns[j];
+    return NULL;
+}
+
+static void rewritten(void *data, const struct plan *plan, const char *why)
+{
+    struct resize *r = data;
+    struct daemon *d = r->daemon;
+    r->lun = find_again(r);
+    if (!r->lun || !r->lun->backend) {
+        answer(r, "it is not there any more");
+    } else if (r->lun->backend->info.bytes == r->bytes) {
+        answer(r, NULL);
+    } else if (why && !plan && !d->resize && !d->reload) { /* not by way of the file, then */
+        d->resize = r;
+        ask_keeper(d, r, r->bytes);
+    } else {
+        g_strlcpy(r->why, why ? why : "the handler did not change it", sizeof(r->why));
+        if (!plan ||
+            !reload_with_size(r, r->lun->backend->info.bytes, /* force= */ true, taken_back))
+            answer(r, r->why);
+    }
+}
+
 void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes, resize_done_fn *done,
                    void *data)
 {
@@ -201,15 +287,20 @@ void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes, re
         done(data, why, NULL);
         return;
     }
-    d->resize = g_new0(struct resize, 1);
-    *d->resize = (struct resize){ .lun = l,
-                                  .target = d->targets[target]->config->name,
-                                  .bytes = bytes,
-                                  .config = config,
-                                  .done = done,
-                                  .data = data };
+    struct resize *r = g_new0(struct resize, 1);
+    *r = (struct resize){ .daemon = d,
+                          .lun = l,
+                          .target = g_strdup(d->targets[target]->config->name),
+                          .number = l->config->number,
+                          .bytes = bytes,
+                          .config = config,
+                          .done = done,
+                          .data = data };
+    if (size_node(l->config) && reload_with_size(r, bytes, /* force= */ false, rewritten))
+        return;
+    d->resize = r;
     if (size_node(l->config))
-        ask_keeper(d, d->resize, bytes);
+        ask_keeper(d, r, bytes);
     else
         update(d, /* amended= */ false);
 }

@@ -101,6 +101,8 @@ struct control_services {
     struct registry *registry;
     struct acceptor *acceptor;
     const struct config *(*config)(void *user);
+    /* The text that it was made from; until the loop goes on. */
+    const char *(*text)(void *user, size_t *ret_length);
     bool (*stopping)(void *user);
     const struct control_take_over *take_over; /* constant */
     /* Targets and their LUNs in the file's order. What is returned is valid until the loop goes on. */

@@ -142,11 +142,11 @@ enum { VERB_CHANGES = 1, VERB_SNAPSHOT = 2, VERB_SNAPSHOT_OPTIONAL = 4 };
 
 struct verb_param {
     const char *name;
-    GType type; /* G_TYPE_STRING, G_TYPE_INT64, G_TYPE_BOOLEAN, or G_TYPE_NONE: a string or a number */
+    GType type; /* G_TYPE_STRING, G_TYPE_INT64, G_TYPE_BOOLEAN, G_TYPE_OBJECT, or G_TYPE_NONE: a string or a number */
     bool required;
 };
 
-#define VERB_PARAMS_MAX 4
+#define VERB_PARAMS_MAX 5
 #define VERB_PENDING    1 /* run(): call_end() comes later */
 
 struct verb {
@@ -187,6 +187,10 @@ int look_plan(struct call *call);
 int act_session_drop(struct call *call);
 int act_lun_resize(struct call *call);
 int act_reload(struct call *call);
+int act_target_set(struct call *call);
+int act_target_remove(struct call *call);
+int act_lun_set(struct call *call);
+int act_lun_remove(struct call *call);
 int act_log_level(struct call *call);
 int ask_upgrade(struct call *call);
 int ask_upgrade_show(struct call *call);

@@ -22,6 +22,10 @@
     {                                                                                              \
         key, G_TYPE_BOOLEAN, false                                                                 \
     }
+#define OBJECT(key)                                                                                \
+    {                                                                                              \
+        key, G_TYPE_OBJECT, false                                                                  \
+    }
 #define SIZE_REQUIRED(key)                                                                         \
     {                                                                                              \
         key, G_TYPE_NONE, true                                                                     \
@@ -42,6 +46,23 @@ static const struct verb verbs[] = {
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), SIZE_REQUIRED("size") } },
     { "log.level", 0, act_log_level, { STRING("level") } },
     { "plan", VERB_CHANGES | VERB_SNAPSHOT, look_plan, { STRING_REQUIRED("file") } },
+    { "target.set",
+      VERB_CHANGES,
+      act_target_set,
+      { STRING_REQUIRED("target"), OBJECT("keys"), BOOL("force"), STRING("drain") } },
+    { "target.remove",
+      VERB_CHANGES,
+      act_target_remove,
+      { STRING_REQUIRED("target"), BOOL("force"), STRING("drain") } },
+    { "lun.set",
+      VERB_CHANGES,
+      act_lun_set,
+      { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), OBJECT("keys"), BOOL("force"),
+        STRING("drain") } },
+    { "lun.remove",
+      VERB_CHANGES,
+      act_lun_remove,
+      { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), BOOL("force"), STRING("drain") } },
     { "reload", VERB_CHANGES, act_reload, { BOOL("force"), STRING("drain") } },
     { "upgrade", VERB_CHANGES, ask_upgrade, { STRING("binary") } },
     { "upgrade.show", 0, ask_upgrade_show, { { 0 } } },
@@ -91,6 +112,10 @@ static int check_param(struct call *call, const struct verb_param *p, JsonNode *
     GType type = json_node_get_value_type(node);
     if (p->type == G_TYPE_STRING && type != G_TYPE_STRING)
         return call_fail(call, RPC_PARAMS, "%s must be a string", p->name);
+    if (p->type == G_TYPE_OBJECT)
+        return JSON_NODE_HOLDS_OBJECT(node)
+                   ? 0
+                   : call_fail(call, RPC_PARAMS, "%s must be an object", p->name);
     if (p->type == G_TYPE_BOOLEAN && type != G_TYPE_BOOLEAN)
         return call_fail(call, RPC_PARAMS, "%s must be true or false", p->name);
     if (p->type == G_TYPE_INT64 && (type != G_TYPE_INT64 || json_node_get_int(node) < 0))

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "config/scalar.h"
+#include "ctl/keys.h"
 #include "ctl/rpc.h"
 #include "ctl/show.h"
 #include "ctl/top.h"
@@ -27,6 +28,10 @@ static const char usage[] =
     "  portals                        where the daemon listens\n"
     "  session drop ID                end a session (its initiator will come back)\n"
     "  lun resize TARGET LUN SIZE     give a disk in use another size\n"
+    "  lun set TARGET LUN KEY=VALUE...  a disk as these keys say: made, or changed\n"
+    "  lun remove TARGET LUN          no such disk any more\n"
+    "  target set TARGET [KEY=VALUE...] | target remove TARGET\n"
+    "                                 the same for a target; the configuration file changes, too\n"
     "  log [LEVEL]                    show or set the log level: error warning notice info debug\n"
     "  metrics                        all numbers, as OpenMetrics text\n"
     "  top [--interval S] [--count N] sessions and disks at work, live\n"
@@ -48,7 +53,7 @@ struct options {
 };
 
 /* A parameter of a method, from a word of the command line. */
-enum word_type { WORD_TEXT, WORD_FILE /* sent along, too */, WORD_NUMBER, WORD_SIZE, WORD_LEVEL };
+enum word_type { WORD_TEXT, WORD_FILE /* sent along, too */, WORD_KEYS /* all that follow */, WORD_NUMBER, WORD_SIZE, WORD_LEVEL };
 
 struct word {
     const char *name;
@@ -85,6 +90,29 @@ static const struct command commands[] = {
       { { "target", WORD_TEXT, false },
         { "lun", WORD_NUMBER, false },
         { "size", WORD_SIZE, false } } },
+    { "lun",
+      "set",
+      "lun.set",
+      show_plan,
+      false,
+      { { "target", WORD_TEXT, false }, { "lun", WORD_NUMBER, false }, { "keys", WORD_KEYS, true } },
+      CHANGE_OPTIONS },
+    { "lun",
+      "remove",
+      "lun.remove",
+      show_plan,
+      false,
+      { { "target", WORD_TEXT, false }, { "lun", WORD_NUMBER, false } },
+      CHANGE_OPTIONS },
+    { "target",
+      "set",
+      "target.set",
+      show_plan,
+      false,
+      { { "target", WORD_TEXT, false }, { "keys", WORD_KEYS, true } },
+      CHANGE_OPTIONS },
+    { "target", "remove", "target.remove", show_plan, false, { { "target", WORD_TEXT, false } },
+      CHANGE_OPTIONS },
     { "log", NULL, "log.level", show_log_level, true, { { "level", WORD_LEVEL, true } } },
     { "plan", NULL, "plan", show_plan, true, { { "file", WORD_FILE, false } } },
     { "reload", NULL, "reload", show_plan, false, { { 0 } }, CHANGE_OPTIONS },
@@ -161,6 +189,7 @@ static int put_word(struct json_writer *w, const struct word *word, const char *
         if (log_level_parse(text, &level) < 0)
             return wrong("'%s' is not a level (error, warning, notice, info, debug)", text);
         break;
+    case WORD_KEYS: /* taken before */
     case WORD_FILE:
     case WORD_TEXT:
         if (!g_utf8_validate(text, -1, NULL))
@@ -182,6 +211,14 @@ static int take_words(const struct options *o, const struct command *c, char **w
         const struct word *word = &c->words[i];
         if (at == count && word->optional)
             break;
+        if (word->type == WORD_KEYS) {
+            g_autofree char *why =
+                keys_put(&w, !strcmp(c->verb, "lun"), words + at, count - at);
+            if (why)
+                return wrong("%s set: %s", c->verb, why);
+            at = count;
+            break;
+        }
         if (at == count)
             return wrong("%s%s%s: the %s is missing", c->verb, c->second ? " " : "",
                          c->second ? c->second : "", word->name);

@@ -314,6 +314,7 @@ static bool handle(struct keeper *k, const struct link_message *m)
     case LINK_STOPPED:
         return k->worker.state == WORKER_STOPPING;
     case LINK_AMEND:
+        k->unsettled = k->unsettled || k->upgrade == UPGRADE_NONE;
         tell(k, &(struct link_message){ .type = LINK_AMENDED,
                                         .fd = -1,
                                         .amended.error = k->upgrade != UPGRADE_NONE

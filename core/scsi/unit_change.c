@@ -65,4 +65,5 @@ void scsi_unit_forget(struct scsi_unit *unit)
     scsi_keep_forget(&unit->home.keep);
     remove_file(unit->home.path);
     remove_file(unit->sanitize.path);
+    remove_file(unit->ident_path);
 }

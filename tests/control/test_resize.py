@@ -56,8 +56,24 @@ def _(target):
     assert bytes_of(one, 1) == 8 * MIB
 
 
-@case('the place in the file that says otherwise now is named', own={'targets': GROWING})
+@case('the file is changed, too, and only there', own={'targets': GROWING})
 def _(target):
+    path = target.daemon.config_file
+    before = path.read_text(encoding='utf-8').replace('targets:', '# kept\ntargets:', 1)
+    path.write_text(before, encoding='utf-8')
+    run(target.daemon, 'reload')
+    result = look(target.daemon, 'lun', 'resize', IQN, 0, '12M')
+    assert 'stale' not in result and result['bytes'] == 12 * MIB, result
+    lines = list(zip(before.splitlines(), path.read_text(encoding='utf-8').splitlines(), strict=True))
+    changed = [(old, new) for old, new in lines if old != new]
+    assert len(changed) == 1 and changed[0][1].strip() == '"size": 12M', changed
+    assert run(target.daemon, 'reload') == 'nothing to do\n'
+
+
+@case('a file that is managed elsewhere stays, and the place that says otherwise is named',
+      own={'targets': GROWING})
+def _(target):
+    target.daemon.config_file.chmod(0o444)
     result = look(target.daemon, 'lun', 'resize', IQN, 0, '12M')
     assert result['bytes'] == 12 * MIB and result['bytes-before'] == 8 * MIB, result
     stale = result['stale']
