@@ -179,7 +179,8 @@ static int read_new(struct daemon_reload *r, int fd)
         config_problem_error(r->problems, NULL, "the new configuration cannot be read");
         return -1;
     }
-    if (config_parse(r->text, r->text_length, r->daemon->args->config_file, &r->config, r->problems) < 0)
+    if (config_parse(r->text, r->text_length, r->daemon->args->config_file, &r->config,
+                     r->problems) < 0)
         return -1;
     return plan_make(r->daemon->config, r->config, &r->plan, r->problems);
 }

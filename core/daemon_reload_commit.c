@@ -252,7 +252,8 @@ static void update_options(struct daemon_reload *r, const struct plan_step *s, s
     config_problem_error(r->problems, s->at, "target %s LUN %u keeps its old options: %s",
                          l->target->config->name, l->config->number, error.text);
     plugin_config_free(config);
-    if (s->lun_change & PLAN_LUN_SIZE) /* a worker that comes after this one must be able to open it */
+    if (s->lun_change &
+        PLAN_LUN_SIZE) /* a worker that comes after this one must be able to open it */
         daemon_amend_size(d, l->target->config->name, l->config->number, l->backend->info.bytes);
 }
 
@@ -274,7 +275,8 @@ static void update_handlers(struct daemon_reload *r)
 static void change_daemon(struct daemon *d, const struct config_daemon *c)
 {
     log_set_level(c->log_level);
-    acceptor_set_limits(d->acceptor, c->login_timeout_ns, c->max_connections_per_address, c->max_logins);
+    acceptor_set_limits(d->acceptor, c->login_timeout_ns, c->max_connections_per_address,
+                        c->max_logins);
     for (unsigned i = 0; i < d->data_count; i++)
         reactor_set_busy_poll(d->reactors[i], c->busy_poll_ns);
 }

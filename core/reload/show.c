@@ -2,6 +2,7 @@
 /* A plan in words, and who is touched by its steps. */
 #include "reload/plan.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/initiators.h"
@@ -94,13 +95,20 @@ const char *plan_step_notice(const struct plan_step *s)
     return "its sessions end";
 }
 
+static bool is_address(const char *pattern)
+{
+    g_autofree char *address = g_strndup(pattern, strcspn(pattern, "/"));
+    struct in6_addr any;
+    return inet_pton(AF_INET, address, &any) == 1 || inet_pton(AF_INET6, address, &any) == 1;
+}
+
 /* From where an initiator comes may not be known: then an address in a list may be its. */
 static bool admits(const struct config_lun *l, const char *initiator, const char *peer)
 {
     if (!l || !l->initiators || initiators_match(l->initiators, initiator, peer))
         return l != NULL;
     for (const char *const *p = l->initiators; !peer && *p; p++)
-        if (g_ascii_isdigit(**p) || strchr(*p, ':') == *p || (strchr(*p, ':') && !strchr(*p, '.')))
+        if (is_address(*p))
             return true;
     return false;
 }
