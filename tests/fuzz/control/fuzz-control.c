@@ -13,6 +13,7 @@
 #include "fuzz.h"
 #include "iscsi/session.h"
 #include "iscsi/state.h"
+#include "reload/plan.h"
 
 #define CALL(method, params)                                                                       \
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":" params "}\n"
@@ -26,6 +27,14 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED(CALL("lun.resize", "{\"target\":\"" IQN "\",\"lun\":0,\"size\":4096}")),
     FUZZ_SEED(CALL("log.level", "{\"level\":\"error\"}") CALL("reload", "{}")
                   CALL("plan", "{\"file\":\"x\"}")),
+    FUZZ_SEED(
+        CALL("lun.set", "{\"target\":\"" IQN
+                        "\",\"lun\":3,\"keys\":{\"handler\":\"ram\",\"options.size\":\"4M\"}}")
+            CALL("lun.remove", "{\"target\":\"" IQN "\",\"lun\":0}")),
+    FUZZ_SEED(
+        CALL("target.set",
+             "{\"target\":\"" IQN "\",\"keys\":{\"initiators\":[\"a\",\"b\"],\"alias\":null}}")
+            CALL("target.remove", "{\"target\":\"" IQN "\",\"force\":true,\"drain\":\"30s\"}")),
     FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"method\":\"status\"}\r\n\n \n[{}]\n{}\nnull\n{\"id\":{}}\n"),
     FUZZ_SEED("{\"jsonrpc\":\"2.0\",\"id\":\"\\u00fc\\\"\",\"method\":\"stauts\"}\n"
               "{\"jsonrpc\":\"2.0\",\"id\":1e300,\"method\":\"status\",\"x\":[[[[[[[]]]]]]]}\n"),
@@ -99,6 +108,27 @@ static void resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
     done(data, bytes % 2 ? "odd" : NULL, config->targets[target].node);
 }
 
+static const char text[] =
+    "version: 1\nportals: { p: { listen: [\"127.0.0.1:1\"] } }\ntargets: { " IQN
+    ": { luns: { 0: { handler: ram } } } }\n";
+
+static const char *get_text(void *user, size_t *ret_length)
+{
+    *ret_length = sizeof(text) - 1;
+    return text;
+}
+
+static void reload(void *user, const struct control_reload *how, control_reload_fn *done,
+                   void *data)
+{
+    struct config_problems *problems = config_problems_new();
+    struct plan *plan = NULL;
+    g_assert_cmpint(plan_make(config, config, &plan, problems), ==, 0);
+    done(data, plan, how->force ? "refused" : NULL);
+    plan_free(plan);
+    config_problems_free(problems);
+}
+
 static void closed(void *user, uint32_t slot)
 {
 }
@@ -115,9 +145,6 @@ static void map_state(void)
 
 static void set_up(void)
 {
-    static const char yaml[] =
-        "version: 1\nportals: { p: { listen: [\"127.0.0.1:1\"] } }\ntargets: { " IQN
-        ": { luns: { 0: { handler: ram } } } }\n";
     static struct engine engine, *list[] = { &engine };
     struct config_problems *problems = config_problems_new();
     struct reactor *reactor;
@@ -125,7 +152,7 @@ static void set_up(void)
     struct registry *registry;
     struct acceptor *acceptor;
     log_set_level(LOG_LEVEL_ERROR);
-    g_assert_cmpint(config_parse(yaml, strlen(yaml), "f", &config, problems), ==, 0);
+    g_assert_cmpint(config_parse(text, strlen(text), "f", &config, problems), ==, 0);
     config_problems_free(problems);
     g_assert_cmpint(reactor_create(&options, &reactor), ==, 0);
     map_state();
@@ -147,6 +174,8 @@ static void set_up(void)
         .registry = registry,
         .acceptor = acceptor,
         .config = get_config,
+        .text = get_text,
+        .reload = reload,
         .stopping = get_stopping,
         .target_count = get_target_count,
         .target = get_target,
