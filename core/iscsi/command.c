@@ -198,7 +198,7 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
     if (t->segment_open || t->unsolicited || t->fault)
         task_record_transfer(t, c->stream.next.rx_parsed, 0);
     counter_add(&s->engine->commands, 1);
-    counter_add(&s->counters.commands, 1);
+    counter_add(&s->counters->commands, 1);
     if (order == CMD_SN_HOLD) {
         t->state = TASK_HELD;
         t->waiting_since_ns = s->engine->reactor->now_ns;
@@ -335,9 +335,9 @@ void command_execute(struct task *t, unsigned iov_count)
 
 static void answer(struct task *t)
 {
-    counter_add(&t->session->counters.answered, 1);
+    counter_add(&t->session->counters->answered, 1);
     if (__builtin_expect(t->cmd.status != SCSI_GOOD, 0))
-        counter_add(&t->session->counters.errors, 1);
+        counter_add(&t->session->counters->errors, 1);
     t->state = TASK_ANSWER;
     if (!t->conn || t->conn->state != CONNECTION_FULL) {
         task_release(t);
@@ -398,7 +398,7 @@ void command_done(struct scsi_command *cmd)
     t->mapped = cmd->mapped;
     counter_add(&e->read_bytes, cmd->data_in_bytes);
     counter_add(&e->written_bytes, cmd->data_out_bytes);
-    struct session_counters *n = &t->session->counters;
+    struct session_counters *n = t->session->counters;
     counter_add(&n->read_bytes, cmd->data_in_bytes);
     counter_add(&n->written_bytes, cmd->data_out_bytes);
     counter_add(&n->executed, 1);

@@ -207,14 +207,6 @@ struct connection {
 
 /* ---- session ---- */
 
-/* One writer, the session's reactor. */
-struct session_counters {
-    uint64_t commands;               /* SCSI commands taken */
-    uint64_t answered, errors;       /* of them; those with a status other than GOOD */
-    uint64_t executed, latency_ns;   /* by units; the sum of their times, as of turns */
-    uint64_t read_bytes, written_bytes;
-};
-
 struct session {
     struct list link;                /* engine->sessions */
     struct engine *engine;           /* where it lives */
@@ -237,7 +229,7 @@ struct session {
     uint32_t outstanding;            /* delivered, not yet answered */
     uint32_t running;                /* of TASK_SCSI: for ORDERED */
     uint32_t ordered_running;
-    struct session_counters counters;
+    struct session_counters *counters; /* in the record */
     struct list blocked;
     struct list waiting;             /* functions that wait for the commands before them */
     uint8_t fence;                   /* fence.c: ... */

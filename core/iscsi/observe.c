@@ -45,7 +45,7 @@ static void look_at_session(struct observation *o, const struct session *s)
         .window = s->window,
         .outstanding = s->outstanding,
         .params = s->params,
-        .counters = s->counters,
+        .counters = *s->counters,
     };
     memcpy(to->isid, s->isid, sizeof(to->isid));
     g_strlcpy(to->initiator, s->initiator, sizeof(to->initiator));

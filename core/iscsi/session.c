@@ -27,6 +27,7 @@ struct session *session_new(uint32_t index, uint32_t window)
         return NULL;
     s->index = index;
     s->record = arena_ptr(state_session_ref(index));
+    s->counters = &s->record->counters;
     s->window = window;
     s->task_count = (uint16_t)(window + STATE_TASKS_EXTRA);
     s->held_size = power_of_two(window);

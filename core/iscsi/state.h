@@ -22,7 +22,7 @@
 #include "scsi/nexus.h"
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 7u
+#define STATE_VERSION 8u /* of the meaning; sizes are looked at as well */
 
 #define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
 #define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
@@ -90,6 +90,14 @@ static inline struct scsi_kept *task_record_kept(struct task_record *rec)
     return rec->cdb_bytes <= ISCSI_CDB_BYTES ? (struct scsi_kept *)(rec->cdb + 20) : NULL;
 }
 
+/* One writer, the session's reactor. */
+struct session_counters {
+    uint64_t commands;               /* SCSI commands taken */
+    uint64_t answered, errors;       /* of them; those with a status other than GOOD */
+    uint64_t executed, latency_ns;   /* by units; the sum of their times, as of turns */
+    uint64_t read_bytes, written_bytes;
+};
+
 struct session_record {
     uint16_t tsih, portal_group_tag;
     uint8_t isid[ISCSI_ISID_BYTES];
@@ -102,6 +110,7 @@ struct session_record {
     char target[ISCSI_NAME_MAX + 1];
     char peer[64];       /* of the leading connection */
     uint32_t nexus_id;
+    struct session_counters counters;
     struct scsi_nexus_unit nexus_units[SCSI_LUNS_MAX]; /* what is pending for it on each unit */
     _Alignas(64) struct task_record task[STATE_TASKS_MAX];
 };

@@ -64,6 +64,20 @@ uint32_t keep_area_count(const struct keep_area *area)
     return head_of(area)->count;
 }
 
+unsigned keep_area_lanes(const struct keep_area *area)
+{
+    return area->lanes;
+}
+
+void keep_area_clear(struct keep_area *area)
+{
+    madvise(area->base, area->bytes, MADV_REMOVE);
+    *head_of(area) = (struct area_head){ .magic = AREA_MAGIC,
+                                         .layout = scsi_keep_layout(),
+                                         .lanes = area->lanes };
+    g_hash_table_remove_all(area->by_name);
+}
+
 static char *name_of(const char *target, unsigned lun)
 {
     return g_strdup_printf("%s/%u", target, lun);

@@ -32,6 +32,9 @@ struct keep_rare *keep_area_rare(struct keep_area *area, uint32_t slot);
 struct scsi_counters *keep_area_counters(struct keep_area *area, uint32_t slot);
 /* Slots that were ever taken: those below this number. */
 uint32_t keep_area_count(const struct keep_area *area);
+unsigned keep_area_lanes(const struct keep_area *area);
+/* Forgets all; no unit has a slot. */
+void keep_area_clear(struct keep_area *area);
 
 /* Of a unit whose memory nobody keeps: zeroed, costs nothing before it is written. NULL: no memory. */
 struct keep_rare *keep_rare_new(void);
