@@ -106,7 +106,19 @@ static int portal_index(const struct daemon *d, const char *name)
     return -1;
 }
 
-static void handle(struct daemon *d, struct link_message *m)
+static void import(struct daemon *d, int fd)
+{
+    const char *why = d->go ? "not now" : daemon_image_import(d, fd);
+    if (!why) {
+        send_type(d, LINK_IMPORTED);
+        return;
+    }
+    g_autofree char *text = g_strdup_printf("the state of the old worker cannot be taken over: %s", why);
+    log_error("handover", "%s", text);
+    fail(d, text);
+}
+
+void daemon_handle(struct daemon *d, struct link_message *m)
 {
     switch (m->type) {
     case LINK_GO:
@@ -153,7 +165,16 @@ static void handle(struct daemon *d, struct link_message *m)
         d->unsettled = m->after.unsettled;
         break;
     case LINK_FREEZE:
-        daemon_freeze(d, m->freeze.deadline_ms);
+        daemon_freeze(d, m->freeze.deadline_ms, /* image= */ false);
+        break;
+    case LINK_EXPORT:
+        daemon_freeze(d, m->freeze.deadline_ms, /* image= */ true);
+        break;
+    case LINK_GO_ON:
+        daemon_freeze_abandon(d);
+        break;
+    case LINK_IMPORT:
+        import(d, m->fd);
         break;
     case LINK_RELOAD:
         daemon_reload(d, m);
@@ -177,7 +198,7 @@ static bool serve_link(struct daemon *d)
     struct link_message m;
     int r;
     while ((r = link_receive(&d->link, &m)) > 0)
-        handle(d, &m);
+        daemon_handle(d, &m);
     if (r < 0) {
         log_error("daemon", "the keeper is gone error=\"%s\"", g_strerror(-r));
         return false;
@@ -426,6 +447,7 @@ static const char *start(struct daemon *d)
     if (create_logins(d) < 0)
         return "out of memory";
     take_over(d);
+    daemon_image_begin(d);
     if (daemon_engine_start(d) < 0)
         return "reactors do not start";
     return NULL;
@@ -462,7 +484,7 @@ static void release(struct daemon *d)
 
 int daemon_run(const struct daemon_args *args)
 {
-    struct daemon d = {.args = args};
+    struct daemon d = {.args = args, .predecessor = -1};
     log_set_role("worker");
     ignore_signals();
     fcntl(args->tombstone_fd, F_SETFD, FD_CLOEXEC);
@@ -480,6 +502,7 @@ int daemon_run(const struct daemon_args *args)
         _exit(d.exit_code > 0 ? 1 : 0);
     }
     send_type(&d, LINK_READY);
+    daemon_image_end(&d);
     daemon_control_start(&d);
     watch_link(&d);
     g_timeout_add_seconds(WATCH_S, watch_tick, &d);

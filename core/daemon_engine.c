@@ -11,6 +11,7 @@
 #include "daemon_private.h"
 #include "iscsi/session.h"
 #include "iscsi/state.h"
+#include "scsi/keep.h"
 
 #define REACTORS_AUTO_MAX 16u
 #define LOGIN_POOL_BYTES  (64u << 20)
@@ -63,7 +64,18 @@ uint64_t daemon_engine_layout(const struct daemon *d)
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
     for (size_t i = 0; i < sizeof(head); i++)
         h = (h ^ p[i]) * 0x100000001b3u;
-    return h;
+    return h ^ scsi_keep_layout();
+}
+
+struct state_head daemon_engine_head(const struct daemon *d)
+{
+    return layout(d);
+}
+
+/* Memory of another layout has another name: two workers can prepare beside each other. */
+void daemon_engine_state_name(const struct daemon *d, char name[static STATE_NAME_MAX])
+{
+    snprintf(name, STATE_NAME_MAX, "keep:sessions:%016llx", (unsigned long long)daemon_engine_layout(d));
 }
 
 /* The memory may hold what an earlier worker of the same layout left: daemon_engine_begin() looks, when
@@ -71,7 +83,9 @@ uint64_t daemon_engine_layout(const struct daemon *d)
 static int map_state(struct daemon *d)
 {
     uint32_t n = d->config->daemon.max_connections;
-    return map(d, ARENA_STATE, "keep:state", state_bytes(n, n + config_spare_connections(&d->config->daemon)), &d->resume);
+    char name[STATE_NAME_MAX];
+    daemon_engine_state_name(d, name);
+    return map(d, ARENA_STATE, name, state_bytes(n, n + config_spare_connections(&d->config->daemon)), &d->resume);
 }
 
 void daemon_engine_begin(struct daemon *d)

@@ -80,6 +80,8 @@ struct daemon {
     bool crashed;                      /* the last worker died by a fault of its own */
     unsigned failures;                 /* deaths in a row */
     bool resume;                       /* the state memory holds what an earlier worker left */
+    int predecessor;                   /* memfd: state in the layout of the worker before; or -1 */
+    uint64_t *predecessor_head;        /* its first page */
     GArray *held;                      /* struct thaw_socket: connections of earlier workers */
     struct control_take_over taken_over;
 
@@ -108,8 +110,22 @@ struct daemon {
 /* daemon.c: to the keeper. */
 void daemon_tell(struct daemon *d, const struct link_message *m);
 
-/* daemon_freeze.c */
-void daemon_freeze(struct daemon *d, uint32_t deadline_ms);
+/* daemon_freeze.c; `image`: another layout follows. */
+void daemon_freeze(struct daemon *d, uint32_t deadline_ms, bool image);
+/* The keeper wants it back: nothing, when it goes on already. */
+void daemon_freeze_abandon(struct daemon *d);
+
+/* daemon_image.c: the image of this worker, held still: a sealed memfd or negative errno. */
+int daemon_image_export(const struct daemon *d);
+/* Before GO: reads that of the old worker. NULL, or why not. */
+const char *daemon_image_import(struct daemon *d, int fd);
+/* The old worker's memory must not be used any more: before the first byte moves. */
+void daemon_image_begin(struct daemon *d);
+/* Gives it back. */
+void daemon_image_end(struct daemon *d);
+
+/* daemon.c: what the keeper has said. */
+void daemon_handle(struct daemon *d, struct link_message *m);
 
 /* daemon_notes.c */
 int daemon_notes_init(struct daemon *d);
@@ -123,6 +139,9 @@ void daemon_notes_run(struct daemon *d);
 int daemon_engine_create(struct daemon *d);
 /* Says which workers can go on with which state memory. */
 uint64_t daemon_engine_layout(const struct daemon *d);
+#define STATE_NAME_MAX 64
+void daemon_engine_state_name(const struct daemon *d, char name[static STATE_NAME_MAX]);
+struct state_head daemon_engine_head(const struct daemon *d);
 /* After GO: the state memory is ours, either with what is in it (d->resume) or empty. */
 void daemon_engine_begin(struct daemon *d);
 int daemon_engine_start(struct daemon *d);

@@ -225,6 +225,14 @@ struct connection *acceptor_adopt(struct acceptor *a, uint32_t index, int fd, ui
     return NULL;
 }
 
+void acceptor_received(const struct acceptor *a, uint64_t *received)
+{
+    list_for_each(pos, &a->connections) {
+        const struct connection *c = list_entry(pos, struct connection, home_link);
+        received[c->index] = c->stream.rx_pos;
+    }
+}
+
 static void release_record(struct acceptor *a, struct connection *c)
 {
     *state_connection_used(a->options.sessions, c->index) = 0;

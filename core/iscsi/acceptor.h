@@ -64,6 +64,8 @@ void acceptor_accept(struct acceptor *acceptor, int fd, uint32_t slot, unsigned 
  */
 struct connection *acceptor_adopt(struct acceptor *acceptor, uint32_t index, int fd, uint32_t slot,
                                   int *ret_error);
+/* By index of the record: how far each connection has received. While every reactor holds still. */
+void acceptor_received(const struct acceptor *acceptor, uint64_t *received);
 /* Undoes acceptor_adopt(); the descriptor is the caller's again. */
 void acceptor_unadopt(struct connection *c);
 /* Any thread: no more logins; sessions finish and end in order, those that do not within the time are

@@ -21,6 +21,16 @@
 #include "scsi/command.h"
 #include "scsi/nexus.h"
 
+/*
+ * For tests of upgrades between two layouts: HOLDFAST_OTHER_LAYOUT makes a binary that keeps everything
+ * at another place.
+ */
+#ifdef HOLDFAST_OTHER_LAYOUT
+#define STATE_OTHER_LAYOUT(n) uint8_t other_layout[n];
+#else
+#define STATE_OTHER_LAYOUT(n)
+#endif
+
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
 #define STATE_VERSION 8u /* of the meaning; sizes are looked at as well */
 
@@ -63,6 +73,7 @@ struct state_transfer {
 #define TASK_UNBORN UINT64_MAX /* born_pos: not valid yet */
 
 struct task_record {
+    STATE_OTHER_LAYOUT(24)
     uint64_t born_pos, done_pos;
     uint64_t lun;
     uint32_t itt, cmd_sn;
@@ -99,6 +110,7 @@ struct session_counters {
 };
 
 struct session_record {
+    STATE_OTHER_LAYOUT(100)
     uint16_t tsih, portal_group_tag;
     uint8_t isid[ISCSI_ISID_BYTES];
     uint8_t discovery, unused;
@@ -116,6 +128,7 @@ struct session_record {
 };
 
 struct connection_record {
+    STATE_OTHER_LAYOUT(4160)
     struct stream_state stream;
     uint32_t slot;       /* the keeper's */
     uint32_t session;    /* index */

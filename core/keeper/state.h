@@ -55,7 +55,8 @@ struct keeper {
     struct worker worker;
     struct source worker_exit, worker_link;
     struct list tombstones;
-    uint64_t layout;              /* of the state memory of the running worker */
+    uint64_t layout, next_layout; /* of the state memory of the running worker, and the next one */
+    enum { IMAGE_NONE, IMAGE_EXPORTING, IMAGE_IMPORTING, IMAGE_COMMITTED } image; /* of an upgrade */
 
     enum { UPGRADE_NONE, UPGRADE_PREPARING, UPGRADE_FREEZING } upgrade;
     struct link_upgrade report;   /* the upgrade under way, or the last one */
@@ -117,6 +118,8 @@ const char *upgrade_begin(struct keeper *k, const char *path);
 /* The old worker goes on, because of `why`; nothing when none is under way. */
 void upgrade_abandon(struct keeper *k, const char *why);
 void upgrade_frozen(struct keeper *k, bool clean);
+/* The old worker's image, for one with another layout of its memory. The descriptor stays the caller's. */
+void upgrade_image(struct keeper *k, int fd);
 void upgrade_freeze_failed(struct keeper *k, const char *why);
 void upgrade_ready(struct keeper *k);
 void upgrade_death(struct keeper *k);

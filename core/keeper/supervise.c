@@ -303,6 +303,9 @@ static bool handle(struct keeper *k, const struct link_message *m)
     case LINK_FROZEN:
         upgrade_frozen(k, m->frozen.clean);
         return true;
+    case LINK_IMAGE:
+        upgrade_image(k, m->fd);
+        return true;
     case LINK_FREEZE_FAILED:
         upgrade_freeze_failed(k, m->failed.text);
         return true;

@@ -7,6 +7,9 @@
  *   FREEZING   the old one finishes the I/O under way, holds still, and says FROZEN
  *   (done)     the new one gets the connections and GO; the old one ends
  *
+ * When the two binaries keep the state in different layouts, the old one says IMAGE before FROZEN: the
+ * new one reads it, says IMPORTED, and only then the old one gets COMMIT.
+ *
  * Until FROZEN nothing has happened: whatever fails, the old worker goes on and the new one is thrown
  * away. After it the state memory is all there is, and a new worker that dies on it is followed by
  * one of the old binary. A binary that keeps crashing soon after it took over is given up, too; until
@@ -55,11 +58,19 @@ static void report_failure(struct keeper *k, const char *why)
     g_strlcpy(k->report.why, why, sizeof(k->report.why));
 }
 
+static void tell_old(struct keeper *k, enum link_type type)
+{
+    supervise_tell(k, &(struct link_message){ .type = type, .fd = -1 });
+}
+
 /* The old worker goes on as if nothing had been. */
 static void fail(struct keeper *k, const char *why)
 {
     log_error("upgrade", "failed, generation %u goes on: %s", k->worker.generation, why);
     report_failure(k, why);
+    if (k->image == IMAGE_EXPORTING || k->image == IMAGE_IMPORTING)
+        tell_old(k, LINK_GO_ON);
+    k->image = IMAGE_NONE;
     forget_next(k);
     accept_update(k);
 }
@@ -77,17 +88,33 @@ static void tell_next(struct keeper *k, const struct link_message *m)
 
 static void on_prepared(struct keeper *k, uint64_t layout)
 {
-    if (layout != k->layout) {
-        fail(k, "the new binary has another layout of the state memory; it needs a stop and a start");
-        return;
-    }
+    bool same = layout == k->layout;
+    k->next_layout = layout;
+    k->image = same ? IMAGE_NONE : IMAGE_EXPORTING;
     k->upgrade = UPGRADE_FREEZING;
     k->report.state = LINK_UPGRADE_FREEZING;
     k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
     k->freeze_ns = clock_now_ns();
     accept_update(k); /* connections wait in the backlog now */
     supervise_tell(k, &(struct link_message){
-                          .type = LINK_FREEZE, .fd = -1, .freeze.deadline_ms = FREEZE_MS });
+                          .type = same ? LINK_FREEZE : LINK_EXPORT, .fd = -1, .freeze.deadline_ms = FREEZE_MS });
+}
+
+void upgrade_image(struct keeper *k, int fd)
+{
+    if (k->upgrade != UPGRADE_FREEZING || k->image != IMAGE_EXPORTING) /* abandoned meanwhile */
+        return;
+    k->image = IMAGE_IMPORTING;
+    k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
+    link_send(&k->next.link, &(struct link_message){ .type = LINK_IMPORT, .fd = fd });
+}
+
+/* The point of no return: the old worker lets go of everything when it hears this. */
+static void on_imported(struct keeper *k)
+{
+    k->image = IMAGE_COMMITTED;
+    k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
+    tell_old(k, LINK_COMMIT);
 }
 
 static bool handle_next(struct keeper *k, const struct link_message *m)
@@ -97,6 +124,11 @@ static bool handle_next(struct keeper *k, const struct link_message *m)
         if (k->upgrade != UPGRADE_PREPARING)
             return false;
         on_prepared(k, m->prepared.layout);
+        return true;
+    case LINK_IMPORTED:
+        if (k->image != IMAGE_IMPORTING)
+            return false;
+        on_imported(k);
         return true;
     case LINK_MEMFD_GET: {
         struct link_message answer = { .type = LINK_MEMFD, .fd = -1 };
@@ -240,6 +272,8 @@ static void promote(struct keeper *k)
     worker_move(&k->old, &k->worker);
     worker_move(&k->worker, &k->next);
     k->worker.state = WORKER_STARTING;
+    k->layout = k->next_layout;
+    k->image = IMAGE_NONE;
     k->old_deadline_ns = clock_now_ns() + OLD_EXIT_NS;
     k->take_over_deadline_ns = clock_now_ns() + TAKE_OVER_NS;
     k->upgrade = UPGRADE_NONE;

@@ -35,6 +35,9 @@ struct keep_owner {
 };
 
 struct keep_data {
+#ifdef HOLDFAST_OTHER_LAYOUT /* see iscsi/state.h */
+    uint8_t other_layout[72];
+#endif
     _Atomic uint32_t mode;      /* SCSI_MODE_* */
     _Atomic uint32_t not_ready; /* UNIT_* */
     struct keep_owner owner;
