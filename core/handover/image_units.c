@@ -75,6 +75,8 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
     put_reservations(w, &keep);
     if (scsi_keep_get_sanitize(&keep, &sanitize))
         image_put(w, IMAGE_UNIT_SANITIZE, IMAGE_CRITICAL, &sanitize, sizeof(sanitize));
+    if (data->copied)
+        image_put(w, IMAGE_UNIT_COPIES, 0, &keep.rare->copies, sizeof(keep.rare->copies));
     put_counters(w, keep_area_counters(area, index), keep_area_lanes(area));
 }
 
@@ -165,6 +167,15 @@ static const char *import_sanitize(struct image_import *in, const struct image_r
     return NULL;
 }
 
+static const char *import_copies(struct image_import *in, const struct image_record *record)
+{
+    if (record->bytes != sizeof(in->keep.rare->copies))
+        return NULL;
+    memcpy(&in->keep.rare->copies, record->body, record->bytes);
+    atomic_store(&in->keep.data->copied, 1);
+    return NULL;
+}
+
 static const char *import_counters(struct image_import *in, const struct image_record *record)
 {
     struct scsi_counters *to = scsi_keep_counters(&in->keep);
@@ -196,6 +207,8 @@ const char *image_import_of_unit(struct image_import *in, const struct image_rec
         return import_reservations(in, record);
     case IMAGE_UNIT_SANITIZE:
         return import_sanitize(in, record);
+    case IMAGE_UNIT_COPIES:
+        return import_copies(in, record);
     default:
         return import_counters(in, record);
     }
