@@ -226,7 +226,6 @@ static void lies_are_refused(void)
         LIE(IMAGE_TASK, image_task, done_pos, 0),
         LIE(IMAGE_TASK, image_task, answer_data, arena_ref_make(ARENA_STATE, 4096)),
         LIE(IMAGE_TASK, image_task, answer_data, arena_ref_make(ARENA_MAX, 0)),
-        LIE(IMAGE_TASK, image_task, answer_in_small, 1), /* and 65536 is no offset there */
         LIE(IMAGE_TASK_BUFFER, image_buffer, ref, arena_ref_make(ARENA_STATE, 0)),
         LIE(IMAGE_TASK_BUFFER, image_buffer, ref, 0),
         LIE(IMAGE_CONNECTION, image_connection, index, 7),
