@@ -25,8 +25,9 @@ struct image_unit {
     uint32_t lun;
     uint32_t mode, not_ready;
     uint32_t ring_head; /* of IMAGE_UNIT_ATTENTIONS */
-    uint64_t sanitized;
+    uint64_t sanitized, sanitized_by;
     uint8_t access[64];
+    uint32_t prevent_generation, unused;
 };
 
 struct image_name {
@@ -127,7 +128,7 @@ struct image_send {
 #define IMAGE_LEAST_SEND       sizeof(struct image_send)
 
 _Static_assert(sizeof(struct image_head) == 104, "");
-_Static_assert(sizeof(struct image_unit) == 312, "");
+_Static_assert(sizeof(struct image_unit) == 328, "");
 _Static_assert(sizeof(struct image_session) == 520, "");
 _Static_assert(sizeof(struct image_task) == 144, "");
 _Static_assert(sizeof(struct image_transfer) == 64, "");

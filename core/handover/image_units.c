@@ -58,6 +58,8 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
         .not_ready = data->not_ready,
         .ring_head = data->attentions.head,
         .sanitized = data->sanitized,
+        .prevent_generation = data->prevent_generation,
+        .sanitized_by = data->sanitized_by,
     };
     struct sanitize_record sanitize;
     struct pr_name owner;
@@ -114,6 +116,8 @@ const char *image_import_unit(struct image_import *in, const struct image_record
     atomic_store(&data->not_ready, from.not_ready);
     atomic_store(&data->attentions.head, from.ring_head);
     atomic_store(&data->sanitized, from.sanitized);
+    atomic_store(&data->prevent_generation, from.prevent_generation);
+    atomic_store(&data->sanitized_by, from.sanitized_by);
     for (unsigned i = 0; i < sizeof(from.access); i++)
         atomic_store(&data->access[i], from.access[i]);
     in->units++;

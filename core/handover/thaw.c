@@ -134,6 +134,7 @@ static void thaw_session(struct thaw *t, uint32_t index)
     t->result->sessions++;
     t->result->connections += w->connection_count;
     t->result->tasks += w->due_count;
+    thaw_tasks_resumed(w);
     w->message.run = go_run;
     reactor_post(w->session->engine->reactor, &w->message);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/serial.h"
+#include "scsi/once.h"
 
 #define IMMEDIATE(rec) ((rec)->opcode & ISCSI_IMMEDIATE)
 
@@ -86,6 +87,7 @@ static void take_command(struct task *t)
     cmd->expects_out = rec->flags & ISCSI_CMD_WRITE;
     cmd->expected_bytes = rec->expected_bytes;
     cmd->kept = task_record_kept(t->record);
+    command_identify(t);
 }
 
 static void take_answer(struct task *t)
@@ -248,6 +250,13 @@ bool thaw_tasks(struct thawed *w, const char **ret_why)
         }
     qsort(w->due, w->due_count, sizeof(*w->due), by_turn);
     return true;
+}
+
+void thaw_tasks_resumed(struct thawed *w)
+{
+    for (unsigned i = 0; i < w->due_count; i++)
+        if (w->due[i]->kind == TASK_SCSI)
+            scsi_resumed(&w->due[i]->cmd);
 }
 
 void thaw_tasks_release(struct thawed *w)

@@ -15,6 +15,8 @@ struct thawed {
 
 /* Rebuilds tasks, buffers, and what each connection was receiving; false: something does not fit. */
 bool thaw_tasks(struct thawed *w, const char **ret_why);
+/* All fits: what their commands have begun is theirs before any reactor starts. */
+void thaw_tasks_resumed(struct thawed *w);
 /* Gives back what thaw_tasks() took. */
 void thaw_tasks_release(struct thawed *w);
 /* On the session's reactor, connections attached: delivers them. */

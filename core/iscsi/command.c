@@ -51,6 +51,13 @@ static bool take_ahs(struct scsi_command *cmd, const struct pdu *pdu)
     return true;
 }
 
+/* The same in every worker, and no other command's for 2^32 commands of the nexus. */
+void command_identify(struct task *t)
+{
+    uint64_t id = (uint64_t)t->session->nexus->id << 32 | t->cmd_sn;
+    t->cmd.id = (id ^ (uint64_t)t->itt << 16) * 0x9e3779b97f4a7c15u >> 16 | 1;
+}
+
 static bool fill(struct task *t, const struct pdu *pdu)
 {
     const uint8_t *h = pdu->bhs;
@@ -69,6 +76,7 @@ static bool fill(struct task *t, const struct pdu *pdu)
     cmd->expects_out = flags & ISCSI_CMD_WRITE;
     cmd->expected_bytes = get_be32(h + ISCSI_CMD_EXPECTED_LENGTH);
     cmd->aborted = false;
+    command_identify(t);
     rec->cmd_sn = t->cmd_sn;
     rec->lun = cmd->lun;
     rec->opcode = h[ISCSI_BHS_OPCODE];

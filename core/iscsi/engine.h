@@ -381,6 +381,8 @@ void command_segment_done(struct connection *c, struct task *t, const uint8_t *b
 /* Looks at a task after anything that may let it go on. */
 void command_advance(struct task *t);
 void command_deliver(struct task *t);
+/* Sets what makes it the same command for a worker that executes it again (scsi/once.h). */
+void command_identify(struct task *t);
 void command_execute(struct task *t, unsigned iov_count);
 /* scsi_command.done of every task. */
 void command_done(struct scsi_command *cmd);

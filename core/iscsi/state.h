@@ -32,7 +32,7 @@
 #endif
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 8u /* of the meaning; sizes are looked at as well */
+#define STATE_VERSION 9u /* of the meaning; sizes are looked at as well */
 
 #define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
 #define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */

@@ -3,6 +3,7 @@
  * The session's task table: taking, finding by Initiator Task Tag, aborting, giving back.
  */
 #include "iscsi/engine.h"
+#include "scsi/once.h"
 
 #include <string.h>
 
@@ -150,6 +151,7 @@ void task_release(struct task *t)
     list_remove(&t->link);
     if (s->fenced == t)
         s->fenced = NULL; /* its connection is gone */
+    scsi_forget(&t->cmd); /* of an earlier worker, and not executed again */
     buffers_release(t);
     t->record->done_pos = 0;
     t->state = TASK_FREE;

@@ -12,10 +12,16 @@
 #include "scsi/medium.h"
 #include "scsi/nexus_internal.h"
 #include "scsi/opcode.h"
+#include "scsi/once.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
 #include "scsi/transfer.h"
 #include "scsi/unit.h"
+
+static uint8_t range_state(const struct scsi_command *cmd)
+{
+    return atomic_load_explicit(&cmd->range.state, memory_order_relaxed);
+}
 
 static void clear(struct scsi_command *cmd)
 {
@@ -33,7 +39,8 @@ static void clear(struct scsi_command *cmd)
     cmd->phase = SCSI_IDLE;
     cmd->stepping = cmd->parked = false;
     cmd->leave = NULL;
-    atomic_store_explicit(&cmd->range.state, RANGE_NONE, memory_order_relaxed);
+    if (__builtin_expect(range_state(cmd) != RANGE_HELD, 1)) /* scsi_resumed() */
+        atomic_store_explicit(&cmd->range.state, RANGE_NONE, memory_order_relaxed);
     list_init(&cmd->scratch_waiter.link);
 }
 
@@ -43,11 +50,14 @@ static bool attention(struct scsi_command *cmd, const struct scsi_nexus_unit *st
     struct scsi_unit *unit = cmd->unit;
     uint8_t asc, ascq;
 
-    if (atomic_load_explicit(&unit->attentions->head, memory_order_relaxed) == state->attention_at &&
+    if (atomic_load_explicit(&unit->attentions->head, memory_order_relaxed) ==
+            state->attention_at &&
         !state->flags)
         return false;
-    if (!scsi_nexus_attention(cmd->nexus, unit, /* take= */ true, &asc, &ascq))
+    if (!scsi_nexus_attention(cmd->nexus, unit, /* take= */ false, &asc, &ascq))
         return false;
+    scsi_note(cmd, NOTE_ATTENTION, (uint64_t)(asc << 8 | ascq));
+    scsi_nexus_attention(cmd->nexus, unit, /* take= */ true, &asc, &ascq);
     scsi_check_condition(cmd, SENSE_UNIT_ATTENTION, (uint16_t)(asc << 8 | ascq));
     return true;
 }
@@ -179,7 +189,7 @@ static void link_command(struct scsi_command *cmd)
     }
 }
 
-enum scsi_next scsi_start(struct scsi_command *cmd)
+static enum scsi_next start(struct scsi_command *cmd)
 {
     bool known;
     const struct scsi_opcode *opcode = scsi_opcode_find(cmd->cdb, &known);
@@ -187,13 +197,17 @@ enum scsi_next scsi_start(struct scsi_command *cmd)
     int lun = scsi_lun_decode(cmd->lun);
     int at = lun < 0 ? -1 : scsi_lun_map_find(map, (uint16_t)lun);
     struct scsi_nexus_unit *state = NULL;
+    enum scsi_note noted = scsi_noted(cmd);
+    bool passed = noted && noted != NOTE_ATTENTION; /* the checks, under an earlier worker */
 
     clear(cmd);
     if (at >= 0 && cmd->nexus->units[at].unit_id) {
         cmd->unit = map->units[at];
         state = &cmd->nexus->units[at];
         look_at_access(cmd, state);
-        if (!(opcode && (opcode->flags & OP_NO_UA)) && attention(cmd, state))
+        if (__builtin_expect(noted == NOTE_ATTENTION, 0) && !(opcode && (opcode->flags & OP_NO_UA)))
+            return scsi_once_attention(cmd), SCSI_ENDED;
+        if (!passed && !(opcode && (opcode->flags & OP_NO_UA)) && attention(cmd, state))
             return SCSI_ENDED;
     } else if (!opcode || !(opcode->flags & OP_ANY_LUN)) {
         scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_LUN_NOT_SUPPORTED);
@@ -204,7 +218,7 @@ enum scsi_next scsi_start(struct scsi_command *cmd)
         return SCSI_ENDED;
     }
     cmd->opcode = opcode;
-    if (!common_checks(cmd, opcode, state))
+    if (!passed && !common_checks(cmd, opcode, state))
         return SCSI_ENDED;
     if (opcode->reply)
         start_reply(cmd);
@@ -226,14 +240,20 @@ enum scsi_next scsi_start_inside(struct scsi_command *cmd, struct scsi_unit *uni
     return SCSI_EXECUTE;
 }
 
+enum scsi_next scsi_start(struct scsi_command *cmd)
+{
+    if (__builtin_expect(range_state(cmd) == RANGE_HELD, 0))
+        cmd->range.reactor = reactor_current();
+    enum scsi_next next = start(cmd);
+
+    if (__builtin_expect(range_state(cmd) == RANGE_HELD, 0) && next == SCSI_ENDED)
+        scsi_range_forget(cmd);
+    return next;
+}
+
 static void set_open(struct scsi_lane *lane, uint32_t open)
 {
     atomic_store_explicit(&lane->open, open, memory_order_release);
-}
-
-static uint8_t range_state(const struct scsi_command *cmd)
-{
-    return atomic_load_explicit(&cmd->range.state, memory_order_relaxed);
 }
 
 /* The quick way into a range (range.h): count, then look. */
@@ -274,13 +294,25 @@ static bool leave_range(struct scsi_command *cmd)
     }
 }
 
+/* What an earlier worker has begun (once.h). */
+static void execute_again(struct scsi_command *cmd)
+{
+    if (scsi_noted(cmd) == NOTE_DONE)
+        scsi_finish(cmd);
+    else
+        scsi_sanitize_rejoin(cmd);
+}
+
 void scsi_execute(struct scsi_command *cmd)
 {
     cmd->phase = SCSI_EXECUTING;
     cmd->started_ns = reactor_current()->now_ns;
     if (cmd->opcode->reply)
         execute_reply(cmd);
-    else if (range_state(cmd) == RANGE_OPEN || scsi_claim(cmd) || scsi_range_wait(cmd))
+    else if (__builtin_expect(scsi_noted(cmd) > NOTE_ATTENTION, 0))
+        execute_again(cmd);
+    else if (range_state(cmd) == RANGE_OPEN || range_state(cmd) == RANGE_HELD || scsi_claim(cmd) ||
+             scsi_range_wait(cmd))
         cmd->opcode->execute(cmd);
 }
 

@@ -62,6 +62,7 @@ struct scsi_command {
     bool expects_in, expects_out; /* the R and W bits */
     uint32_t expected_bytes;      /* Expected Data Transfer Length */
     struct scsi_kept *kept;       /* NULL: there is no such place */
+    uint64_t id;                  /* of this command among all of its nexus and others; 0: none */
 
     /* Set by scsi_start() when it returns SCSI_EXECUTE. */
     struct scsi_unit *unit;  /* NULL: the command is answered without a unit */

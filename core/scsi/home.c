@@ -11,6 +11,7 @@
 #include "reactor/pool.h"
 #include "scsi/command.h"
 #include "scsi/nexus.h"
+#include "scsi/once.h"
 #include "scsi/sense.h"
 #include "scsi/state_file.h"
 #include "scsi/step.h"
@@ -26,6 +27,7 @@ struct request {
     struct reactor *reactor;
     enum home_kind kind;
     uint32_t nexus;
+    uint64_t id; /* of the command */
     struct pr_name self;
     struct pr_request_data data;
     struct pr_name *names; /* of data, owned */
@@ -295,6 +297,7 @@ static void begin_persistent(struct request *r)
         finish(r);
         return;
     }
+    r->result.table->by = r->id;
     if (r->data.action == PR_PREEMPT_AND_ABORT && before)
         find_victims(r, before);
     if (r->result.table->aptpl || (before && before->aptpl))
@@ -363,6 +366,7 @@ void scsi_home_ask(struct scsi_command *cmd, enum home_kind kind,
     r->cmd = cmd;
     r->reactor = reactor_current();
     r->kind = kind;
+    r->id = cmd->id & SCSI_ID_MASK;
     r->nexus = cmd->nexus->id;
     r->self.tag = cmd->nexus->tag;
     g_strlcpy(r->self.port, cmd->nexus->initiator_port, sizeof(r->self.port));

@@ -85,23 +85,42 @@ struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep)
     return keep->area ? keep_area_counters(keep->area, keep->slot) : NULL;
 }
 
+static uint32_t place_of(uint32_t at)
+{
+    return at & 3;
+}
+
 void scsi_keep_table(struct scsi_keep *keep, const struct pr_table *table)
 {
     struct keep_data *data = keep->data;
-    uint32_t next = atomic_load(&data->table_at) == 1 ? 2 : 1;
+    uint32_t at = atomic_load(&data->table_at), count = (at >> 2) + 1;
+    uint32_t next = place_of(at) == 1 ? 2 : 1;
 
     pr_record_write(table, keep->rare->table[next - 1]);
-    atomic_store(&data->table_at, next);
+    keep->rare->table_by[count % KEEP_TABLES_BY] = table->by;
+    atomic_store(&data->table_at, count << 2 | next);
 }
 
 struct pr_table *scsi_keep_get_table(const struct scsi_keep *keep)
 {
     struct pr_table *table = NULL;
-    uint32_t at = atomic_load(&keep->data->table_at);
+    uint32_t place = place_of(atomic_load(&keep->data->table_at));
 
-    if (at == 1 || at == 2)
-        pr_record_read(keep->rare->table[at - 1], PR_RECORD_BYTES_MAX, &table);
+    if (place == 1 || place == 2)
+        pr_record_read(keep->rare->table[place - 1], PR_RECORD_BYTES_MAX, &table);
     return table;
+}
+
+/* The entry behind the last one may be of a table that was not published. */
+bool scsi_keep_has(const struct scsi_keep *keep, uint64_t id)
+{
+    uint32_t count = atomic_load(&keep->data->table_at) >> 2;
+
+    for (uint32_t i = 0; id && i + 1 < KEEP_TABLES_BY && i < count; i++) {
+        if (keep->rare->table_by[(count - i) % KEEP_TABLES_BY] == id)
+            return true;
+    }
+    return false;
 }
 
 void scsi_keep_owner(struct scsi_keep *keep, const struct pr_name *name)

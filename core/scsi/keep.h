@@ -41,19 +41,22 @@ struct keep_data {
     _Atomic uint32_t mode;      /* SCSI_MODE_* */
     _Atomic uint32_t not_ready; /* UNIT_* */
     struct keep_owner owner;
-    _Atomic uint8_t access[64];  /* states of target ports, by index (alua.c) */
-    _Atomic uint32_t table_at;   /* 0: none; 1, 2: this place is the valid one */
-    _Atomic uint32_t sanitizing; /* 1: the record in keep_rare counts */
-    _Atomic uint64_t sanitized;  /* bytes of it that are done */
-    _Atomic uint32_t copied;     /* 1: there are copies in keep_rare */
-    _Atomic uint32_t identified; /* 1: there is identifying information in keep_rare */
-    _Atomic uint32_t starts;     /* by START STOP UNIT */
+    _Atomic uint8_t access[64];          /* states of target ports, by index (alua.c) */
+    _Atomic uint32_t prevent_generation; /* of scsi_unit.prevents */
+    _Atomic uint32_t table_at;     /* 0: none; how many there were << 2 | the valid place, 1 or 2 */
+    _Atomic uint32_t sanitizing;   /* 1: the record in keep_rare counts */
+    _Atomic uint64_t sanitized;    /* bytes of it that are done */
+    _Atomic uint64_t sanitized_by; /* id of the last command that began one (once.h) */
+    _Atomic uint32_t copied;       /* 1: there are copies in keep_rare */
+    _Atomic uint32_t identified;   /* 1: there is identifying information in keep_rare */
+    _Atomic uint32_t starts;       /* by START STOP UNIT */
     _Atomic uint32_t clock_set;
     _Atomic uint64_t clock_offset; /* ms (modulo 2^64) between the unit's clock and the machine's */
     struct scsi_ua_ring attentions;
 };
 
 #define KEEP_BUFFER_BYTES 4096u /* of READ BUFFER and WRITE BUFFER */
+#define KEEP_TABLES_BY    64u
 
 /* Not to be looked at, either, unless keep_data says that something is there. */
 struct keep_rare {
@@ -62,6 +65,7 @@ struct keep_rare {
     struct ident_record ident;
     uint32_t echo_by, echo_bytes; /* nexus */
     uint8_t buffer[KEEP_BUFFER_BYTES], echo[KEEP_BUFFER_BYTES];
+    uint64_t table_by[KEEP_TABLES_BY]; /* ids of the commands that made the last tables, in turn */
     uint8_t table[2][PR_RECORD_BYTES_MAX];
 };
 
@@ -104,6 +108,8 @@ struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep);
 void scsi_keep_table(struct scsi_keep *keep, const struct pr_table *table);
 /* NULL: none that is whole. The caller's. */
 struct pr_table *scsi_keep_get_table(const struct scsi_keep *keep);
+/* One of the last tables was made by the command with that id. */
+bool scsi_keep_has(const struct scsi_keep *keep, uint64_t id);
 /* NULL: nobody. */
 void scsi_keep_owner(struct scsi_keep *keep, const struct pr_name *name);
 bool scsi_keep_get_owner(const struct scsi_keep *keep, struct pr_name *ret_name);

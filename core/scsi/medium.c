@@ -53,6 +53,19 @@ void scsi_prevent_allow(struct scsi_unit *unit, struct scsi_nexus_unit *state, b
     state->prevents = prevent ? generation_of(now) + 1 : 0;
 }
 
+void scsi_prevent_kept(struct scsi_unit *unit)
+{
+    uint32_t generation = atomic_load(&unit->home.keep.data->prevent_generation);
+
+    atomic_store(&unit->prevents, (uint64_t)generation << 32);
+}
+
+void scsi_prevent_resume(struct scsi_unit *unit, struct scsi_nexus_unit *state, uint32_t kept)
+{
+    if (kept == generation_of(atomic_load(&unit->prevents)) + 1)
+        scsi_prevent_allow(unit, state, true);
+}
+
 bool scsi_prevented(const struct scsi_unit *unit)
 {
     return (uint32_t)atomic_load(&unit->prevents) != 0;
@@ -65,6 +78,7 @@ void scsi_prevent_nobody(struct scsi_unit *unit)
     while (!atomic_compare_exchange_weak(&unit->prevents, &now,
                                          (uint64_t)(generation_of(now) + 1) << 32))
         ;
+    atomic_store(&unit->home.keep.data->prevent_generation, generation_of(now) + 1);
 }
 
 /* Allowing is always allowed; preventing changes something. */

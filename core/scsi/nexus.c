@@ -107,7 +107,7 @@ static uint32_t give_id(uint32_t resumed)
 }
 
 /* What was pending for a unit is pending still. */
-static void resume_unit(struct scsi_nexus_unit *state, const struct scsi_unit *unit,
+static void resume_unit(struct scsi_nexus_unit *state, struct scsi_unit *unit,
                         const struct scsi_nexus_unit *kept, unsigned count)
 {
     uint32_t head = atomic_load(&unit->attentions->head);
@@ -116,6 +116,7 @@ static void resume_unit(struct scsi_nexus_unit *state, const struct scsi_unit *u
         if (!kept[i].unit_id || kept[i].lun != state->lun)
             continue;
         state->flags = kept[i].flags;
+        scsi_prevent_resume(unit, state, kept[i].prevents);
         if (head - kept[i].attention_at <= INT32_MAX) /* unless it is a new ring */
             state->attention_at = kept[i].attention_at;
         return;

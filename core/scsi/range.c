@@ -282,6 +282,49 @@ static struct scsi_range *take_ready(struct scsi_ranges *ranges)
     return first;
 }
 
+static void grant(struct scsi_range *ready)
+{
+    while (ready) {
+        struct scsi_range *next = ready->next; /* gone as soon as it is told */
+        ready->message.run = granted;
+        reactor_post(ready->reactor, &ready->message);
+        ready = next;
+    }
+}
+
+void scsi_range_hold(struct scsi_command *cmd)
+{
+    struct scsi_range *range = &cmd->range;
+    struct scsi_ranges *ranges = &cmd->unit->ranges;
+
+    find_range(cmd, &range->begin, &range->end);
+    range->exclusive = true;
+    range->held_in = ranges;
+    list_init(&range->parked);
+    list_init(&range->link);
+    list_append(&ranges->list, &range->link);
+    atomic_fetch_add(&ranges->exclusive, 1);
+    set_state(range, RANGE_HELD);
+}
+
+void scsi_range_forget(struct scsi_command *cmd)
+{
+    struct scsi_range *range = &cmd->range;
+    struct scsi_ranges *ranges = range->held_in;
+
+    if (state_of(range) != RANGE_HELD || !ranges)
+        return;
+    while (!try_take(ranges)) /* whoever is at the list is there for a moment */
+        ;
+    list_remove(&range->link);
+    atomic_fetch_sub_explicit(&ranges->exclusive, 1, memory_order_seq_cst);
+    struct scsi_range *ready = take_ready(ranges);
+    put_back(ranges);
+    set_state(range, RANGE_NONE);
+    range->held_in = NULL;
+    grant(ready);
+}
+
 static void finish_task(struct reactor_task *task)
 {
     scsi_finish(command_of(container_of(task, struct scsi_range, task)));
@@ -304,11 +347,7 @@ bool scsi_range_release(struct scsi_command *cmd)
     struct scsi_range *ready = take_ready(ranges);
     put_back(ranges);
     set_state(range, RANGE_NONE);
-    while (ready) {
-        struct scsi_range *next = ready->next; /* gone as soon as it is told */
-        ready->message.run = granted;
-        reactor_post(ready->reactor, &ready->message);
-        ready = next;
-    }
+    range->held_in = NULL;
+    grant(ready);
     return true;
 }

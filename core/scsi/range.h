@@ -51,6 +51,7 @@ struct scsi_range {
     struct reactor_message message;
     struct reactor_task task;
     struct scsi_range *next;
+    struct scsi_ranges *held_in; /* scsi_range_hold() */
 };
 
 /* Early, while the process has one thread: the kernel registers it for membarrier(2) at once then, and
@@ -63,5 +64,12 @@ void scsi_ranges_init(struct scsi_ranges *ranges);
 bool scsi_range_wait(struct scsi_command *cmd);
 /* A held range is given back. False: scsi_finish() comes again. */
 bool scsi_range_release(struct scsi_command *cmd);
+/*
+ * The command has its blocks before anybody comes: before the reactors start; it is executed, or
+ * scsi_range_forget() is called. Control thread.
+ */
+void scsi_range_hold(struct scsi_command *cmd);
+/* Its reactor; nothing when it does not hold any. */
+void scsi_range_forget(struct scsi_command *cmd);
 /* An open command has left the lane, and somebody is parked there. */
 void scsi_range_left(struct scsi_lane *lane);

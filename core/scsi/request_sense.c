@@ -3,6 +3,7 @@
 #include "scsi/nexus.h"
 #include "scsi/opcode.h"
 #include "scsi/sanitize.h"
+#include "scsi/once.h"
 #include "scsi/sense.h"
 #include "scsi/unit.h"
 
@@ -33,7 +34,15 @@ int reply_request_sense(struct scsi_command *cmd, uint8_t *data)
     if (!cmd->unit) {
         cause.key = SENSE_ILLEGAL_REQUEST;
         cause.asc = ASC_LUN_NOT_SUPPORTED;
-    } else if (scsi_nexus_attention(cmd->nexus, cmd->unit, /* take= */ true, &asc, &ascq)) {
+    } else if (scsi_noted(cmd) == NOTE_ATTENTION) { /* taken by a worker that died */
+        scsi_once_attention(cmd);
+        cmd->status = SCSI_GOOD;
+        cmd->sense_bytes = 0;
+        cause.key = SENSE_UNIT_ATTENTION;
+        cause.asc = (uint16_t)cmd->kept->word;
+    } else if (scsi_nexus_attention(cmd->nexus, cmd->unit, /* take= */ false, &asc, &ascq)) {
+        scsi_note(cmd, NOTE_ATTENTION, (uint64_t)(asc << 8 | ascq));
+        scsi_nexus_attention(cmd->nexus, cmd->unit, /* take= */ true, &asc, &ascq);
         cause.key = SENSE_UNIT_ATTENTION;
         cause.asc = (uint16_t)(asc << 8 | ascq);
     } else {

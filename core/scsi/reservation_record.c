@@ -12,7 +12,7 @@
 
 /*
  *  0 magic 4 | version 4 | bytes of all 4 | CRC32C of all but these four bytes 4 |
- * 16 sequence 8 | generation 4 | holder + 1, 2 | registrations 2 | type 1 | APTPL 1 | 6 |
+ * 16 sequence 8 | generation 4 | holder + 1, 2 | registrations 2 | type 1 | APTPL 1 | by 6 |
  * 40 for each registration: key 8 | tag 2 | length of the name 2 | name
  */
 #define MAGIC        0x48465052u /* "HFPR" */
@@ -41,6 +41,8 @@ size_t pr_record_write(const struct pr_table *table, uint8_t *to)
     put_be16(to + 30, (uint16_t)table->count);
     to[32] = table->type;
     to[33] = table->aptpl;
+    put_be16(to + 34, (uint16_t)(table->by >> 32));
+    put_be32(to + 36, (uint32_t)table->by);
     for (unsigned i = 0; i < table->count; i++) {
         const struct pr_registration *r = &table->registrations[i];
         size_t bytes = strlen(r->name.port);
@@ -96,6 +98,7 @@ int pr_record_read(const uint8_t *from, size_t bytes, struct pr_table **ret_tabl
     t->holder = (int)get_be16(from + 28) - 1;
     t->type = from[32];
     t->aptpl = from[33];
+    t->by = (uint64_t)get_be16(from + 34) << 32 | get_be32(from + 36);
     t->registrations = g_new0(struct pr_registration, count);
     bool good = true;
     for (; good && t->count < count; t->count++)

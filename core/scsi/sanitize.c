@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/sanitize_save.h"
 #include "scsi/sense.h"
@@ -50,6 +51,7 @@ struct asked {
     struct reactor *reactor;
     struct sanitize_record record;
     bool immediate;
+    uint64_t id; /* of the command */
     int result;
 };
 
@@ -168,6 +170,7 @@ static void arrive(struct reactor_message *message)
     atomic_store(&unit->sanitize.exit_allowed, a->record.exit_allowed);
     atomic_store(&unit->sanitize.progress, 0);
     atomic_store(&unit->home.keep.data->sanitized, 0);
+    atomic_store(&unit->home.keep.data->sanitized_by, a->id);
     sanitize_save(unit, begin_saved);
 }
 
@@ -249,6 +252,7 @@ static struct asked *ask(struct scsi_command *cmd)
     a->cmd = cmd;
     a->reactor = reactor_current();
     a->immediate = cmd->cdb[1] & IMMED;
+    a->id = cmd->id & SCSI_ID_MASK;
     a->record.action = cmd->cdb[1] & 0x1f;
     a->record.exit_allowed = cmd->cdb[1] & AUSE;
     return a;
@@ -276,6 +280,31 @@ void execute_sanitize(struct scsi_command *cmd)
     park(a);
     sanitize_keep_out(cmd->unit);
     go(a, scsi_unit_reactor(cmd->unit, 0), arrive);
+}
+
+static void rejoin_run(struct reactor_message *message)
+{
+    struct asked *a = container_of(message, struct asked, message);
+    struct scsi_unit *unit = a->unit;
+    const struct sanitize_record *record = unit->sanitize.record;
+    bool runs = record && !record->failed;
+
+    if (runs && !a->immediate && !unit->sanitize.asked) {
+        unit->sanitize.asked = a;
+        return;
+    }
+    a->result = runs || !record ? 0 : -EIO;
+    go(a, a->reactor, conclude);
+}
+
+void scsi_sanitize_rejoin(struct scsi_command *cmd)
+{
+    struct asked *a = ask(cmd);
+
+    if (!a)
+        return;
+    park(a);
+    go(a, scsi_unit_reactor(cmd->unit, 0), rejoin_run);
 }
 
 /* EXIT FAILURE MODE. The mark is taken back by itself: forgotten, it would only come again. */

@@ -57,6 +57,9 @@ void scsi_sanitize_deinit(struct scsi_unit *unit);
 void scsi_sanitizing(struct scsi_command *cmd);
 void scsi_sanitize_cause(struct scsi_unit *unit, struct scsi_cause *cause);
 
+/* A SANITIZE that a dead worker had begun: waits for that job, or is answered as it ended. Its reactor. */
+void scsi_sanitize_rejoin(struct scsi_command *cmd);
+
 /* Home's reactor (sanitize_job.c). Begins with unit->sanitize.record, of which `done` bytes are
    done. */
 void sanitize_begin(struct scsi_unit *unit, uint64_t done);

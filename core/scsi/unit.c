@@ -63,6 +63,7 @@ static void take_kept(struct scsi_unit *unit)
         atomic_init(&unit->not_ready, atomic_load(&data->not_ready) &
                                           (unit->removable ? UNIT_EJECTED : UNIT_STOPPED));
     }
+    scsi_prevent_kept(unit);
     scsi_unit_kept(unit);
 }
 

@@ -2,6 +2,8 @@
 /* The bench and its transport; see rig.h. */
 #include "rig.h"
 
+#include "scsi/once.h"
+
 #include <string.h>
 
 void rig_publish(struct rig *rig, struct scsi_unit *const *units, unsigned count)
@@ -155,6 +157,10 @@ struct task *task_start(struct rig *rig, const struct ask *ask)
     cmd->expects_in = ask->in;
     cmd->expects_out = ask->out;
     cmd->expected_bytes = ask->expected;
+    cmd->kept = ask->kept;
+    cmd->id = ask->id;
+    if (ask->resumed)
+        scsi_resumed(cmd);
     if (scsi_start(cmd) == SCSI_ENDED)
         take_answer(task);
     else

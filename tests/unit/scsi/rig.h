@@ -61,6 +61,9 @@ struct ask {
     bool in, out;
     uint32_t expected;
     const void *data; /* Data-Out, `expected` bytes */
+    struct scsi_kept *kept; /* as in the command */
+    uint64_t id;
+    bool resumed;       /* an earlier worker has not answered it */
     uint32_t element; /* size of iovec elements; 0: one */
 };
 
