@@ -12,7 +12,7 @@
 #include "scsi/counters.h"
 
 #define AREA_MAGIC   UINT64_C(0x686f6c646b656570)
-#define AREA_VERSION 1u
+#define AREA_VERSION 2u
 #define PAGE         4096u
 #define ROUND(n)     (((n) + PAGE - 1) / PAGE * (uint64_t)PAGE)
 #define RARE_STRIDE  ROUND(sizeof(struct keep_rare))
