@@ -250,8 +250,16 @@ static struct task *persistent_out(const struct out *o, struct scsi_kept *note, 
     return t;
 }
 
+/* What is pending is told. */
+static void settle(void)
+{
+    for (unsigned i = 0; i < 4; i++)
+        ask_as(&rig, i & 1 ? rig.a : rig.b, CDB(0x00), 0);
+}
+
 static uint32_t generation(unsigned *ret_count)
 {
+    settle();
     struct task *t = ask_in(&rig, CDB(0x5e, 0, 0, 0, 0, 0, 0, 0, 255), 255);
     expect_good(t);
     *ret_count = get_be32(t->in + 4) / 8;
