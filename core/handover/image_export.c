@@ -152,6 +152,7 @@ static void put_session(struct image_writer *w, uint32_t index)
     memcpy(to.isid, r->isid, sizeof(to.isid));
     g_strlcpy(to.initiator, r->initiator, sizeof(to.initiator));
     g_strlcpy(to.target, r->target, sizeof(to.target));
+    g_strlcpy(to.peer, r->peer, sizeof(to.peer));
     image_put(w, IMAGE_SESSION, IMAGE_CRITICAL, &to, sizeof(to));
     image_put(w, IMAGE_SESSION_COUNTERS, 0, &r->counters, sizeof(r->counters));
     put_nexus_units(w, r);

@@ -27,7 +27,9 @@ struct image_unit {
     uint32_t ring_head; /* of IMAGE_UNIT_ATTENTIONS */
     uint64_t sanitized, sanitized_by;
     uint8_t access[64];
-    uint32_t prevent_generation, unused;
+    uint32_t prevent_generation, starts;
+    uint32_t clock_set, unused;
+    uint64_t clock_offset;
 };
 
 struct image_name {
@@ -52,6 +54,7 @@ struct image_session {
     uint32_t window, engine, touched, nexus_id;
     struct image_params params;
     char initiator[IMAGE_NAME], target[IMAGE_NAME];
+    char peer[IMAGE_PLACE];
 };
 
 struct image_nexus_unit {
@@ -128,8 +131,8 @@ struct image_send {
 #define IMAGE_LEAST_SEND       sizeof(struct image_send)
 
 _Static_assert(sizeof(struct image_head) == 104, "");
-_Static_assert(sizeof(struct image_unit) == 328, "");
-_Static_assert(sizeof(struct image_session) == 520, "");
+_Static_assert(sizeof(struct image_unit) == 344, "");
+_Static_assert(sizeof(struct image_session) == 584, "");
 _Static_assert(sizeof(struct image_task) == 144, "");
 _Static_assert(sizeof(struct image_transfer) == 64, "");
 _Static_assert(sizeof(struct image_connection) == 368, "");

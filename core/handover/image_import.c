@@ -57,7 +57,7 @@ static const char *take_session(struct image_import *in, const struct image_reco
     struct image_session from;
 
     if (!TAKE(record, from, IMAGE_LEAST_SESSION) || from.initiator[IMAGE_NAME - 1] ||
-        from.target[IMAGE_NAME - 1])
+        from.target[IMAGE_NAME - 1] || from.peer[IMAGE_PLACE - 1])
         return "a session is cut off";
     if (from.index >= in->head->sessions || *state_session_used(from.index))
         return "a session has no place";
@@ -76,6 +76,7 @@ static const char *take_session(struct image_import *in, const struct image_reco
     r->params = params_of(&from.params);
     g_strlcpy(r->initiator, from.initiator, sizeof(r->initiator));
     g_strlcpy(r->target, from.target, sizeof(r->target));
+    g_strlcpy(r->peer, from.peer, sizeof(r->peer));
     *state_session_used(from.index) = 1;
     in->session = r;
     in->tasks_max = from.touched;
@@ -327,6 +328,7 @@ static const char *take(struct image_import *in, const struct image_record *reco
         { IMAGE_UNIT_OWNER, image_import_of_unit },
         { IMAGE_UNIT_RESERVATIONS, image_import_of_unit },
         { IMAGE_UNIT_SANITIZE, image_import_of_unit },
+        { IMAGE_UNIT_IDENT, image_import_of_unit },
         { IMAGE_UNIT_COPIES, image_import_of_unit },
         { IMAGE_UNIT_COUNTERS, image_import_of_unit },
         { IMAGE_SESSION, take_session },

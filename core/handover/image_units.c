@@ -59,6 +59,9 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
         .ring_head = data->attentions.head,
         .sanitized = data->sanitized,
         .prevent_generation = data->prevent_generation,
+        .starts = data->starts,
+        .clock_set = data->clock_set,
+        .clock_offset = data->clock_offset,
         .sanitized_by = data->sanitized_by,
     };
     struct sanitize_record sanitize;
@@ -77,6 +80,8 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
     put_reservations(w, &keep);
     if (scsi_keep_get_sanitize(&keep, &sanitize))
         image_put(w, IMAGE_UNIT_SANITIZE, IMAGE_CRITICAL, &sanitize, sizeof(sanitize));
+    if (data->identified)
+        image_put(w, IMAGE_UNIT_IDENT, IMAGE_CRITICAL, &keep.rare->ident, sizeof(keep.rare->ident));
     if (data->copied)
         image_put(w, IMAGE_UNIT_COPIES, 0, &keep.rare->copies, sizeof(keep.rare->copies));
     put_counters(w, keep_area_counters(area, index), keep_area_lanes(area));
@@ -117,6 +122,9 @@ const char *image_import_unit(struct image_import *in, const struct image_record
     atomic_store(&data->attentions.head, from.ring_head);
     atomic_store(&data->sanitized, from.sanitized);
     atomic_store(&data->prevent_generation, from.prevent_generation);
+    atomic_store(&data->starts, from.starts);
+    atomic_store(&data->clock_set, from.clock_set);
+    atomic_store(&data->clock_offset, from.clock_offset);
     atomic_store(&data->sanitized_by, from.sanitized_by);
     for (unsigned i = 0; i < sizeof(from.access); i++)
         atomic_store(&data->access[i], from.access[i]);
@@ -171,6 +179,15 @@ static const char *import_sanitize(struct image_import *in, const struct image_r
     return NULL;
 }
 
+static const char *import_ident(struct image_import *in, const struct image_record *record)
+{
+    if (record->bytes != sizeof(in->keep.rare->ident))
+        return "identifying information cannot be read";
+    memcpy(&in->keep.rare->ident, record->body, record->bytes);
+    atomic_store(&in->keep.data->identified, 1);
+    return NULL;
+}
+
 static const char *import_copies(struct image_import *in, const struct image_record *record)
 {
     if (record->bytes != sizeof(in->keep.rare->copies))
@@ -211,6 +228,8 @@ const char *image_import_of_unit(struct image_import *in, const struct image_rec
         return import_reservations(in, record);
     case IMAGE_UNIT_SANITIZE:
         return import_sanitize(in, record);
+    case IMAGE_UNIT_IDENT:
+        return import_ident(in, record);
     case IMAGE_UNIT_COPIES:
         return import_copies(in, record);
     default:
