@@ -239,6 +239,7 @@ static void put_connection(struct image_writer *w, uint32_t index, uint64_t rece
         .session = r->session,
         .slot = r->slot,
         .blames = r->blames,
+        .blamed_pos = r->blamed_pos,
         .cid = r->cid,
         .number = r->number,
         .nop_interval_ns = r->nop_interval_ns,

@@ -99,6 +99,7 @@ struct image_connection {
     struct image_params params;
     uint8_t segment_bhs[48];
     char peer[IMAGE_PLACE], portal[IMAGE_PLACE];
+    uint64_t blamed_pos;
 };
 
 struct image_window {
@@ -135,5 +136,5 @@ _Static_assert(sizeof(struct image_unit) == 344, "");
 _Static_assert(sizeof(struct image_session) == 584, "");
 _Static_assert(sizeof(struct image_task) == 144, "");
 _Static_assert(sizeof(struct image_transfer) == 64, "");
-_Static_assert(sizeof(struct image_connection) == 368, "");
+_Static_assert(sizeof(struct image_connection) == 376, "");
 _Static_assert(sizeof(struct image_send) == 96, "");

@@ -229,6 +229,7 @@ static const char *take_connection(struct image_import *in, const struct image_r
     r->slot = from.slot;
     r->session = from.session;
     r->blames = from.blames;
+    r->blamed_pos = from.blamed_pos;
     r->full = 1;
     r->cid = from.cid;
     r->number = from.number;
