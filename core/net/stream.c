@@ -58,6 +58,14 @@ static uint64_t tx_end(const struct stream_tx *e)
     return e->pos + e->header_bytes + e->data_bytes + e->trailer_bytes;
 }
 
+/* The memory that the reference names is there, all of it. */
+static bool is_mapped(arena_ref ref, uint32_t bytes)
+{
+    uint64_t arena = ref >> ARENA_OFFSET_BITS, offset = ref & ARENA_OFFSET_MASK;
+    return arena < ARENA_MAX && arena_table[arena].base && offset <= arena_table[arena].bytes &&
+           bytes <= arena_table[arena].bytes - offset;
+}
+
 /* Finds the first entry that is not wholly written: backwards, since slots before it may hold what was
    never committed. */
 static bool resume_queue(struct stream *s)
@@ -72,7 +80,8 @@ static bool resume_queue(struct stream *s)
             return false;
         const struct stream_tx *e = &s->state->tx[--i % STREAM_TX_ENTRIES];
         if (e->header_bytes > STREAM_HEADER_MAX || e->trailer_bytes > sizeof(e->trailer) ||
-            tx_end(e) != end || e->pos >= end)
+            tx_end(e) != end || e->pos >= end ||
+            (e->data_bytes && !is_mapped(e->data, e->data_bytes)))
             return false;
         end = e->pos;
     }
