@@ -66,7 +66,7 @@ int daemon_image_export(const struct daemon *d)
 static bool find_predecessor(struct daemon *d, const struct image_head *from)
 {
     if (!g_str_has_prefix(from->state_name, "keep:sessions:") || from->state_bytes < STATE_PAGE ||
-        link_get_memfd(&d->link, from->state_name, from->state_bytes, WAIT_MS, &d->predecessor, NULL) < 0)
+        link_get_memfd(&d->link, from->state_name, from->state_bytes, WAIT_MS, &d->predecessor, NULL, NULL) < 0)
         return false;
     void *page = mmap(NULL, STATE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, d->predecessor, 0);
     d->predecessor_head = page == MAP_FAILED ? NULL : page;
