@@ -57,7 +57,7 @@ static bool wait_for_verdict(struct daemon *d)
         r = link_receive(&d->link, &m);
         if (r < 0)
             _exit(1); /* the keeper is gone, and with it everything */
-        if (r > 0 && m.type != LINK_COMMIT && m.type != LINK_GO_ON) {
+        if (r > 0 && m.type != LINK_LET_GO && m.type != LINK_GO_ON) {
             g_array_append_val(aside, m);
             continue;
         }
@@ -66,7 +66,7 @@ static bool wait_for_verdict(struct daemon *d)
         else
             poll(&(struct pollfd){.fd = d->link.fd, .events = POLLIN}, 1, -1);
     }
-    if (verdict == LINK_COMMIT)
+    if (verdict == LINK_LET_GO)
         return true;
     go_on(d);
     for (guint i = 0; i < aside->len; i++)

@@ -53,7 +53,7 @@ enum link_type {
     LINK_UPGRADE = 9,  /* the answer to an ASK about an upgrade */
     LINK_EXPORT = 10,  /* as FREEZE, for a worker with another layout of memory: then IMAGE */
     LINK_IMPORT = 11,  /* + fd: that image; to the new worker, before GO */
-    LINK_COMMIT = 12,  /* it has been read: FROZEN and exit */
+    LINK_LET_GO = 12,  /* it has been read: FROZEN and exit */
     LINK_GO_ON = 13,   /* it is of no use: go on as before */
     LINK_STATUS = 14,  /* the answer to STATUS_GET */
     LINK_AMENDED = 15, /* the answer to AMEND */
@@ -68,7 +68,7 @@ enum link_type {
     LINK_PREPARED = 21,      /* configuration read, memory mapped, rings made: waits for GO */
     LINK_FROZEN = 22,        /* nothing is touched any more: another worker may have GO */
     LINK_FREEZE_FAILED = 23, /* goes on as before; text says why */
-    LINK_IMAGE = 24,         /* + fd: the state as it is; holds still until COMMIT or GO_ON */
+    LINK_IMAGE = 24,         /* + fd: the state as it is; holds still until LET_GO or GO_ON */
     LINK_IMPORTED = 25,      /* the image has become this worker's state (else FAILED) */
     LINK_STATUS_GET = 30,
     LINK_RELOAD_ASK = 42,   /* (+ fd: this text in place of the file) */

@@ -8,7 +8,7 @@
  *   (done)     the new one gets the connections and GO; the old one ends
  *
  * When the two binaries keep the state in different layouts, the old one says IMAGE before FROZEN: the
- * new one reads it, says IMPORTED, and only then the old one gets COMMIT.
+ * new one reads it, says IMPORTED, and only then the old one gets LET_GO.
  *
  * Until FROZEN nothing has happened: whatever fails, the old worker goes on and the new one is thrown
  * away. After it the state memory is all there is, and a new worker that dies on it is followed by
@@ -114,7 +114,7 @@ static void on_imported(struct keeper *k)
 {
     k->image = IMAGE_COMMITTED;
     k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
-    tell_old(k, LINK_COMMIT);
+    tell_old(k, LINK_LET_GO);
 }
 
 static bool handle_next(struct keeper *k, const struct link_message *m)
