@@ -154,6 +154,7 @@ def _(target):
 def told_to_wait(target, host):
     session = target.session(initiator='iqn.2026-11.org.example:%s' % host)
     session.login()
+    session.alive()     # it has arrived where sessions are told things
     return session, int(session.negotiated['DefaultTime2Wait'])
 
 
