@@ -64,6 +64,7 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
         return -ENOMEM;
     a->options = *options;
     atomic_init(&a->catalog, options->catalog);
+    a->options.catalog = NULL; /* it is only the first */
     atomic_init(&a->login_timeout_ns, options->login_timeout_ns);
     catalog_ref(options->catalog);
     a->text_ops.send_targets = send_targets;
