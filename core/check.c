@@ -8,6 +8,16 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <pwd.h>
+
+/* Here, not in core/config: it asks this machine. */
+static int check_user(const struct config_daemon *daemon, struct config_problems *problems)
+{
+    if (daemon->user == NULL || getpwnam(daemon->user) != NULL)
+        return 0;
+    config_problem_error(problems, daemon->user_node, "user: there is no user '%s'", daemon->user);
+    return -EINVAL;
+}
 
 int config_file_load(const char *path, struct config_file *ret_file,
                      struct config_problems *problems)
@@ -21,8 +31,9 @@ int config_file_load(const char *path, struct config_file *ret_file,
         *ret_file = file;
         return -EINVAL;
     }
-    r = config_parse_loose(file.text, file.bytes, path, &file.config,
-                           problems);
+    r = config_parse_loose(file.text, file.bytes, path, &file.config, problems);
+    if (file.config != NULL && check_user(&file.config->daemon, problems) < 0)
+        r = -EINVAL;
     if (file.config == NULL)
         g_clear_pointer(&file.text, g_free);
     *ret_file = file;

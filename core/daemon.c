@@ -6,13 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +19,7 @@
 #include "daemon_control.h"
 #include "daemon_private.h"
 #include "net/position.h"
+#include "privileges.h"
 #include "scsi/range.h"
 
 #define RETIRE_WAIT_NS (5 * NS_PER_S)
@@ -253,24 +251,6 @@ static int read_config(struct daemon *d)
     return r;
 }
 
-/* LUNs and secrets are opened as `daemon.user`: its rights are the ones that count. */
-static int drop_privileges(const char *user)
-{
-    if (!user || geteuid() != 0)
-        return 0;
-    const struct passwd *pw = getpwnam(user);
-    if (!pw) {
-        log_error("daemon", "unknown user name=%s", user);
-        return -1;
-    }
-    if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0) {
-        log_error("daemon", "cannot become another user name=%s error=\"%s\"", user, g_strerror(errno));
-        return -1;
-    }
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* setuid() has cleared it: not without the keeper */
-    return 0;
-}
-
 static bool wait_for_go(struct daemon *d)
 {
     while (!d->go && !d->exit_code) {
@@ -410,8 +390,12 @@ static const char *start(struct daemon *d)
     if (read_config(d) < 0)
         return "the configuration is not usable";
     log_set_level(d->config->daemon.log_level);
-    if (drop_privileges(d->config->daemon.user) < 0)
-        return "cannot become the configured user";
+    /* LUNs and secrets are opened as `daemon.user`: its rights are the ones that count. */
+    if (privileges_worker(d->config->daemon.user, d->config->daemon.sandbox) < 0)
+        return "cannot give up privileges";
+    if (access(d->config->daemon.state_directory, W_OK | X_OK) < 0 && errno != ENOENT)
+        log_warning("daemon", "what must survive a reboot cannot be kept state-directory=%s error=\"%s\"",
+                    d->config->daemon.state_directory, g_strerror(errno));
     if (daemon_engine_create(d) < 0)
         return "no reactors";
     close(d->args->tombstone_fd); /* the rings hold it now */

@@ -2,7 +2,7 @@
 /* See fence_helper.h. The plugin and the text of the configuration live until the process ends. */
 #include "fence_helper.h"
 
-#include "fence_privileges.h"
+#include "privileges.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/model.h"
@@ -118,7 +118,7 @@ static int load(struct helper *h, struct config_problems *problems)
     h->ops = &plugin->fence;
     if (h->ops->flags & HF_FENCE_NEEDS_NET_RAW)
         kept |= PRIVILEGE(CAP_NET_RAW);
-    r = fence_privileges_keep(kept);
+    r = privileges_keep(kept);
     if (r < 0)
         log_error("fence", "cannot give up privileges: %s", g_strerror(-r));
     return r;
@@ -127,7 +127,7 @@ static int load(struct helper *h, struct config_problems *problems)
 static int prepare(struct helper *h)
 {
     struct config_problems *problems = config_problems_new();
-    int r = fence_privileges_keep(WHILE_LOADING);
+    int r = privileges_keep(WHILE_LOADING);
 
     if (r < 0)
         log_error("fence", "cannot give up privileges: %s", g_strerror(-r));

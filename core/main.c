@@ -13,6 +13,7 @@
 #include "keeper/system.h"
 #include "keeper/link.h"
 #include "plugin/describe.h"
+#include "privileges.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -104,6 +105,9 @@ static int run_keeper(const struct arguments *a)
     if (!load(a, /* check= */ false, &file))
         return EXIT_REFUSED;
     log_set_level(file.config->daemon.log_level);
+    int r = file.config->daemon.sandbox ? privileges_keeper() : 0;
+    if (r < 0)
+        log_warning("keeper", "cannot give up privileges error=\"%s\"", strerror(-r));
     struct keeper_args args = {
         .config = file.config, .text = file.text, .text_bytes = file.bytes, .file = a->file
     };

@@ -41,6 +41,8 @@ struct config_daemon {
     struct address metrics_listen; /* loopback, TCP; length 0: none */
     const char *const *plugin_path; /* ends with NULL; never NULL itself */
     const char *user;               /* NULL: stay who we are */
+    const struct config_node *user_node;
+    bool sandbox; /* the worker's system calls are filtered, and root gives up capabilities */
     enum log_level log_level;
     uint64_t login_timeout_ns;
     unsigned max_connections;     /* over all portals */

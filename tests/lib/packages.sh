@@ -5,7 +5,7 @@
 test_packages=(
     # to build the daemon, its plugins and the unit tests
     meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libyaml-dev liburing-dev libisal-dev
-    libjson-glib-dev libmicrohttpd-dev nettle-dev libsystemd-dev
+    libjson-glib-dev libmicrohttpd-dev libseccomp-dev nettle-dev libsystemd-dev
     # public headers compile as C++; the fuzz programs are built against clang's libFuzzer
     g++ clang libclang-rt-14-dev
     # man pages are linted, metrics are read as Prometheus reads them
