@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import time
 
 import client
 from client import CHANGES, DONE, NO_DAEMON, REFUSED, USAGE, look, run
-from peer import IQN, case, file, main, ram, serve
+from peer import IQN, Skip, case, file, main, ram, serve
 import scsi
 
 OTHER = 'iqn.2026-11.org.example:other'
@@ -348,6 +349,32 @@ def _(target):
     assert complete(daemon, 'status ') == []
     one.alive()
     assert two
+
+
+CONF = pathlib.Path(__file__).resolve().parents[2] / 'conf'
+
+
+@case('both shells know the same verbs as the program', own={'start': False})
+def _(_):
+    usage = subprocess.run([client.program(), '--help'], text=True, capture_output=True, check=True,
+                           timeout=client.LIMIT).stdout
+    known = set(re.findall(r'^  ([a-z]+)', usage, re.MULTILINE))
+    bash = re.search(r"'0 '\) choices='([^']*)'", (CONF / 'completion/holdfastctl').read_text(encoding='utf-8'))
+    zsh = re.search(r'verbs=\((.*?)\n    \)', (CONF / 'completion/_holdfastctl').read_text(encoding='utf-8'), re.DOTALL)
+    assert set(bash.group(1).split()) == known, known ^ set(bash.group(1).split())
+    words = set(re.findall(r"'([a-z]+):", zsh.group(1)))
+    assert words == known, known ^ words
+
+
+@case('the shells take their scripts', own={'start': False})
+def _(_):
+    for shell, names in (('bash', ('holdfastctl', 'holdfastd')), ('zsh', ('_holdfastctl', '_holdfastd'))):
+        if not shutil.which(shell):
+            raise Skip('no ' + shell)
+        for name in names:
+            done = subprocess.run([shell, '-n', str(CONF / 'completion' / name)], text=True, capture_output=True,
+                                  check=False, timeout=client.LIMIT)
+            assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 # --- top
