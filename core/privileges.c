@@ -105,6 +105,8 @@ static int become(const struct passwd *pw)
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
         return -errno;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* that has cleared it: not without the keeper */
+    if (SANDBOX_SANITIZER)
+        prctl(PR_SET_DUMPABLE, 1); /* at its end it looks at its own threads */
     return privileges_keep(0);
 }
 

@@ -5,19 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <stdbool.h>
 #include <stddef.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZER true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZER true
-#endif
-#endif
-#ifndef SANITIZER
-#define SANITIZER false
-#endif
 
 /* By name: what this kernel's headers, or this machine, do not have is left out. */
 static const char *const allowed[] = {
@@ -153,7 +141,7 @@ static int load(scmp_filter_ctx filter)
 
 int sandbox_enter(void)
 {
-    if (SANITIZER)
+    if (SANDBOX_SANITIZER)
         return 0;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     if (!filter)

@@ -14,8 +14,19 @@
  */
 #pragma once
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANDBOX_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANDBOX_SANITIZER 1
+#endif
+#endif
+#ifndef SANDBOX_SANITIZER
+#define SANDBOX_SANITIZER 0 /* 1: built with a sanitizer, whose runtime does what ours never does */
+#endif
+
 /*
  * For this thread and all that it starts from now on; it cannot be undone. Needs no_new_privs. Builds with
- * a sanitizer have no filter: its runtime does what ours never does. 0 or negative errno.
+ * a sanitizer have no filter. 0 or negative errno.
  */
 int sandbox_enter(void);
