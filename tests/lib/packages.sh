@@ -10,6 +10,8 @@ test_packages=(
     g++ clang libclang-rt-14-dev
     # man pages are linted, metrics are read as Prometheus reads them
     mandoc python3-prometheus-client python3-yaml
+    # Debian packages are built and lived with
+    debhelper dpkg-dev
     # the scripted initiator, and the plain tools the scripts use
     python3 procps util-linux
     # other people's initiators, and a target to measure against
