@@ -76,6 +76,7 @@ const struct plan_row plan_daemon_rows[] = {
     { "control-socket", ROW_TEXT, PLAN_RESTART, AT(config_daemon, control_socket) },
     { "plugin-path", ROW_WORDS, PLAN_LIVE, AT(config_daemon, plugin_path) },
     { "user", ROW_TEXT, PLAN_RESTART, AT(config_daemon, user) },
+    { "sandbox", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, sandbox) },
     { "drain", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, drain_ns) },
     { "metrics-listen", ROW_ELSEWHERE, PLAN_RESTART },
     { "log-level", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, log_level) },
