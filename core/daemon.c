@@ -151,6 +151,9 @@ void daemon_handle(struct daemon *d, struct link_message *m)
     case LINK_STATUS:
         daemon_control_status(d, &m->status);
         break;
+    case LINK_PING:
+        daemon_pulse(d, m->ping.number);
+        break;
     case LINK_FENCE:
         daemon_control_fence(d, &m->fence);
         break;
@@ -462,6 +465,7 @@ static void release(struct daemon *d)
     g_array_free(d->held, TRUE);
     daemon_notes_deinit(d);
     g_free(d->text);
+    g_free(d->pulse);
     g_main_loop_unref(d->loop);
     link_deinit(&d->link);
 }

@@ -102,6 +102,7 @@ struct daemon {
     struct daemon_reload *reload;      /* daemon_reload.c: under way, or NULL */
     struct list retiring;              /* daemon_retire.c: what is on its way out */
     bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
+    struct daemon_pulse *pulse;        /* daemon_pulse.c; made when it is first asked */
     struct daemon_freeze *freeze;      /* under way */
     struct registry *registry;
     struct acceptor *acceptor;
@@ -126,6 +127,9 @@ void daemon_image_end(struct daemon *d);
 
 /* daemon.c: what the keeper has said. */
 void daemon_handle(struct daemon *d, struct link_message *m);
+
+/* daemon_pulse.c: answers the keeper, when every reactor has gone round. */
+void daemon_pulse(struct daemon *d, uint32_t number);
 
 /* daemon_notes.c */
 int daemon_notes_init(struct daemon *d);

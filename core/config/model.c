@@ -146,6 +146,8 @@ static const struct config_field daemon_fields[] = {
       "15s" },
     { "nop-timeout", FIELD_DURATION, AT(config_daemon, nop_timeout_ns), NS_PER_S, 3600 * NS_PER_S,
       "15s" },
+    { "watchdog", FIELD_INTERVAL, AT(config_daemon, watchdog_ns), NS_PER_S / 2, 600 * NS_PER_S,
+      "2s" },
     { NULL },
 };
 static const struct config_schema daemon_schema = { "daemon", daemon_fields };

@@ -54,6 +54,7 @@ struct config_daemon {
     uint64_t buffer_memory_bytes; /* data buffers of one reactor */
     uint64_t nop_interval_ns;     /* 0: no keepalive; of sessions whose target says nothing else */
     uint64_t nop_timeout_ns;
+    uint64_t watchdog_ns; /* a worker that does not answer for so long is replaced; 0: never */
 };
 
 /* Connections held beyond max_connections: long enough to be told that there is no room. */

@@ -54,7 +54,7 @@ static void acceptors_new(struct keeper *k)
 
 void accept_init(struct keeper *k)
 {
-    connections_init(&k->connections, connections_limit(k));
+    connections_init(&k->connections, connections_limit(k), &k->store);
     k->reserve_fd = -1;
     reserve_open(k);
     acceptors_new(k);
@@ -80,7 +80,7 @@ void accept_change(struct keeper *k, struct portals *portals)
 
 void accept_update(struct keeper *k)
 {
-    accept_switch(k, k->worker.state == WORKER_READY && !k->stopping &&
+    accept_switch(k, k->worker.state == WORKER_READY && !k->stopping && !k->leaving &&
                          k->upgrade != UPGRADE_FREEZING && k->accept_pause_ns == 0 &&
                          k->worker.link.queued < LINK_QUEUE_LONG);
 }

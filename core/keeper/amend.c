@@ -34,8 +34,10 @@ int amend_size(struct keeper *k, const struct link_amend *amend)
     g_free(text);
     if (r < 0)
         return r;
-    close(k->config_fd);
+    int before = k->config_fd;
     k->config_fd = fd;
+    resume_config_changed(k);
+    close(before);
     log_info("keeper", "size changed for workers to come target=%s lun=%u bytes=%" PRIu64,
              amend->target, amend->lun, amend->bytes);
     return 0;

@@ -28,16 +28,17 @@ struct held {
     uint32_t generation;
     uint32_t next_free;
     uint32_t offers; /* to later workers */
+    struct store_item *stored;
 };
 
-void connections_init(struct connections *c, uint32_t max)
+void connections_init(struct connections *c, uint32_t max, struct store *store)
 {
-    *c = (struct connections){ .slots = g_new0(struct held, max),
-                               .max = max,
-                               .first_free = NO_SLOT };
+    *c = (struct connections){
+        .slots = g_new0(struct held, max), .max = max, .store = store, .first_free = NO_SLOT
+    };
 }
 
-static void close_in_order(int fd)
+void connections_close_in_order(int fd)
 {
     static char thrown_away[64 * 1024];
 
@@ -58,7 +59,7 @@ static void close_silently(int fd)
     int on = 1;
 
     if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0)
-        close_in_order(fd);
+        connections_close_in_order(fd);
     else
         close(fd);
 }
@@ -66,10 +67,13 @@ static void close_silently(int fd)
 static void slot_free(struct connections *c, uint32_t slot)
 {
     struct held *h = &c->slots[slot];
-    if (c->silent)
+    h->stored = store_let_go(c->store, h->stored);
+    if (c->leaving)
+        close(h->fd);
+    else if (c->silent)
         close_silently(h->fd);
     else
-        close_in_order(h->fd);
+        connections_close_in_order(h->fd);
     h->fd = -1;
     h->next_free = c->first_free;
     c->first_free = slot;
@@ -97,9 +101,36 @@ int connections_add(struct connections *c, int fd, uint32_t listener, uint32_t g
     c->slots[slot] = (struct held){
         .fd = fd, .listener = listener, .generation = generation, .next_free = NO_SLOT
     };
+    c->slots[slot].stored =
+        store_keep(c->store, STORE_CONNECTION, slot, listener, fd, /* inherited= */ false);
     c->used++;
     *ret_slot = slot;
     return 0;
+}
+
+int connections_restore(struct connections *c, uint32_t slot, uint32_t listener, int fd)
+{
+    if (slot >= c->max)
+        return -ENOSPC;
+    for (; c->touched <= slot; c->touched++)
+        c->slots[c->touched] = (struct held){ .fd = -1 };
+    struct held *h = &c->slots[slot];
+    if (h->fd >= 0)
+        return -ENOSPC;
+    *h = (struct held){ .fd = fd, .listener = listener, .next_free = NO_SLOT };
+    h->stored = store_keep(c->store, STORE_CONNECTION, slot, listener, fd, /* inherited= */ true);
+    c->used++;
+    return 0;
+}
+
+void connections_restored(struct connections *c)
+{
+    for (uint32_t slot = c->touched; slot-- > 0;) {
+        if (c->slots[slot].fd >= 0)
+            continue;
+        c->slots[slot].next_free = c->first_free;
+        c->first_free = slot;
+    }
 }
 
 int connections_close(struct connections *c, uint32_t slot, uint32_t generation)

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "keeper/store.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,10 +17,19 @@ struct connections {
     uint32_t used;
     uint32_t touched; /* slots below this have been used at least once */
     uint32_t first_free;
+    struct store *store;
+    bool leaving; /* closing tells the peer nothing: others hold it, too, and go on with it */
     bool silent; /* closing says nothing on the wire: a fence is up and we stop */
 };
 
-void connections_init(struct connections *c, uint32_t max);
+void connections_init(struct connections *c, uint32_t max, struct store *store);
+/*
+ * One that an earlier keeper has left in the store, with its old slot; it belongs to no generation yet.
+ * Before any other is added. Takes over fd; -ENOSPC: that slot cannot be, or is taken.
+ */
+int connections_restore(struct connections *c, uint32_t slot, uint32_t listener, int fd);
+/* After the last of them. */
+void connections_restored(struct connections *c);
 /* Closes all of them in order. */
 void connections_deinit(struct connections *c);
 /*
@@ -27,6 +38,8 @@ void connections_deinit(struct connections *c);
  */
 int connections_add(struct connections *c, int fd, uint32_t listener, uint32_t generation,
                     uint32_t *ret_slot);
+/* FIN, not RST: what was not read is thrown away first. For a connection that is in no slot. */
+void connections_close_in_order(int fd);
 /* Closes the connection of this slot; -ENOENT when the generation has no such slot. */
 int connections_close(struct connections *c, uint32_t slot, uint32_t generation);
 

@@ -94,20 +94,62 @@ static const char *why(int r)
     }
 }
 
-bool control_socket_open(struct control_socket *s, const struct config *config)
+/* It is at this path, and the path is still there. */
+static bool is_at(int fd, const char *path)
+{
+    struct sockaddr_un wanted, is;
+    struct stat st;
+    socklen_t length = sizeof(is);
+
+    memset(&is, 0, sizeof(is));
+    fill_address(path, &wanted);
+    return getsockname(fd, (struct sockaddr *)&is, &length) == 0 && is.sun_family == AF_UNIX &&
+           strcmp(is.sun_path, wanted.sun_path) == 0 && lstat(path, &st) == 0 &&
+           S_ISSOCK(st.st_mode);
+}
+
+static void keep(struct control_socket *s, bool inherited)
+{
+    s->stored = store_keep(s->store, STORE_CONTROL, 0, 0, s->fd, inherited);
+}
+
+static bool go_on_with(struct control_socket *s, int fd)
+{
+    struct stat st;
+
+    if (fd < 0)
+        return false;
+    if (!is_at(fd, s->path) || lstat(s->path, &st) < 0) {
+        store_remove_name(s->store, "control.0");
+        close(fd);
+        return false;
+    }
+    s->fd = fd;
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+    keep(s, /* inherited= */ true);
+    return true;
+}
+
+bool control_socket_open(struct control_socket *s, const struct config *config,
+                         struct inheritance *inherited, struct store *store)
 {
     const struct config_daemon *d = &config->daemon;
 
-    *s = (struct control_socket){ .fd = -1 };
+    *s = (struct control_socket){ .fd = -1, .store = store };
     if (d->control_socket == NULL)
         return true;
     s->path = g_strdup(d->control_socket);
+    if (go_on_with(s, inherit_take(inherited, STORE_CONTROL, 0)))
+        return true;
     make_directory(s->path);
     int r = clear_the_way(s->path);
     if (r == 0)
         r = bind_and_listen(s, d->user);
-    if (r == 0)
+    if (r == 0) {
+        keep(s, /* inherited= */ false);
         return true;
+    }
     const struct config_node *asked = config_node_get(d->node, "control-socket");
     if (asked != NULL)
         log_error("control", "%s:%u:%u: no control socket path=%s error=\"%s\"", asked->file,
@@ -123,8 +165,9 @@ void control_socket_close(struct control_socket *s)
 {
     struct stat st;
 
+    s->stored = store_let_go(s->store, s->stored);
     if (s->fd >= 0) {
-        if (s->inode != 0 && lstat(s->path, &st) == 0 && st.st_dev == s->device &&
+        if (!s->leaving && s->inode != 0 && lstat(s->path, &st) == 0 && st.st_dev == s->device &&
             st.st_ino == s->inode)
             unlink(s->path);
         close(s->fd);

@@ -21,6 +21,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define STORE_FLUSH_MS 2000 /* at the end, for a service manager that is busy */
+
 int source_watch(struct keeper *k, struct source *s, int fd, uint32_t events)
 {
     struct epoll_event e = { .events = events, .data.ptr = s };
@@ -43,7 +45,7 @@ void keeper_finish(struct keeper *k, int exit_code)
 
 void keeper_stop(struct keeper *k)
 {
-    if (!k->stopping && fence_delays_stop(k))
+    if (k->leaving || (!k->stopping && fence_delays_stop(k)))
         return;
     k->connections.silent = fence_is_up(k);
     if (!k->stopping) {
@@ -71,6 +73,9 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
         case SIGHUP:
             reload_begin(k);
             break;
+        case SIGUSR1:
+            leave_begin(k);
+            break;
         case SIGUSR2:
             upgrade_begin(k, /* path= */ NULL);
             break;
@@ -82,7 +87,7 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
 
 static int signals_init(struct keeper *k)
 {
-    static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
+    static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
     sigset_t set;
 
     signal(SIGPIPE, SIG_IGN);
@@ -139,7 +144,7 @@ static void oom_protect(void)
 static bool bind_portals(struct keeper *k)
 {
     struct config_problems *problems = config_problems_new();
-    int r = portals_bind(&k->portals, k->config, /* before= */ NULL, problems);
+    int r = portals_bind(&k->portals, k->config, /* before= */ NULL, &k->inherited, &k->store, problems);
 
     config_problems_print(problems, stderr);
     config_problems_free(problems);
@@ -172,8 +177,10 @@ static bool keeper_init(struct keeper *k, const struct keeper_args *args)
     };
     k->start_ns = clock_now_ns();
     reload_init(k);
+    resume_begin(k);
     supervise_init(k);
-    if (!bind_portals(k) || !control_socket_open(&k->control, args->config))
+    if (!bind_portals(k) ||
+        !control_socket_open(&k->control, args->config, &k->inherited, &k->store))
         return false;
     int r = descriptors_init(k);
     if (r < 0) {
@@ -181,6 +188,7 @@ static bool keeper_init(struct keeper *k, const struct keeper_args *args)
         return false;
     }
     accept_init(k);
+    resume_finish(k);
     log_system_limits(k);
     oom_protect();
     return true;
@@ -194,6 +202,11 @@ static void keeper_deinit(struct keeper *k)
     reload_deinit(k);
     connections_deinit(&k->connections);
     control_socket_close(&k->control);
+    inherit_end(&k->inherited, &k->store);
+    k->config_stored = store_let_go(&k->store, k->config_stored);
+    k->record_stored = store_let_go(&k->store, k->record_stored);
+    record_close(&k->record);
+    store_flush(&k->store, STORE_FLUSH_MS);
     int fds[] = { k->signals.fd, k->config_fd, k->epoll };
     for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++) {
         if (fds[i] >= 0)
@@ -213,13 +226,35 @@ static int wait_ms(uint64_t next_ns, uint64_t now_ns)
     return (int)MIN((next_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, 60 * 1000);
 }
 
+/* Memory that was made for a worker, or another worker. */
+static void record_if_changed(struct keeper *k)
+{
+    if (!k->memory.changed && k->record.generation == k->generation)
+        return;
+    k->memory.changed = false;
+    record_write(k);
+}
+
+/* Does what is due everywhere; when something will be. */
+static uint64_t tick(struct keeper *k, uint64_t now)
+{
+    const uint64_t due[] = {
+        supervise_tick(k, now), accept_tick(k, now), fence_tick(k, now), store_tick(&k->store, now),
+        pulse_tick(k, now),     leave_tick(k, now),  notify_tick(now),
+    };
+    uint64_t next = UINT64_MAX;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(due); i++)
+        next = MIN(next, due[i]);
+    return next;
+}
+
 static void loop(struct keeper *k)
 {
     while (!k->done) {
         uint64_t now = clock_now_ns();
-        uint64_t next = supervise_tick(k, now);
-        next = MIN(next, accept_tick(k, now));
-        next = MIN(next, fence_tick(k, now));
+        uint64_t next = tick(k, now);
+        record_if_changed(k);
         if (k->done)
             break;
         struct epoll_event e;

@@ -9,6 +9,8 @@
  *   supervise.c    the life of workers: start, messages, death, restart, tombstones
  *   upgrade.c      another binary takes the place of the worker's
  *   accept.c       new connections
+ *   pulse.c        a worker that does not answer is replaced
+ *   store.c  record.c  inherit.c  resume.c  leave.c    from one keeper to the next
  *   ask.c          what an administrator asks of the keeper, over the worker's control socket
  *   portals.c  connections.c  control_socket.c  memory.c  worker.c  link.c  notify.c    what it owns and speaks with
  */

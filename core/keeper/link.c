@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINK_VERSION 2
+#define LINK_VERSION 3
 #define LINK_FDS_MAX 4 /* room to see, and close, more descriptors than allowed */
 
 struct link_header {
@@ -77,6 +77,8 @@ static const struct message_rule message_rules[] = {
     [LINK_MEMFD_DROP] = RULE(LINK_NAME_MAX, FD_NEVER),
     [LINK_AFTER] = RULE(3 * sizeof(uint32_t), FD_NEVER),
     [LINK_FREEZE] = RULE(sizeof(uint32_t), FD_NEVER),
+    [LINK_PING] = RULE(sizeof(uint32_t), FD_NEVER),
+    [LINK_PONG] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_FENCE] = RULE(sizeof(struct link_fence), FD_NEVER),
     [LINK_UPGRADE] = RULE(sizeof(struct link_upgrade), FD_NEVER),
     [LINK_EXPORT] = RULE(sizeof(uint32_t), FD_NEVER),

@@ -77,6 +77,9 @@ enum link_type {
     LINK_MEMFD_DROP = 45,   /* a LUN is gone for good: nobody will ask for its memory */
     LINK_AMEND = 31, /* a LUN's size in the configuration that later workers get */
     LINK_ASK = 32,   /* what an administrator wants of the keeper; answered at once */
+    /* one each way */
+    LINK_PING = 50, /* do you live? */
+    LINK_PONG = 51, /* the answer: every reactor has gone round */
 };
 
 struct link_connection {
@@ -191,6 +194,9 @@ struct link_message {
         struct link_memfd memfd;
         struct link_status status;
         struct link_amend amend;
+        struct {
+            uint32_t number; /* of the PING */
+        } ping;
         struct link_ask ask;
         struct link_fence fence;
         struct link_upgrade upgrade;

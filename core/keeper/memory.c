@@ -17,6 +17,8 @@ struct entry {
     bool numbered;
     uint32_t number;
     int fd;
+    uint32_t slot; /* of a persistent one, in the store */
+    struct store_item *stored;
     char name[LINK_NAME_MAX];
 };
 
@@ -26,13 +28,15 @@ static void entry_free(struct memory *memory, struct entry *e)
     memory->count--;
     if (e->numbered)
         memory->numbers[e->number] = 0;
+    memory->changed |= e->persistent;
+    store_let_go(memory->store, e->stored);
     close(e->fd);
     g_free(e);
 }
 
-void memory_init(struct memory *memory)
+void memory_init(struct memory *memory, struct store *store)
 {
-    *memory = (struct memory){ .count = 0 };
+    *memory = (struct memory){ .store = store };
     list_init(&memory->entries);
 }
 
@@ -75,24 +79,61 @@ static void give_number(struct memory *memory, struct entry *e)
     e->numbered = true;
 }
 
-static int entry_new(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
-                     bool persistent, struct entry **ret_entry)
+static struct entry *entry_add(struct memory *memory, const char *name, bool persistent, int fd)
+{
+    struct entry *e = g_new0(struct entry, 1);
+    e->persistent = persistent;
+    e->fd = fd;
+    g_strlcpy(e->name, name, sizeof(e->name));
+    list_append(&memory->entries, &e->node);
+    memory->count++;
+    return e;
+}
+
+static int entry_new(struct memory *memory, const struct link_memfd_get *get, bool persistent,
+                     struct entry **ret_entry)
 {
     if (memory->count >= MEMORY_ENTRIES_MAX)
         return -ENOSPC;
     int fd = arena_create_fd(get->name, get->bytes);
     if (fd < 0)
         return fd;
-    struct entry *e = g_new0(struct entry, 1);
-    e->generation = generation;
-    e->persistent = persistent;
-    e->fd = fd;
-    g_strlcpy(e->name, get->name, sizeof(e->name));
-    give_number(memory, e);
-    list_append(&memory->entries, &e->node);
-    memory->count++;
+    struct entry *e = entry_add(memory, get->name, persistent, fd);
+    if (persistent) {
+        give_number(memory, e);
+        e->slot = memory->next_slot++;
+        e->stored =
+            store_keep(memory->store, STORE_MEMORY, e->slot, 0, fd, /* inherited= */ false);
+        memory->changed = true;
+    }
     *ret_entry = e;
     return 0;
+}
+
+void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const char *name, int fd)
+{
+    struct entry *e = entry_add(memory, name, /* persistent= */ true, fd);
+    e->slot = slot;
+    e->numbered = g_str_has_prefix(name, MEMORY_PERSIST_PREFIX) && number < MEMORY_ENTRIES_MAX &&
+                  !memory->numbers[number];
+    if (e->numbered) {
+        e->number = number;
+        memory->numbers[number] = 1;
+    }
+    e->stored = store_keep(memory->store, STORE_MEMORY, slot, 0, fd, /* inherited= */ true);
+    memory->next_slot = MAX(memory->next_slot, slot + 1);
+}
+
+void memory_each(const struct memory *memory,
+                 void (*visit)(void *user, uint32_t slot, uint32_t number, const char *name),
+                 void *user)
+{
+    list_for_each(n, &memory->entries)
+    {
+        const struct entry *e = list_entry(n, struct entry, node);
+        if (e->persistent)
+            visit(user, e->slot, e->number, e->name);
+    }
 }
 
 int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
@@ -107,8 +148,7 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
     if (e != NULL && !persistent)
         return -EEXIST;
     bool existed = e != NULL;
-    int r =
-        existed ? entry_resize(e, get->bytes) : entry_new(memory, generation, get, persistent, &e);
+    int r = existed ? entry_resize(e, get->bytes) : entry_new(memory, get, persistent, &e);
     if (r < 0)
         return r;
     e->generation = generation;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The memory the keeper owns for workers: memfds by name. The keeper never maps them; it only keeps
- * them alive. Names that start with "lun:" (contents of RAM LUNs) and "keep:" (session state, data
+ * them alive, and the service manager's store keeps the persistent ones alive without it. Names that start with "lun:" (contents of RAM LUNs) and "keep:" (session state, data
  * buffers) persist as long as the keeper; all others belong to the generation that asked. The rings of
  * a dead worker may write into its memory for a while after its death: a worker uses what it finds only
  * after GO.
@@ -9,6 +9,7 @@
 #pragma once
 
 #include "keeper/link.h"
+#include "keeper/store.h"
 
 #define MEMORY_PERSIST_PREFIX "lun:"
 #define MEMORY_KEEP_PREFIX    "keep:"
@@ -19,9 +20,12 @@ struct memory {
     struct list entries;
     unsigned count;
     uint8_t numbers[MEMORY_ENTRIES_MAX]; /* 1: given to a "lun:" entry */
+    uint32_t next_slot; /* of a persistent one, in the store */
+    struct store *store;
+    bool changed; /* there is another persistent one */
 };
 
-void memory_init(struct memory *memory);
+void memory_init(struct memory *memory, struct store *store);
 void memory_deinit(struct memory *memory);
 /*
  * Finds or makes what `get` asks for. 0, *ret_fd (stays the keeper's), *ret_existed and *ret_number (of
@@ -33,5 +37,11 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
                int *ret_fd, bool *ret_existed, uint32_t *ret_number);
 /* Lets go of a persistent one; nothing when there is none of that name. */
 void memory_drop(struct memory *memory, const char *name);
+/* A persistent one that an earlier keeper has left in the store; takes over fd. */
+void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const char *name, int fd);
+/* Persistent ones: their numbers in the store and as told to workers, and their names. */
+void memory_each(const struct memory *memory,
+                 void (*visit)(void *user, uint32_t slot, uint32_t number, const char *name),
+                 void *user);
 /* Lets go of all that is not persistent and belongs to generations before this one. */
 void memory_drop_before(struct memory *memory, unsigned generation);

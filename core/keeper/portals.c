@@ -66,11 +66,9 @@ static const struct portal_listener *find_address(const struct portals *portals,
 static int listener_open(struct portal_listener *l, const struct config_daemon *daemon,
                          const struct portals *before)
 {
-    static uint32_t last_number;
     const struct address *address = &l->portal->listen[l->index].address;
     const struct portal_listener *old = find_address(before, address);
 
-    l->number = ++last_number;
     if (!old)
         return listener_bind(address, daemon, &l->fd);
     l->fd = old->fd;
@@ -80,20 +78,36 @@ static int listener_open(struct portal_listener *l, const struct config_daemon *
     return 0;
 }
 
+static void listener_keep(struct portals *portals, struct portal_listener *l)
+{
+    if (l->stored == NULL)
+        l->stored = store_keep(portals->store, STORE_LISTENER, l->number, 0, l->fd, /* inherited= */ false);
+}
+
 int portals_bind(struct portals *portals, const struct config *config, const struct portals *before,
+                 struct inheritance *inherited, struct store *store,
                  struct config_problems *problems)
 {
+    static uint32_t last_number;
     unsigned total = 0, failed = 0;
 
     for (unsigned i = 0; i < config->portal_count; i++)
         total += config->portals[i].listen_count;
     *portals = (struct portals){ .listeners = g_new0(struct portal_listener, total),
+                                 .store = store,
                                  .backlog = (int)config->daemon.listen_backlog };
     for (unsigned i = 0; i < config->portal_count; i++) {
         for (unsigned j = 0; j < config->portals[i].listen_count; j++) {
             struct portal_listener *l = &portals->listeners[portals->count++];
             *l = (struct portal_listener){ .fd = -1, .portal = &config->portals[i], .index = j };
-            int r = listener_open(l, &config->daemon, before);
+            l->number = ++last_number;
+            if (inherited != NULL)
+                l->fd = inherit_take_listener(inherited, store, &l->portal->listen[j].address);
+            int r = 0;
+            if (l->fd >= 0)
+                listener_keep(portals, l);
+            else
+                r = listener_open(l, &config->daemon, before);
             if (r < 0) {
                 listener_problem(l, "bind", r, problems);
                 failed++;
@@ -113,8 +127,10 @@ void portals_replace(struct portals *portals, struct portals *next)
         if (!l->shared)
             continue;
         for (unsigned j = 0; j < portals->count; j++)
-            if (portals->listeners[j].fd == l->fd)
+            if (portals->listeners[j].fd == l->fd) {
                 portals->listeners[j].shared = true;
+                l->stored = g_steal_pointer(&portals->listeners[j].stored);
+            }
         l->shared = false;
     }
     portals_close(portals);
@@ -134,9 +150,12 @@ int portals_listen(struct portals *portals, struct config_problems *problems)
 {
     unsigned failed = 0;
     for (unsigned i = 0; i < portals->count; i++) {
-        if (listen(portals->listeners[i].fd, portals->backlog) < 0) {
-            listener_problem(&portals->listeners[i], "listen on", -errno, problems);
+        struct portal_listener *l = &portals->listeners[i];
+        if (listen(l->fd, portals->backlog) < 0) {
+            listener_problem(l, "listen on", -errno, problems);
             failed++;
+        } else if (!l->shared) { /* else it is kept already, under its number of before */
+            listener_keep(portals, l);
         }
     }
     return failed == 0 ? 0 : -EINVAL;
@@ -145,6 +164,7 @@ int portals_listen(struct portals *portals, struct config_problems *problems)
 void portals_close(struct portals *portals)
 {
     for (unsigned i = 0; i < portals->count; i++) {
+        portals->listeners[i].stored = store_let_go(portals->store, portals->listeners[i].stored);
         if (portals->listeners[i].fd >= 0 && !portals->listeners[i].shared)
             close(portals->listeners[i].fd);
     }

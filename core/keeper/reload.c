@@ -64,7 +64,7 @@ static void refuse(struct keeper *k, bool asked, const char *why)
 
 static const char *not_now(const struct keeper *k)
 {
-    return k->stopping                       ? "stopping"
+    return k->stopping || k->leaving         ? "stopping"
            : k->reload                       ? "another reload is under way"
            : k->upgrade != UPGRADE_NONE      ? "an upgrade is under way"
            : k->worker.state != WORKER_READY ? "no worker is ready"
@@ -87,7 +87,8 @@ static char *take_addresses(struct keeper *k, struct reload *r)
 {
     struct config_problems *problems = config_problems_new();
     char *why = NULL;
-    if (portals_bind(&r->portals, r->config, &k->portals, problems) < 0 ||
+    if (portals_bind(&r->portals, r->config, &k->portals, /* inherited= */ NULL, &k->store,
+                     problems) < 0 ||
         portals_listen(&r->portals, problems) < 0)
         why = first_error(problems);
     config_problems_free(problems);
@@ -194,6 +195,8 @@ static void commit(struct keeper *k, struct reload *r)
     k->own_config = g_steal_pointer(&r->config);
     k->config = k->own_config;
     accept_change(k, &r->portals);
+    resume_config_changed(k);
+    record_write(k);
     if (fence)
         change_fence(k);
     else

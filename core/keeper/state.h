@@ -10,6 +10,7 @@
 #include "keeper/keeper.h"
 #include "keeper/memory.h"
 #include "keeper/portals.h"
+#include "keeper/record.h"
 #include "keeper/worker.h"
 
 struct keeper;
@@ -20,20 +21,18 @@ struct source {
     uint32_t events; /* 0: the loop does not wait on it */
 };
 
-/* The read end of a dead worker's tombstone: hangs up when the last of its rings is gone. */
-struct tombstone {
-    struct list node;
-    struct source source;
-    unsigned generation;
-    uint64_t since_ns, warn_ns;
-};
-
 struct keeper {
     const struct keeper_args *args;
     int epoll;
     int config_fd; /* sealed memfd: what every worker gets */
     struct source signals;
     uint64_t start_ns;
+
+    struct inheritance inherited; /* at the start: what an earlier keeper has left */
+    struct store store;
+    struct record record;
+    struct store_item *record_stored, *config_stored;
+    char config_sum[65]; /* of the file that this keeper was started with */
 
     struct control_socket control;
     struct link_status status; /* its counters; the rest is filled in when a worker asks */
@@ -65,10 +64,15 @@ struct keeper {
     char *exe_path;               /* what lies on disk under our name */
     int exe, next_exe, previous_exe; /* binaries: of the worker, of the next, of the one before; or -1 */
     uint64_t upgrade_deadline_ns, old_deadline_ns, take_over_deadline_ns, freeze_ns, upgraded_ns;
+    struct {
+        uint32_t number;            /* of the last question */
+        uint64_t asked_ns, next_ns; /* asked_ns 0: answered */
+    } pulse;
     unsigned generation; /* of the newest worker */
     unsigned failures;   /* deaths since a worker last ran well */
     uint64_t spared_ns;  /* when the deaths by others' hands so far will have been forgotten */
     uint64_t restart_ns;
+    uint64_t reap_ns; /* when to try again to reap the dead worker */
     bool ever_ready;
     bool died, crashed;  /* the last worker; for the next one */
     bool binary_to_blame; /* it was of a new binary that has not proved itself */
@@ -76,6 +80,8 @@ struct keeper {
     struct fence *fence; /* NULL: none is configured */
 
     bool stopping;
+    bool leaving;        /* all goes to the service manager, and we end */
+    uint64_t leave_ns;   /* ... then at the latest */
     uint64_t give_up_ns; /* while stopping: do not wait for tombstones after this */
     bool done;
     int exit_code;
@@ -105,7 +111,20 @@ void supervise_count_pause(struct status_pauses *pauses, uint64_t begun_ns, uint
 /* For upgrade.c: to the worker; GO as soon as nothing earlier can write; its tombstone counts. */
 void supervise_tell(struct keeper *k, const struct link_message *m);
 void supervise_go(struct keeper *k);
-void supervise_mourn(struct keeper *k, const struct worker *w);
+void supervise_mourn(struct keeper *k, struct worker *w);
+/* The end of the loop, when we stop and nothing is left to wait for. */
+void supervise_finish_if_stopped(struct keeper *k);
+
+/* tombstone.c: takes over fd and the store's item. */
+void tombstone_add(struct keeper *k, int fd, unsigned generation, struct store_item *stored);
+uint64_t tombstones_tick(struct keeper *k, uint64_t now);
+void tombstones_deinit(struct keeper *k);
+
+/* resume.c: what an earlier keeper has left, before and after the portals are there. */
+void resume_begin(struct keeper *k);
+void resume_finish(struct keeper *k);
+/* The configuration that later workers get is another one. */
+void resume_config_changed(struct keeper *k);
 
 /* upgrade.c */
 void upgrade_init(struct keeper *k);
@@ -139,6 +158,16 @@ void reload_prepared(struct keeper *k, const struct link_verdict *verdict);
 void reload_done(struct keeper *k, const struct link_verdict *verdict);
 /* The worker has died. */
 void reload_death(struct keeper *k);
+
+/* pulse.c: does the worker live? */
+void pulse_heard(struct keeper *k, uint32_t number);
+uint64_t pulse_tick(struct keeper *k, uint64_t now_ns);
+
+/* leave.c: SIGUSR1. Everything stays as it is, in the hands of the service manager, and we end. */
+void leave_begin(struct keeper *k);
+/* The worker holds still, cannot, or is gone: the end. */
+void leave_now(struct keeper *k);
+uint64_t leave_tick(struct keeper *k, uint64_t now_ns);
 
 /* accept.c */
 void accept_init(struct keeper *k);

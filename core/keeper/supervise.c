@@ -34,9 +34,8 @@
 #define SPARED_DEATH         (NS_PER_S / 5) /* deaths by others' hands that cost nothing: five a second, ... */
 #define SPARED_AT_ONCE       50             /* ... and so many in a burst */
 #define FIRST_STARTS_MAX     5              /* crashes before any worker was ever ready */
+#define REAP_AGAIN           (20 * NS_PER_MS)
 #define EXIT_GRACE           (2 * NS_PER_S) /* from "I stop here" to really gone */
-#define TOMBSTONE_WARN       (5 * NS_PER_S)
-#define TOMBSTONE_WARN_AGAIN (30 * NS_PER_S)
 #define TOMBSTONE_STOP_WAIT  (5 * NS_PER_S)
 #define MESSAGES_A_TURN      256
 
@@ -113,17 +112,9 @@ void supervise_go(struct keeper *k)
     go_if_alone(k);
 }
 
-/* --- tombstones --- */
+/* --- the end --- */
 
-static void tombstone_free(struct keeper *k, struct tombstone *t)
-{
-    source_watch(k, &t->source, t->source.fd, 0);
-    close(t->source.fd);
-    list_remove(&t->node);
-    g_free(t);
-}
-
-static void finish_if_stopped(struct keeper *k)
+void supervise_finish_if_stopped(struct keeper *k)
 {
     if (!k->stopping || k->worker.state != WORKER_NONE)
         return;
@@ -132,59 +123,6 @@ static void finish_if_stopped(struct keeper *k)
     } else if (k->give_up_ns == 0) {
         k->give_up_ns = clock_now_ns() + TOMBSTONE_STOP_WAIT;
     }
-}
-
-static void tombstone_ready(struct keeper *k, struct source *s, uint32_t events)
-{
-    struct tombstone *t = container_of(s, struct tombstone, source);
-    uint64_t took = clock_now_ns() - t->since_ns;
-
-    if ((events & (EPOLLHUP | EPOLLERR)) == 0)
-        return;
-    if (took >= TOMBSTONE_WARN)
-        log_notice("worker", "generation %u has let go of its storage after %.3f s", t->generation,
-                   seconds(took));
-    tombstone_free(k, t);
-    go_if_alone(k);
-    finish_if_stopped(k);
-}
-
-static void tombstone_add(struct keeper *k, int fd, unsigned generation)
-{
-    struct tombstone *t = g_new0(struct tombstone, 1);
-    t->source = (struct source){ .ready = tombstone_ready, .fd = -1 };
-    t->generation = generation;
-    t->since_ns = clock_now_ns();
-    t->warn_ns = t->since_ns + TOMBSTONE_WARN;
-    list_append(&k->tombstones, &t->node);
-    /* When the loop cannot wait on it we must not believe that it hung up: it stays, with a warning. */
-    if (source_watch(k, &t->source, fd, EPOLLHUP) < 0)
-        t->source.fd = fd;
-}
-
-void supervise_mourn(struct keeper *k, const struct worker *w)
-{
-    int fd = fcntl(w->tombstone, F_DUPFD_CLOEXEC, 0);
-    if (fd >= 0)
-        tombstone_add(k, fd, w->generation);
-}
-
-static uint64_t tombstones_tick(struct keeper *k, uint64_t now)
-{
-    uint64_t next = UINT64_MAX;
-    list_for_each(n, &k->tombstones)
-    {
-        struct tombstone *t = list_entry(n, struct tombstone, node);
-        if (now >= t->warn_ns) {
-            log_warning("worker",
-                        "I/O of generation %u is still running %.0f s after its death; storage "
-                        "stays closed",
-                        t->generation, seconds(now - t->since_ns));
-            t->warn_ns = now + TOMBSTONE_WARN_AGAIN;
-        }
-        next = MIN(next, t->warn_ns);
-    }
-    return next;
 }
 
 /* --- messages of the worker --- */
@@ -324,6 +262,9 @@ static bool handle(struct keeper *k, const struct link_message *m)
                                                              ? -EBUSY /* the next has read it */
                                                              : amend_size(k, &m->amend) });
         return true;
+    case LINK_PONG:
+        pulse_heard(k, m->ping.number);
+        return true;
     case LINK_ASK:
         ask_answer(k, &m->ask);
         return true;
@@ -385,9 +326,8 @@ static void restart_later(struct keeper *k, unsigned delay)
 void supervise_start(struct keeper *k)
 {
     k->restart_ns = 0;
-    int r = worker_start(&k->worker, ++k->generation, k->config_fd, k->control.fd,
-                         k->args->file,
-                         k->exe);
+    int r = worker_start(&k->worker, &k->store, ++k->generation, k->config_fd, k->control.fd,
+                         k->args->file, k->exe);
     if (r == 0)
         r = source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
     if (r == 0)
@@ -435,7 +375,7 @@ static bool is_spared(struct keeper *k, bool by_signal, int signal_number, uint6
     const struct worker *w = &k->worker;
 
     if (!by_signal || (signal_number != SIGKILL && signal_number != SIGTERM) || w->killed ||
-        w->failed || !k->ever_ready)
+        w->hung || w->failed || !k->ever_ready)
         return false;
     uint64_t due = MAX(k->spared_ns, now) + SPARED_DEATH;
     if (due - now > SPARED_AT_ONCE * SPARED_DEATH)
@@ -468,14 +408,16 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     bool spared = is_spared(k, by_signal, code, now);
     k->failures += !spared;
     k->died = true;
-    k->crashed = is_crash(by_signal, code);
+    k->crashed = w->hung || is_crash(by_signal, code);
     k->status.restarts.failures += k->crashed && !k->stopping;
     if (k->ever_ready && !k->stopping && !k->down_ns)
         k->down_ns = now;
     upgrade_death(k);
     reload_death(k);
-    if (k->stopping)
-        finish_if_stopped(k);
+    if (k->leaving)
+        leave_now(k);
+    else if (k->stopping)
+        supervise_finish_if_stopped(k);
     else if (start_has_failed(k, by_signal))
         keeper_finish(k, 1);
     else
@@ -492,12 +434,16 @@ static void exit_ready(struct keeper *k, struct source *s, uint32_t events)
     source_watch(k, &k->worker_link, k->worker.link.fd, 0);
     source_watch(k, s, s->fd, 0);
     int r = worker_reap(&k->worker, &tombstone, &by_signal, &code, &how);
+    if (r == -EAGAIN) { /* it is dead, but somebody looks at it: a debugger */
+        k->reap_ns = clock_now_ns() + REAP_AGAIN;
+        return;
+    }
     if (r < 0) {
         log_error("worker", "cannot be reaped: %s", g_strerror(-r));
         keeper_finish(k, 1);
         return;
     }
-    tombstone_add(k, tombstone, k->worker.generation);
+    tombstone_add(k, tombstone, k->worker.generation, g_steal_pointer(&k->worker.stored));
     memory_drop_before(&k->memory, k->worker.generation);
     accept_update(k);
     on_death(k, by_signal, code, how, clock_now_ns());
@@ -511,7 +457,7 @@ void supervise_stop(struct keeper *k)
     upgrade_abandon(k, "stopping");
     if (w->state == WORKER_NONE) {
         k->stopping = true;
-        finish_if_stopped(k);
+        supervise_finish_if_stopped(k);
     } else if (k->stopping) {
         worker_kill(w); /* told for the second time */
     } else {
@@ -547,6 +493,15 @@ static uint64_t restart_tick(struct keeper *k, uint64_t now)
     return k->restart_ns == 0 ? UINT64_MAX : k->restart_ns;
 }
 
+static uint64_t reap_tick(struct keeper *k, uint64_t now)
+{
+    if (k->reap_ns != 0 && now >= k->reap_ns) {
+        k->reap_ns = 0;
+        exit_ready(k, &k->worker_exit, 0);
+    }
+    return k->reap_ns == 0 ? UINT64_MAX : k->reap_ns;
+}
+
 static uint64_t give_up_tick(struct keeper *k, uint64_t now)
 {
     if (k->give_up_ns == 0)
@@ -575,13 +530,15 @@ uint64_t supervise_tick(struct keeper *k, uint64_t now_ns)
     next = MIN(next, upgrade_tick(k, now_ns));
     next = MIN(next, kill_tick(k, now_ns));
     next = MIN(next, give_up_tick(k, now_ns));
+    uint64_t reap = reap_tick(k, now_ns);
+    next = MIN(next, reap);
     return MIN(next, stall_tick(k, now_ns));
 }
 
 void supervise_init(struct keeper *k)
 {
     list_init(&k->tombstones);
-    memory_init(&k->memory);
+    memory_init(&k->memory, &k->store);
     upgrade_init(k);
     k->worker = (struct worker){ .pidfd = -1, .tombstone = -1 };
     k->worker_exit = (struct source){ .ready = exit_ready, .fd = -1 };
@@ -592,6 +549,6 @@ void supervise_deinit(struct keeper *k)
 {
     worker_discard(&k->worker);
     upgrade_deinit(k);
-    list_for_each_safe(n, &k->tombstones) tombstone_free(k, list_entry(n, struct tombstone, node));
+    tombstones_deinit(k);
     memory_deinit(&k->memory);
 }

@@ -205,8 +205,8 @@ static const char *open_binary_error(int r)
 
 static void start_next(struct keeper *k)
 {
-    int r = worker_start(&k->next, ++k->generation, k->config_fd, k->control.fd, k->args->file,
-                         k->next_exe);
+    int r = worker_start(&k->next, &k->store, ++k->generation, k->config_fd, k->control.fd,
+                         k->args->file, k->next_exe);
     if (r == 0)
         r = source_watch(k, &k->next_exit, k->next.pidfd, EPOLLIN);
     if (r == 0)
@@ -225,7 +225,7 @@ static void start_next(struct keeper *k)
 
 const char *upgrade_begin(struct keeper *k, const char *path)
 {
-    const char *why = k->stopping                                      ? "the daemon stops"
+    const char *why = k->stopping || k->leaving                        ? "the daemon stops"
                       : k->upgrade != UPGRADE_NONE || k->next_exe >= 0 ? "one is under way"
                       : k->reload                                      ? "a reload is under way"
                       : k->worker.state != WORKER_READY                ? "no worker is ready"
@@ -287,6 +287,10 @@ static void promote(struct keeper *k)
 
 void upgrade_frozen(struct keeper *k, bool clean)
 {
+    if (k->leaving) {
+        leave_now(k);
+        return;
+    }
     if (k->upgrade != UPGRADE_FREEZING) { /* the new one died meanwhile; this one has let go of all */
         log_notice("upgrade", "generation %u holds still already, another one of its binary goes on",
                    k->worker.generation);
@@ -301,7 +305,9 @@ void upgrade_frozen(struct keeper *k, bool clean)
 
 void upgrade_freeze_failed(struct keeper *k, const char *why)
 {
-    if (k->upgrade == UPGRADE_FREEZING)
+    if (k->leaving)
+        leave_now(k); /* the next worker does again what is under way, as after a crash */
+    else if (k->upgrade == UPGRADE_FREEZING)
         fail(k, why);
 }
 

@@ -132,18 +132,19 @@ static int worker_fork(struct worker *w, struct worker_fds *f, const char *file,
     return r;
 }
 
-int worker_start(struct worker *w, unsigned generation, int config_fd, int control_fd,
-                 const char *file, int exe_fd)
+int worker_start(struct worker *w, struct store *store, unsigned generation, int config_fd,
+                 int control_fd, const char *file, int exe_fd)
 {
     struct worker_fds f = { { -1, -1 }, { -1, -1 }, -1, control_fd };
 
-    *w = (struct worker){ .generation = generation, .pidfd = -1, .tombstone = -1 };
+    *w = (struct worker){ .store = store, .generation = generation, .pidfd = -1, .tombstone = -1 };
     int r = fds_open(&f, config_fd);
     if (r == 0)
         r = worker_fork(w, &f, file, exe_fd);
     if (r == 0) {
         link_init(&w->link, f.link[0]);
         w->tombstone = f.tombstone[0];
+        w->stored = store_keep(store, STORE_TOMBSTONE, generation, 0, w->tombstone, false);
         f.link[0] = f.tombstone[0] = -1;
         w->started_ns = clock_now_ns();
         w->state = WORKER_STARTING;
@@ -180,6 +181,7 @@ void worker_discard(struct worker *w)
     w->state = WORKER_NONE;
     link_deinit(&w->link);
     close(w->pidfd);
+    w->stored = store_let_go(w->store, w->stored);
     close(w->tombstone);
     w->pidfd = w->tombstone = -1;
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "keeper/link.h"
+#include "keeper/store.h"
 
 #include <sys/types.h>
 
@@ -29,9 +30,12 @@ struct worker {
     pid_t pid;
     int pidfd; /* readable when it has ended */
     struct link link;
+    struct store *store;
+    struct store_item *stored; /* the tombstone; the taker of the tombstone takes it, too */
     int tombstone; /* read end; POLLHUP when its last ring is gone */
     bool go_sent;
     bool failed;                   /* it has said FAILED */
+    bool hung;                     /* it did not answer, and we ended it */
     bool killed;                   /* by us */
     uint64_t started_ns, ready_ns; /* ready_ns 0: never */
     uint64_t kill_ns;              /* when to send SIGKILL; 0: no such plan */
@@ -41,8 +45,8 @@ struct worker {
  * Starts a worker; `config_fd` is the sealed memfd, `control_fd` the listening control socket (-1: none),
  * `file` the name the configuration has in messages. 0, or negative errno with nothing left behind.
  */
-int worker_start(struct worker *w, unsigned generation, int config_fd, int control_fd,
-                 const char *file, int exe_fd);
+int worker_start(struct worker *w, struct store *store, unsigned generation, int config_fd,
+                 int control_fd, const char *file, int exe_fd);
 /* The whole of it goes to `to`, which holds none. */
 void worker_move(struct worker *to, struct worker *from);
 void worker_kill(struct worker *w);

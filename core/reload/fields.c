@@ -92,6 +92,7 @@ const struct plan_row plan_daemon_rows[] = {
     { "buffer-memory", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, buffer_memory_bytes) },
     { "nop-interval", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, nop_interval_ns) },
     { "nop-timeout", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, nop_timeout_ns) },
+    { "watchdog", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, watchdog_ns) },
     { NULL },
 };
 

@@ -138,6 +138,7 @@ def _(target):
 
 @case('a plugin that drops nothing is no fence', own={'fence': {'plugin': 'none'}})
 def _(target):
+    target.daemon.killed_workers = True     # the helper that looks at the plugin was a child, too
     target.daemon.wait_log('there is no fence')
     assert DOWN in run(target.daemon, 'fence', 'raise', expect=REFUSED)
 

@@ -83,6 +83,9 @@ static void heard(struct fake *f, const struct link_message *m)
     case LINK_MEMFD:
         heard_memfd(f, m);
         break;
+    case LINK_PING:
+        send_link(f, (struct link_message){ .type = LINK_PONG, .fd = -1, .ping = m->ping });
+        break;
     case LINK_RELOAD: /* it takes its time */
     case LINK_AFTER: /* how the last one died: the same for every test here */
         break;

@@ -2,6 +2,7 @@
 /* See harness.h. */
 #include "harness.h"
 
+#include "base/clock.h"
 #include "keeper/keeper.h"
 
 #include <arpa/inet.h>
@@ -68,6 +69,7 @@ static void be_keeper(struct host *h, const char *yaml)
         config_problems_print(problems, stderr);
         _exit(90);
     }
+    config->daemon.watchdog_ns = h->watchdog_ms * NS_PER_MS;
     config->daemon.control_socket = NULL; /* another test's subject */
     struct keeper_args args = { .config = config,
                                 .text = h->name,
@@ -84,7 +86,10 @@ void host_start(struct host *h, const char *daemon)
 {
     unsigned port = h->port != 0 ? h->port : free_port();
 
-    *h = (struct host){ .worker = -1, .port = port, .stop_timeout_ms = h->stop_timeout_ms };
+    *h = (struct host){ .worker = -1,
+                        .port = port,
+                        .watchdog_ms = h->watchdog_ms,
+                        .stop_timeout_ms = h->stop_timeout_ms };
     listen_for_workers(h);
     h->log = g_strdup_printf("%s/%s.log", g_get_tmp_dir(), h->name);
     g_autofree char *yaml =

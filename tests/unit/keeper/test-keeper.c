@@ -472,6 +472,29 @@ static void test_a_worker_that_does_not_listen_blocks_nothing_and_loses_nothing(
     stop(&h);
 }
 
+static void test_a_worker_that_does_not_answer_is_replaced(void)
+{
+    struct host h = { .watchdog_ms = 500 };
+
+    host_start(&h, NULL);
+    host_ready_worker(&h, 1);
+    int peer = peer_connect(&h, false);
+    g_assert_cmpuint(host_expect_connection(&h, 0), ==, 0);
+    host_tell(&h, "deaf");
+    host_expect_worker_end(&h);
+    host_ready_worker(&h, 2);
+    g_assert_cmpuint(host_expect_connection(&h, 0), ==, 0);
+    host_expect_log(&h, "does not answer for");
+    host_expect_log(&h, "ended by signal 6");
+    g_assert_true(peer_is_held(peer));
+    close(peer);
+    host_signal(&h, SIGTERM);
+    g_free(host_expect(&h, "STOP"));
+    host_tell(&h, "stopped");
+    host_tell(&h, "exit 0");
+    host_expect_exit(&h, 0);
+}
+
 static void test_a_worker_does_not_outlive_its_keeper(void)
 {
     struct host h = { 0 };
@@ -489,8 +512,11 @@ static void test_a_worker_does_not_outlive_its_keeper(void)
 
 static void expect_notification(int fd, const char *prefix)
 {
-    char text[256] = "";
-    g_assert_cmpint(recv(fd, text, sizeof(text) - 1, 0), >, 0);
+    char text[256];
+    do { /* what it is to keep: the descriptors are dropped here */
+        memset(text, 0, sizeof(text));
+        g_assert_cmpint(recv(fd, text, sizeof(text) - 1, 0), >, 0);
+    } while (g_str_has_prefix(text, "FDSTORE"));
     g_assert_true(g_str_has_prefix(text, prefix));
 }
 
@@ -556,6 +582,8 @@ int main(int argc, char **argv)
         test_connections_over_the_limit_are_turned_away);
     ADD("a-worker-that-does-not-listen-blocks-nothing-and-loses-nothing",
         test_a_worker_that_does_not_listen_blocks_nothing_and_loses_nothing);
+    ADD("a-worker-that-does-not-answer-is-replaced",
+        test_a_worker_that_does_not_answer_is_replaced);
     ADD("a-worker-does-not-outlive-its-keeper", test_a_worker_does_not_outlive_its_keeper);
     ADD("the-service-manager-is-told", test_the_service_manager_is_told);
     return g_test_run();

@@ -150,25 +150,25 @@ static void test_a_malformed_datagram_is_refused_and_leaks_nothing(void)
 {
     const uint32_t connection = sizeof(struct link_connection), get = sizeof(struct link_memfd_get);
 
-    expect_refused(3, 2, LINK_GO, 0, 0, 0); /* part of a header */
+    expect_refused(3, 3, LINK_GO, 0, 0, 0); /* part of a header */
     expect_refused(8, 1, LINK_GO, 0, 0, 0); /* another version */
-    expect_refused(8, 2, 0, 0, 0, 0);
-    expect_refused(8, 2, 10, 0, 0, 0); /* a hole in the numbers */
-    expect_refused(8, 2, 60000, 0, 0, 0);
-    expect_refused(8 + 2, 2, LINK_CLOSED, 4, 0, 0);    /* a part of its body */
-    expect_refused(8 + 8, 2, LINK_CLOSED, 8, 0, 0);    /* too long, and says so */
-    expect_refused(8 + 8, 2, LINK_CLOSED, 4, 0, 0);    /* too long, and lies */
-    expect_refused(8 + 2000, 2, LINK_CLOSED, 4, 0, 0); /* larger than any message */
-    expect_refused(8, 2, LINK_GO, 0, 0, 1);            /* a descriptor nobody asked for */
-    expect_refused(8 + connection, 2, LINK_CONNECTION, connection, 0,
+    expect_refused(8, 3, 0, 0, 0, 0);
+    expect_refused(8, 3, 39, 0, 0, 0); /* a hole in the numbers */
+    expect_refused(8, 3, 60000, 0, 0, 0);
+    expect_refused(8 + 2, 3, LINK_CLOSED, 4, 0, 0);    /* a part of its body */
+    expect_refused(8 + 8, 3, LINK_CLOSED, 8, 0, 0);    /* too long, and says so */
+    expect_refused(8 + 8, 3, LINK_CLOSED, 4, 0, 0);    /* too long, and lies */
+    expect_refused(8 + 2000, 3, LINK_CLOSED, 4, 0, 0); /* larger than any message */
+    expect_refused(8, 3, LINK_GO, 0, 0, 1);            /* a descriptor nobody asked for */
+    expect_refused(8 + connection, 3, LINK_CONNECTION, connection, 0,
                    0); /* the descriptor is missing */
-    expect_refused(8 + connection, 2, LINK_CONNECTION, connection, 0, 2);
-    expect_refused(8 + connection, 2, LINK_CONNECTION, connection, 0,
+    expect_refused(8 + connection, 3, LINK_CONNECTION, connection, 0, 2);
+    expect_refused(8 + connection, 3, LINK_CONNECTION, connection, 0,
                    8); /* more than there is room for */
-    expect_refused(8 + connection, 2, LINK_CONNECTION, connection, 'x',
+    expect_refused(8 + connection, 3, LINK_CONNECTION, connection, 'x',
                    1); /* a string without an end */
-    expect_refused(8 + get, 2, LINK_MEMFD_GET, get, 'x', 0);
-    expect_refused(8 + LINK_TEXT_MAX, 2, LINK_FAILED, LINK_TEXT_MAX, 'x', 0);
+    expect_refused(8 + get, 3, LINK_MEMFD_GET, get, 'x', 0);
+    expect_refused(8 + LINK_TEXT_MAX, 3, LINK_FAILED, LINK_TEXT_MAX, 'x', 0);
 }
 
 static void test_a_peer_that_does_not_read_costs_bounded_memory(void)
