@@ -111,21 +111,27 @@ def _(_scale):
         server.manager.wait_told('WATCHDOG=1', told + 3)
 
 
+def wait_for_names(server, count):
+    deadline = time.monotonic() + 30
+    while len(server.manager.names()) != count:
+        assert time.monotonic() < deadline, server.manager.names()
+        time.sleep(0.01)
+
+
 @case('service: what the manager keeps is what there is: it comes and goes with connections')
 def _(_scale):
     with managed() as server:
+        server.manager.wait_told('READY=1')     # all before it was heard, too
         names = server.manager.names()
         for name in ('state.0', 'config.0', 'control.0', 'listener.1', 'tombstone.1'):
             assert names.count(name) == 1, names
         assert sum(name.startswith('memory.') for name in names) >= 4, names
         sessions = [login(server) for _ in range(3)]
+        wait_for_names(server, len(names) + 3)
         kept = [name for name in server.manager.names() if name.startswith('connection.')]
         assert len(kept) == 3 == len(set(kept)), kept
         sessions[1].close()
-        deadline = time.monotonic() + 30
-        while len(server.manager.names()) != len(names) + 2:
-            assert time.monotonic() < deadline, server.manager.names()
-            time.sleep(0.01)
+        wait_for_names(server, len(names) + 2)
         server.kill()
         for one in (sessions[0], sessions[2], login(server)):
             one.alive()
