@@ -67,22 +67,48 @@ static struct catalog_portal *portals_of(const struct config *c)
     return portals;
 }
 
+static const struct catalog_portal **portals_in_catalog(const struct daemon_snapshot *s,
+                                                        const struct config_portal *const *from,
+                                                        unsigned count)
+{
+    const struct catalog_portal **to = g_new0(const struct catalog_portal *, count + 1);
+    for (unsigned i = 0; i < count; i++)
+        to[i] = &s->catalog.portals[from[i] - s->config->portals];
+    return to;
+}
+
+static struct catalog_redirect *redirects_of(const struct daemon_snapshot *s,
+                                             const struct config_target *c)
+{
+    struct catalog_redirect *to = g_new0(struct catalog_redirect, c->redirect_count + 1);
+    for (unsigned i = 0; i < c->redirect_count; i++) {
+        const struct config_redirect *r = &c->redirects[i];
+        to[i] = (struct catalog_redirect){
+            .initiators = r->initiators,
+            .portals = portals_in_catalog(s, r->portals, r->portal_count),
+            .portal_count = r->portal_count,
+            .to = r->to,
+            .permanent = r->permanent,
+        };
+    }
+    return to;
+}
+
 static void catalog_target(struct daemon_snapshot *s, struct catalog_target *to,
                            const struct daemon_target *from)
 {
     const struct config_target *c = from->config;
-    const struct catalog_portal **portals =
-        g_new0(const struct catalog_portal *, c->portal_count + 1);
-    for (unsigned i = 0; i < c->portal_count; i++)
-        portals[i] = &s->catalog.portals[c->portals[i] - s->config->portals];
     *to = (struct catalog_target){
         .name = c->name,
         .alias = c->alias,
         .scsi = from->scsi,
-        .portals = portals,
+        .portals = portals_in_catalog(s, c->portals, c->portal_count),
         .portal_count = c->portal_count,
         .auth = c->auth ? s->auths[c->auth - s->config->auths] : NULL,
         .initiators = c->initiators,
+        .redirects = redirects_of(s, c),
+        .redirect_count = c->redirect_count,
+        .reject_send_targets_all = c->session.reject_send_targets_all,
         .limits = limits_of(&c->session),
         .time2wait_spread = (uint16_t)c->session.time2wait_spread,
         .window = c->session.command_window,
@@ -121,6 +147,8 @@ void daemon_snapshot_fill(struct daemon_snapshot *s, struct daemon_target *const
     s->catalog.targets = all;
     s->catalog.by_name = sorted(all, c->target_count);
     s->catalog.target_count = c->target_count;
+    s->catalog.discovery_initiators = c->discovery.initiators;
+    s->catalog.discovery_auth = c->discovery.auth ? s->auths[c->discovery.auth - c->auths] : NULL;
     s->catalog.nop_interval_ns = c->daemon.nop_interval_ns;
     s->catalog.nop_timeout_ns = c->daemon.nop_timeout_ns;
 }
@@ -172,7 +200,11 @@ struct daemon_snapshot *daemon_snapshot_free(struct daemon_snapshot *s)
     for (unsigned i = 0; i < s->catalog.portal_count; i++)
         g_strfreev((char **)s->catalog.portals[i].addresses);
     for (unsigned i = 0; i < s->catalog.target_count; i++) {
-        g_free((void *)s->catalog.targets[i].portals);
+        const struct catalog_target *t = &s->catalog.targets[i];
+        for (unsigned j = 0; j < t->redirect_count; j++)
+            g_free((void *)t->redirects[j].portals);
+        g_free((void *)t->redirects);
+        g_free((void *)t->portals);
         daemon_target_unref(s->targets[i]);
     }
     g_free(s->targets);

@@ -311,6 +311,7 @@ static const struct config_field file_fields[] = {
     { "portals", FIELD_CUSTOM, .read = read_portals },
     { "fence", FIELD_CUSTOM, .read = read_fence },
     { "auth", FIELD_CUSTOM, .read = read_auths },
+    { "discovery", FIELD_CUSTOM, .read = config_read_discovery },
     { "targets", FIELD_CUSTOM, .read = config_read_targets },
     { NULL },
 };
@@ -319,6 +320,7 @@ static const struct config_schema file_schema = { "file", file_fields };
 const struct config_schema *const config_schemas[] = {
     &file_schema,          &daemon_schema,         &portal_schema,     &fence_schema, &auth_schema,
     &config_target_schema, &config_session_schema, &config_lun_schema, &config_view_schema,
+    &config_discovery_schema, &config_redirect_schema,
     NULL,
 };
 

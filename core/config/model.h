@@ -93,6 +93,23 @@ struct config_auth {
     const struct config_node *options;
 };
 
+/* Who may look, and has to prove what, in a discovery session. */
+struct config_discovery {
+    const struct config_node *node; /* NULL: left out */
+    const struct config_auth *auth; /* NULL: open */
+    const char *const *initiators;  /* base/initiators.h, end with NULL; NULL: anyone */
+};
+
+/* An initiator that all of this fits is sent elsewhere (RFC 7143 11.13.5, 0101 and 0102). */
+struct config_redirect {
+    const struct config_node *node;
+    const char *to; /* "host:port" */
+    bool permanent;
+    const struct config_portal **portals; /* it came through one of them; portal_count 0: any */
+    unsigned portal_count;
+    const char *const *initiators; /* base/initiators.h, end with NULL; NULL: anyone */
+};
+
 /* The target's own side of each negotiation (RFC 7143 13). */
 struct config_session {
     const struct config_node *node;
@@ -109,6 +126,7 @@ struct config_session {
     unsigned time2wait_spread;  /* added to it, by up to so much: another part for each host */
     unsigned default_time2retain;
     unsigned command_window;  /* commands outstanding in a session */
+    bool reject_send_targets_all; /* else it is answered with the target itself */
     uint64_t nop_interval_ns; /* 0: no keepalive */
     uint64_t nop_timeout_ns;
     const struct config_node *first_burst_node, *max_burst_node; /* NULL: left out */
@@ -162,6 +180,8 @@ struct config_target {
     unsigned portal_count;
     const struct config_auth *auth; /* NULL: open */
     const char *const *initiators;  /* base/initiators.h, end with NULL; NULL: anyone */
+    struct config_redirect *redirects; /* the first that fits counts */
+    unsigned redirect_count;
     struct config_session session;
     struct config_lun *luns; /* sorted by number */
     unsigned lun_count;
@@ -178,6 +198,7 @@ struct config {
     struct config_fence fence;
     struct config_auth *auths;
     unsigned auth_count;
+    struct config_discovery discovery;
     struct config_target *targets;
     unsigned target_count;
 };

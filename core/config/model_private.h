@@ -17,6 +17,18 @@ void config_read_luns(const struct config_node *node, const struct config_field 
 /* model_view.c: the whole `views:` mapping of a target, whose LUNs are read already. */
 void config_read_views(const struct config_node *node, const struct config_field *field,
                        void *object, struct config_reader *reader);
+/* model_access.c: the `discovery:` mapping, and a target's list of redirections. */
+extern const struct config_schema config_discovery_schema, config_redirect_schema;
+void config_read_discovery(const struct config_node *node, const struct config_field *field,
+                           void *object, struct config_reader *reader);
+void config_read_redirects(const struct config_node *node, const struct config_field *field,
+                           void *object, struct config_reader *reader);
+/* A list of names of portals, and a name of `auth` (NULL: "none", or an error that is told). */
+void config_read_portal_list(const struct config_node *node, const char *key,
+                             const struct config_portal ***ret_portals, unsigned *ret_count,
+                             struct config_reader *reader);
+const struct config_auth *config_find_auth(const struct config_node *node, const char *key,
+                                           struct config_reader *reader);
 /* A list of initiators (base/initiators.h) at the field's offset. */
 void config_read_initiators(const struct config_node *node, const struct config_field *field,
                             void *object, struct config_reader *reader);

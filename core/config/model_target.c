@@ -28,6 +28,17 @@ static void read_digests(const struct config_node *node, const struct config_fie
     }
 }
 
+static void read_send_targets_all(const struct config_node *node, const struct config_field *field,
+                                  void *object, struct config_reader *reader)
+{
+    static const char *const words[] = { "own", "reject", NULL };
+    struct config_session *s = object;
+    unsigned index = 0;
+    if (node)
+        config_read_choice(node, field->key, words, &index, reader->problems);
+    s->reject_send_targets_all = index == 1;
+}
+
 static const struct config_field session_fields[] = {
     { "max-connections", FIELD_UNSIGNED, AT(config_session, max_connections), 1, 8, "1" },
     { "first-burst-length", FIELD_SIZE32, AT(config_session, first_burst_length), 512, LENGTH_24BIT,
@@ -48,6 +59,7 @@ static const struct config_field session_fields[] = {
     { "default-time2retain", FIELD_SECONDS, AT(config_session, default_time2retain), 0,
       RFC_SECONDS_MAX, "20s" },
     { "command-window", FIELD_UNSIGNED, AT(config_session, command_window), 1, 1024, "128" },
+    { "send-targets-all", FIELD_CUSTOM, .read = read_send_targets_all },
     /* Without a default here: read_session() starts from the daemon's. */
     { "nop-interval", FIELD_INTERVAL, AT(config_session, nop_interval_ns), NS_PER_S,
       3600 * NS_PER_S },
@@ -98,16 +110,32 @@ static const struct config_portal *find_portal(const struct config_node *node, c
     return NULL;
 }
 
-static void add_portal(struct config_target *t, const struct config_portal *portal,
-                       const struct config_node *node, struct config_problems *problems)
+static bool has_portal(const struct config_portal *const *portals, unsigned count,
+                       const struct config_portal *portal)
 {
-    for (unsigned i = 0; i < t->portal_count; i++) {
-        if (t->portals[i] == portal) {
-            config_problem_error(problems, node, "portals: '%s' stands here twice", portal->name);
-            return;
-        }
+    for (unsigned i = 0; i < count; i++)
+        if (portals[i] == portal)
+            return true;
+    return false;
+}
+
+void config_read_portal_list(const struct config_node *node, const char *key,
+                             const struct config_portal ***ret_portals, unsigned *ret_count,
+                             struct config_reader *reader)
+{
+    const struct config_node **items;
+    unsigned count = config_read_words(node, key, &items, reader), used = 0;
+    const struct config_portal **portals = config_alloc(reader, (count + 1) * sizeof(*portals));
+    for (unsigned i = 0; i < count; i++) {
+        const struct config_portal *portal = find_portal(items[i], key, reader);
+        if (has_portal(portals, used, portal))
+            config_problem_error(reader->problems, items[i], "%s: '%s' stands here twice", key,
+                                 portal->name);
+        else if (portal)
+            portals[used++] = portal;
     }
-    t->portals[t->portal_count++] = portal;
+    *ret_portals = portals;
+    *ret_count = used;
 }
 
 static void read_target_portals(const struct config_node *node, const struct config_field *field,
@@ -115,40 +143,37 @@ static void read_target_portals(const struct config_node *node, const struct con
 {
     struct config_target *t = object;
     const struct config *config = reader->config;
-    t->portals = config_alloc(reader, (config->portal_count + 1) * sizeof(*t->portals));
-    if (!node) { /* all of them */
-        for (unsigned i = 0; i < config->portal_count; i++)
-            t->portals[t->portal_count++] = &config->portals[i];
+    if (node) {
+        config_read_portal_list(node, field->key, &t->portals, &t->portal_count, reader);
         return;
     }
-    const struct config_node **items;
-    unsigned count = config_read_words(node, field->key, &items, reader);
-    for (unsigned i = 0; i < count; i++) {
-        const struct config_portal *portal = find_portal(items[i], field->key, reader);
-        if (portal)
-            add_portal(t, portal, items[i], reader->problems);
-    }
+    t->portals = config_alloc(reader, (config->portal_count + 1) * sizeof(*t->portals));
+    for (unsigned i = 0; i < config->portal_count; i++) /* all of them */
+        t->portals[t->portal_count++] = &config->portals[i];
+}
+
+const struct config_auth *config_find_auth(const struct config_node *node, const char *key,
+                                           struct config_reader *reader)
+{
+    const struct config *config = reader->config;
+    const char *name;
+    if (config_read_string(node, key, &name, reader->problems) < 0 || strcmp(name, "none") == 0)
+        return NULL;
+    for (unsigned i = 0; i < config->auth_count; i++)
+        if (strcmp(config->auths[i].name, name) == 0)
+            return &config->auths[i];
+    g_autofree const char **names = config_auth_names(config);
+    g_autofree char *hint = config_did_you_mean(name, names);
+    config_problem_error(reader->problems, node, "%s: there is no auth '%s'%s", key, name, hint);
+    return NULL;
 }
 
 static void read_target_auth(const struct config_node *node, const struct config_field *field,
                              void *object, struct config_reader *reader)
 {
     struct config_target *t = object;
-    const struct config *config = reader->config;
-    const char *name;
-    if (!node || config_read_string(node, field->key, &name, reader->problems) < 0 ||
-        strcmp(name, "none") == 0)
-        return;
-    for (unsigned i = 0; i < config->auth_count; i++) {
-        if (strcmp(config->auths[i].name, name) == 0) {
-            t->auth = &config->auths[i];
-            return;
-        }
-    }
-    g_autofree const char **names = config_auth_names(config);
-    g_autofree char *hint = config_did_you_mean(name, names);
-    config_problem_error(reader->problems, node, "%s: there is no auth '%s'%s", field->key, name,
-                         hint);
+    if (node)
+        t->auth = config_find_auth(node, field->key, reader);
 }
 
 void config_read_initiators(const struct config_node *node, const struct config_field *field,
@@ -182,6 +207,7 @@ static const struct config_field target_fields[] = {
     { "portals", FIELD_CUSTOM, .read = read_target_portals },
     { "auth", FIELD_CUSTOM, .read = read_target_auth },
     { "initiators", FIELD_CUSTOM, AT(config_target, initiators), .read = config_read_initiators },
+    { "redirect", FIELD_CUSTOM, .read = config_read_redirects },
     { "session", FIELD_CUSTOM, .read = read_session },
     { "luns", FIELD_CUSTOM, .read = config_read_luns },
     { "views", FIELD_CUSTOM, .read = config_read_views },

@@ -50,6 +50,15 @@ static void send_targets(void *user, const char *name, struct text_targets *sink
     }
 }
 
+static bool rejects_all(void *user)
+{
+    struct connection *c = user;
+    const struct catalog *catalog =
+        atomic_load_explicit(&c->acceptor->catalog, memory_order_acquire);
+    const struct catalog_target *t = catalog_find(catalog, c->session->target);
+    return t && t->reject_send_targets_all;
+}
+
 const struct text_ops *acceptor_text_ops(const struct acceptor *a)
 {
     return &a->text_ops;
@@ -68,6 +77,7 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
     atomic_init(&a->login_timeout_ns, options->login_timeout_ns);
     catalog_ref(options->catalog);
     a->text_ops.send_targets = send_targets;
+    a->text_ops.rejects_all = rejects_all;
     list_init(&a->connections);
     list_init(&a->silent);
     acceptor_stop_init(a);

@@ -67,3 +67,30 @@ bool catalog_admits(const struct catalog_target *target, const char *initiator, 
 {
     return !target->initiators || initiators_match(target->initiators, initiator, peer);
 }
+
+bool catalog_discovers(const struct catalog *catalog, const char *initiator, const char *peer)
+{
+    const char *const *list = catalog->discovery_initiators;
+    return !list || initiators_match(list, initiator, peer);
+}
+
+static bool came_through(const struct catalog_redirect *r, const struct catalog_portal *portal)
+{
+    for (unsigned i = 0; i < r->portal_count; i++)
+        if (r->portals[i] == portal)
+            return true;
+    return !r->portal_count;
+}
+
+const struct catalog_redirect *catalog_redirect(const struct catalog_target *target,
+                                                const struct catalog_portal *portal,
+                                                const char *initiator, const char *peer)
+{
+    for (unsigned i = 0; i < target->redirect_count; i++) {
+        const struct catalog_redirect *r = &target->redirects[i];
+        if (came_through(r, portal) &&
+            (!r->initiators || initiators_match(r->initiators, initiator, peer)))
+            return r;
+    }
+    return NULL;
+}

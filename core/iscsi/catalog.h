@@ -22,6 +22,15 @@ struct catalog_portal {
     unsigned address_count;
 };
 
+/* Initiators that are sent elsewhere instead of being let in. */
+struct catalog_redirect {
+    const char *const *initiators;     /* base/initiators.h; NULL: anyone */
+    const struct catalog_portal *const *portals; /* of the login */
+    unsigned portal_count;             /* 0: any */
+    const char *to;                    /* "host:port" */
+    bool permanent;
+};
+
 struct catalog_target {
     const char *name, *alias;          /* normalised; alias may be NULL */
     struct scsi_target *scsi;
@@ -29,6 +38,9 @@ struct catalog_target {
     unsigned portal_count;
     const struct iscsi_authenticator *auth; /* NULL: open */
     const char *const *initiators;     /* base/initiators.h; NULL: anyone */
+    const struct catalog_redirect *redirects; /* the first that fits counts */
+    unsigned redirect_count;
+    bool reject_send_targets_all;      /* in a normal session */
     struct iscsi_limits limits;
     uint16_t time2wait_spread;         /* seconds */
     uint32_t window;                   /* commands of a session at a time */
@@ -40,6 +52,8 @@ struct catalog {
     unsigned portal_count;
     const struct catalog_target *targets;
     unsigned target_count;
+    const char *const *discovery_initiators; /* who may ask; NULL: anyone */
+    const struct iscsi_authenticator *discovery_auth; /* NULL: open */
     const uint32_t *by_name;              /* indices of targets, ascending by name; NULL: none is made */
     uint64_t nop_interval_ns, nop_timeout_ns; /* of discovery sessions */
     _Atomic unsigned refs;
@@ -64,3 +78,9 @@ bool catalog_on_portal(const struct catalog_target *target, uint16_t tag);
 struct iscsi_limits catalog_limits(const struct catalog_target *target, const char *initiator);
 /* Whether the initiator may log in; see base/initiators.h. */
 bool catalog_admits(const struct catalog_target *target, const char *initiator, const char *peer);
+/* Whether it may ask what there is. */
+bool catalog_discovers(const struct catalog *catalog, const char *initiator, const char *peer);
+/* Where the target sends an initiator that came through this portal; NULL: it is let in here. */
+const struct catalog_redirect *catalog_redirect(const struct catalog_target *target,
+                                                const struct catalog_portal *portal,
+                                                const char *initiator, const char *peer);

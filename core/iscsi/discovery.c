@@ -109,14 +109,16 @@ void discovery_address(struct text_targets *sink, const char *address, uint16_t 
 
 /*
  * Appendix C. On a normal session "All" is refused by the letter, but initiators and libiscsi's
- * tests expect what it can mean there: the session's own target.
+ * tests expect what it can mean there: the session's own target. The configuration decides.
  */
 static void send_targets(struct text *text, const char *value)
 {
     struct text_targets sink = { .text = text };
     char name[ISCSI_NAME_MAX + 1];
     const char *problem;
-    bool all = strcmp(value, "All") == 0, own = value[0] == '\0' || all;
+    bool all = strcmp(value, "All") == 0;
+    bool rejects = all && text->ops->rejects_all && text->ops->rejects_all(text->user);
+    bool own = value[0] == '\0' || (all && !rejects);
     bool is_name = !own && iscsi_name_normalise(value, name, &problem) == 0;
     if (text->discovery && all)
         text->ops->send_targets(text->user, NULL, &sink);

@@ -31,6 +31,8 @@ struct text_ops {
      * see (name NULL), or for the one called `name` (normalised; none is an empty answer).
      */
     void (*send_targets)(void *user, const char *name, struct text_targets *sink);
+    /* A normal session asks for "All": true, it is refused; false or NULL, it gets its own target. */
+    bool (*rejects_all)(void *user);
 };
 
 /* Begins the record of a target; its addresses follow. */

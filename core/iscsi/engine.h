@@ -218,6 +218,9 @@ struct session {
     char initiator[ISCSI_NAME_MAX + 1], target[ISCSI_NAME_MAX + 1];
     uint8_t isid[ISCSI_ISID_BYTES];
     uint16_t tsih, portal_group_tag;
+    /* Who its first connection proved to be: the registry's, for those that join (RFC 7143 9.2.1). A
+       successor does not know it (0) and compares names alone, as on a target that is open. */
+    uint32_t identity;
     bool discovery;
     bool closing;                    /* no new command; ends when nothing is left */
     bool stopping;                   /* the daemon stops */

@@ -279,7 +279,10 @@ static uint16_t find_target(void *user, const char *initiator, const char *name,
     struct login_run *run = c->login;
     const struct catalog_portal *portal = &run->catalog->portals[run->portal];
     ret->portal_group_tag = portal->tag;
-    if (!name) { /* discovery is open to everyone, and shows each initiator what it may use */
+    if (!name) { /* it shows each initiator what it may use */
+        if (!catalog_discovers(run->catalog, initiator, c->peer))
+            return ISCSI_LOGIN_NOT_AUTHORIZED;
+        ret->auth = run->catalog->discovery_auth;
         ret->limits = iscsi_limits_default;
         return ISCSI_LOGIN_OK;
     }
@@ -288,6 +291,11 @@ static uint16_t find_target(void *user, const char *initiator, const char *name,
         return ISCSI_LOGIN_TARGET_NOT_FOUND;
     if (!catalog_admits(target, initiator, c->peer))
         return ISCSI_LOGIN_NOT_AUTHORIZED;
+    const struct catalog_redirect *elsewhere = catalog_redirect(target, portal, initiator, c->peer);
+    if (elsewhere) {
+        ret->redirect = elsewhere->to;
+        return elsewhere->permanent ? ISCSI_LOGIN_MOVED_PERMANENTLY : ISCSI_LOGIN_MOVED_TEMPORARILY;
+    }
     run->target = target;
     ret->target = (void *)target;
     ret->alias = target->alias;

@@ -311,6 +311,12 @@ void registry_discard(struct session *s)
 
 /* ---- deciding ---- */
 
+/* As whom an authenticator knows the initiator, as a number; 0: it was not asked. */
+static uint32_t identity_of(const struct login *login)
+{
+    return login->authenticated ? g_str_hash(login->identity) | 1 : 0;
+}
+
 static void take_seat(struct registry_entry *e, struct registry_seat *seat)
 {
     seat->entry = e;
@@ -343,6 +349,8 @@ static uint16_t join(struct registry *r, const struct login *login, struct regis
     struct registry_entry *e = registry_find_tsih(r, login->tsih);
     if (!e || login->discovery || !registry_same_nexus(e->session, login) || e->closing || e->gone)
         return ISCSI_LOGIN_NO_SESSION;
+    if (e->session->identity && e->session->identity != identity_of(login))
+        return ISCSI_LOGIN_NOT_IN_SESSION;
     unsigned count = 0;
     list_for_each(pos, &e->connections) {
         struct registry_seat *other = list_entry(pos, struct registry_seat, link);
@@ -391,6 +399,7 @@ uint16_t registry_decide(struct registry *r, const struct login *login,
     struct session *s = e->session;
     s->exp_cmd_sn = ret->exp_cmd_sn;
     s->max_cmd_sn = ret->exp_cmd_sn + s->window - 1;
+    s->identity = identity_of(login);
     ret->tsih = s->tsih;
     ret->max_cmd_sn = s->max_cmd_sn;
     take_seat(e, seat);

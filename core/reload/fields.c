@@ -74,6 +74,7 @@ const struct plan_row plan_daemon_rows[] = {
     { "busy-poll", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, busy_poll_ns) },
     { "state-directory", ROW_TEXT, PLAN_RESTART, AT(config_daemon, state_directory) },
     { "control-socket", ROW_TEXT, PLAN_RESTART, AT(config_daemon, control_socket) },
+    { "metrics-listen", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, metrics_listen) },
     { "plugin-path", ROW_WORDS, PLAN_LIVE, AT(config_daemon, plugin_path) },
     { "user", ROW_TEXT, PLAN_RESTART, AT(config_daemon, user) },
     { "sandbox", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, sandbox) },
@@ -141,6 +142,7 @@ const struct plan_row plan_target_rows[] = {
     { "portals", ROW_ELSEWHERE, PLAN_LOGIN },
     { "auth", ROW_ELSEWHERE, PLAN_LOGIN },
     { "initiators", ROW_WORDS, PLAN_LOGIN, AT(config_target, initiators) },
+    { "redirect", ROW_ELSEWHERE, PLAN_LOGIN },
     { "session", ROW_ELSEWHERE, PLAN_LOGIN },
     { "luns", ROW_ELSEWHERE, PLAN_LIVE },
     { "views", ROW_ELSEWHERE, PLAN_NOTICE },
@@ -162,17 +164,51 @@ const struct plan_row plan_session_rows[] = {
     { "time2wait-spread", ROW_PLAIN, PLAN_LOGIN, AT(config_session, time2wait_spread) },
     { "default-time2retain", ROW_PLAIN, PLAN_LOGIN, AT(config_session, default_time2retain) },
     { "command-window", ROW_PLAIN, PLAN_LOGIN, AT(config_session, command_window) },
+    { "send-targets-all", ROW_PLAIN, PLAN_LOGIN, AT(config_session, reject_send_targets_all) },
     { "nop-interval", ROW_PLAIN, PLAN_LOGIN, AT(config_session, nop_interval_ns) },
     { "nop-timeout", ROW_PLAIN, PLAN_LOGIN, AT(config_session, nop_timeout_ns) },
     { NULL },
 };
 
-static bool same_portals(const struct config_target *a, const struct config_target *b)
+static bool same_portals(const struct config_portal *const *a, unsigned a_count,
+                         const struct config_portal *const *b, unsigned b_count)
 {
-    if (a->portal_count != b->portal_count)
+    if (a_count != b_count)
         return false;
-    for (unsigned i = 0; i < a->portal_count; i++)
-        if (strcmp(a->portals[i]->name, b->portals[i]->name) != 0)
+    for (unsigned i = 0; i < a_count; i++)
+        if (strcmp(a[i]->name, b[i]->name) != 0)
+            return false;
+    return true;
+}
+
+static const char *auth_name(const struct config_auth *auth)
+{
+    return auth ? auth->name : NULL;
+}
+
+const struct plan_row plan_redirect_rows[] = {
+    { "to", ROW_TEXT, PLAN_LOGIN, AT(config_redirect, to) },
+    { "permanent", ROW_PLAIN, PLAN_LOGIN, AT(config_redirect, permanent) },
+    { "portals", ROW_ELSEWHERE, PLAN_LOGIN },
+    { "initiators", ROW_WORDS, PLAN_LOGIN, AT(config_redirect, initiators) },
+    { NULL },
+};
+
+static bool same_redirect(const struct config_redirect *a, const struct config_redirect *b)
+{
+    for (const struct plan_row *row = plan_redirect_rows; row->key; row++)
+        if (row->form != ROW_ELSEWHERE &&
+            !same_value(row, (const char *)a + row->offset, (const char *)b + row->offset))
+            return false;
+    return same_portals(a->portals, a->portal_count, b->portals, b->portal_count);
+}
+
+static bool same_redirects(const struct config_target *a, const struct config_target *b)
+{
+    if (a->redirect_count != b->redirect_count)
+        return false;
+    for (unsigned i = 0; i < a->redirect_count; i++)
+        if (!same_redirect(&a->redirects[i], &b->redirects[i]))
             return false;
     return true;
 }
@@ -202,13 +238,31 @@ void differ_target(struct difference *d, const struct config_target *a,
                    const struct config_target *b)
 {
     differ_rows(d, plan_target_rows, "", a, b);
-    if (!same_portals(a, b))
+    if (!same_portals(a->portals, a->portal_count, b->portals, b->portal_count))
         found(d, "", "portals", PLAN_LOGIN);
-    if (g_strcmp0(a->auth ? a->auth->name : NULL, b->auth ? b->auth->name : NULL) != 0)
+    if (g_strcmp0(auth_name(a->auth), auth_name(b->auth)) != 0)
         found(d, "", "auth", PLAN_LOGIN);
+    if (!same_redirects(a, b))
+        found(d, "", "redirect", PLAN_LOGIN);
     if (!same_views(a, b))
         found(d, "", "views", PLAN_NOTICE);
     differ_rows(d, plan_session_rows, "session.", &a->session, &b->session);
+}
+
+/* ---- discovery ---- */
+
+const struct plan_row plan_discovery_rows[] = {
+    { "auth", ROW_ELSEWHERE, PLAN_LOGIN },
+    { "initiators", ROW_WORDS, PLAN_LOGIN, AT(config_discovery, initiators) },
+    { NULL },
+};
+
+void differ_discovery(struct difference *d, const struct config_discovery *a,
+                      const struct config_discovery *b)
+{
+    differ_rows(d, plan_discovery_rows, "discovery.", a, b);
+    if (g_strcmp0(auth_name(a->auth), auth_name(b->auth)) != 0)
+        found(d, "discovery.", "auth", PLAN_LOGIN);
 }
 
 /* ---- LUN ---- */

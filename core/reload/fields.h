@@ -18,6 +18,9 @@ char *difference_end(struct difference *d);
 
 void differ_daemon(struct difference *d, const struct config_daemon *a,
                    const struct config_daemon *b);
+/* Told as part of the daemon. */
+void differ_discovery(struct difference *d, const struct config_discovery *a,
+                      const struct config_discovery *b);
 void differ_portal(struct difference *d, const struct config_portal *a,
                    const struct config_portal *b);
 void differ_target(struct difference *d, const struct config_target *a,

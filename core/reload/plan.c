@@ -97,7 +97,11 @@ static void plan_daemon(struct maker *m)
     struct difference d;
     difference_init(&d);
     differ_daemon(&d, &m->from->daemon, &m->to->daemon);
-    put_change(m, &d, (struct plan_step){ .object = PLAN_DAEMON, .at = m->to->daemon.node });
+    differ_discovery(&d, &m->from->discovery, &m->to->discovery);
+    const struct config_node *at = m->to->daemon.node ? m->to->daemon.node : m->to->discovery.node;
+    if (!at)
+        at = m->to->root;
+    put_change(m, &d, (struct plan_step){ .object = PLAN_DAEMON, .at = at });
 }
 
 static void plan_fence(struct maker *m)

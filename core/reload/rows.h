@@ -22,5 +22,6 @@ struct plan_row {
 };
 
 /* They end with a NULL key. */
+extern const struct plan_row plan_discovery_rows[], plan_redirect_rows[];
 extern const struct plan_row plan_daemon_rows[], plan_portal_rows[], plan_target_rows[],
     plan_session_rows[], plan_lun_rows[];

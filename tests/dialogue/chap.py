@@ -41,9 +41,9 @@ def hexadecimal(value):
 class Attempt:
     """One login up to the challenge; answer() goes on."""
 
-    def __init__(self, target, algorithms='5', discovery=False, methods='CHAP,None'):
-        self.session = target.session(discovery=discovery)
-        self.connection = self.session.connect()
+    def __init__(self, target, algorithms='5', discovery=False, methods='CHAP,None', session=None, cid=0):
+        self.session = session or target.session(discovery=discovery)
+        self.connection = self.session.connect(cid)
         first = self.session.login_step(self.connection, SECURITY, OPERATIONAL,
                                         dict(self.session.identity(), AuthMethod=methods))
         assert not first.final, 'let in without a word about the secret'
@@ -66,6 +66,10 @@ class Attempt:
     def answer(self, name='host1', secret=None, coded=hexadecimal, **more):
         secret = USERS.get(name, '?') if secret is None else secret
         return self.step(dict({'CHAP_N': name, 'CHAP_R': coded(self.response(secret))}, **more), True)
+
+    def join(self):
+        """The operational stage of a further connection."""
+        self.session.finish_login(self.connection, {'HeaderDigest': 'None', 'DataDigest': 'None'})
 
     def enter(self):
         """The operational stage, and a command to see that it is real."""

@@ -115,6 +115,23 @@ def _():
     complains(GOOD.replace('handler: ram', 'handler: rma'), 'rma', "'rma'")
 
 
+@case('redirections and discovery are checked at their place', alone=True)
+def _():
+    complains(GOOD + '    redirect: { to: "0.0.0.0" }\n', '"0.0.0.0"', 'to go to')
+    complains(GOOD + '    redirect: [{ to: 300.1.2.3 }]\n', '300.1.2.3', 'to go to')
+    complains(GOOD + '    redirect: [{ to: "san:x" }]\n', '"san:x"', 'to go to')
+    complains(GOOD + '    redirect: [{ permanent: yes }]\n', '{ permanent', "'to' is missing")
+    complains(GOOD + '    redirect: [{ to: 192.0.2.1, portal: san }]\n', 'portal: san', 'portals')
+    complains(GOOD + '    redirect: [{ to: 192.0.2.1, portals: [sun] }]\n', 'sun', 'san')
+    complains(GOOD + '    session: { send-targets-all: maybe }\n', 'maybe', 'own')
+    complains(GOOD.replace('targets:', 'discovery: { auth: lab }\ntargets:'), 'lab', 'no auth')
+    complains(GOOD.replace('targets:', 'discovery: { initiators: 192.0.2.0/99 }\ntargets:'),
+              '192.0.2.0/99', 'no network')
+    code, out, _ = check(GOOD.replace('targets:', 'discovery: { initiators: "2001:db8::/32" }\ntargets:') +
+                         '    redirect: { to: san.example.org, portals: san, permanent: yes }\n')
+    assert code == 0, out
+
+
 @case('names of targets are checked and compared in normal form', alone=True)
 def _():
     complains(GOOD.replace(NAME, 'disk1'), 'disk1')

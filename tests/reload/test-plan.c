@@ -98,6 +98,7 @@ static void test_every_key_has_a_row(void)
         { "daemon", plan_daemon_rows }, { "portal", plan_portal_rows },
         { "target", plan_target_rows }, { "session", plan_session_rows },
         { "lun", plan_lun_rows },
+        { "discovery", plan_discovery_rows }, { "redirect", plan_redirect_rows },
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(tables); i++) {
         const struct config_schema *const *s = config_schemas;

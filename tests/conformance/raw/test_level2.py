@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """iSCSIProtocolLevel 2 (RFC 7144), FastAbort (RFC 7143 4.2.3.4) and the response fence (4.2.2.3)."""
+import os
+import signal
+
 import dialogue  # noqa: F401  pylint: disable=unused-import
 import scsi
 import wire
@@ -293,6 +296,45 @@ def _(target):
         session.connection.other.clear()
     assert session.connection.expect(wire.TASK_RESPONSE).response == COMPLETE
     session.alive()
+
+
+def answered(session, connection):
+    """What the connection says next that is no ping, while both connections acknowledge."""
+    for _ in range(100):
+        for each in session.connections:
+            session.nop(itt=NO_TAG, ttt=NO_TAG, immediate=True, connection=each)
+            try:
+                each.pump(0.1)
+            except TimeoutError:
+                pass
+        found = [pdu for pdu in connection.other if pdu.opcode != wire.NOP_IN]
+        if found:
+            return found[0]
+    raise AssertionError('nothing')
+
+
+@case('functions that wait, for commands or behind a fence, outlive the worker', own=dict(targets=MANY))
+def _(target):
+    fence, second = fenced(target)
+    unacknowledged(fence, second)
+    fence.request(wire.TASK_REQUEST, immediate=True, flags=wire.FINAL | LUN_RESET, lun=fence.first_lun,
+                  referenced_tag=NO_TAG)
+    second.expect(wire.NOP_IN)
+    other = target.login()
+    first = other.cmd_sn
+    other.cmd_sn += 1
+    other.request(wire.TASK_REQUEST, flags=wire.FINAL | ABORT_TASK_SET, immediate=True, lun=1,
+                  referenced_tag=NO_TAG, cmd_sn=first + 1)
+    other.nop(b'seen', immediate=True)
+    assert other.connection.expect(wire.NOP_IN).data == b'seen'
+    old = target.daemon.workers()
+    target.daemon.killed_workers = True
+    os.kill(old[0], signal.SIGKILL)
+    target.daemon.wait_for_worker(not_among=old)
+    assert answered(fence, fence.connection).response == COMPLETE
+    other.connection.expect_quiet()
+    other.start(scsi.test_unit_ready(), cmd_sn=first).wait()
+    assert other.connection.expect(wire.TASK_RESPONSE).response == COMPLETE
 
 
 @case('on a session of one connection a fence costs nothing')

@@ -159,6 +159,32 @@ def _(target):
     session.command(scsi.test_unit_ready(), connection=session.connections[2]).good()
 
 
+@case('a command that a lost connection left out is sent again on another', own=dict(targets=MANY))
+def _(target):
+    session = session_of(target, 2)
+    first, session.cmd_sn = session.cmd_sn, session.cmd_sn + 2
+    late = session.start(scsi.test_unit_ready(), cmd_sn=first + 1)      # its turn has not come
+    session.connections[1].reset()
+    assert session.connection.expect(wire.ASYNC).async_event == 2
+    session.connection.expect_quiet()
+    session.start(scsi.test_unit_ready(), cmd_sn=first).good()
+    late.good()
+    session.alive()
+
+
+@case('a bad header digest loses one connection of several', own=dict(targets=MANY))
+def _(target):
+    session = target.login(MaxConnections='4', HeaderDigest='CRC32C')
+    session.login(cid=1, offer=JOINING)
+    session.command(scsi.test_unit_ready(), connection=session.connections[1]).wait()
+    session.nop(b'x', spoil='header', immediate=True)
+    session.connections[0].expect_closed()
+    second = session.connections[1]
+    event = second.expect(wire.ASYNC)
+    assert (event.async_event, event.parameter1) == (2, 0)
+    session.command(scsi.test_unit_ready(), connection=second).good()
+
+
 @case('a lost session leaves nothing behind: the next one of the same name begins anew')
 def _(target):
     isid = new_isid()
