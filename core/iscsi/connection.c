@@ -40,6 +40,34 @@ static void end_tasks(struct connection *c)
             task_abort(&s->tasks[i], NULL);
 }
 
+static struct connection *another(const struct connection *c)
+{
+    list_for_each(pos, &c->session->connections) {
+        struct connection *each = list_entry(pos, struct connection, link);
+        if (each != c && each->state == CONNECTION_FULL)
+            return each;
+    }
+    return NULL;
+}
+
+/*
+ * A connection is lost, and others are there: its tasks are over, for at error recovery level 0 nobody
+ * can take them up again, and the session goes on (RFC 7143 7.5, 7.6 b). The initiator hears that on one of
+ * them (7.1.4.3): it may log the connection in anew, and has to fill what is missing of the CmdSNs.
+ * The last connection is the session (7.1.4.4).
+ */
+static void lost(struct connection *c, const char *reason)
+{
+    struct session *s = c->session;
+    struct connection *other = another(c);
+    if (!other) {
+        session_close(s, reason);
+        return;
+    }
+    c->leaves_session = true;
+    async_send(other, ISCSI_ASYNC_DROP_CONNECTION, c->cid, s->params.time2wait, 0);
+}
+
 void connection_close(struct connection *c, const char *reason)
 {
     if (c->state >= CONNECTION_CLOSING)
@@ -53,9 +81,8 @@ void connection_close(struct connection *c, const char *reason)
     reactor_timer_stop(c->engine->reactor, &c->timer);
     reactor_defer(c->engine->reactor, &c->late);
     end_tasks(c);
-    /* Error recovery level 0: losing a connection is losing the session (RFC 7143 7.5). */
     if (!c->leaves_session && !c->session->closing)
-        session_close(c->session, reason);
+        lost(c, reason);
 }
 
 static void stream_closed(struct stream *stream);

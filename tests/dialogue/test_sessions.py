@@ -167,16 +167,43 @@ def _(target):
     session.alive()
 
 
-# Error recovery level 0 knows session recovery only (RFC 7143 7.1.4.1): what the lost connection
-# carried in CmdSN order can never come any more.
-@case('a lost connection ends its session at error recovery level 0', own=dict(targets=MANY))
+@case('a lost connection takes its commands with it, and its session goes on', own=dict(targets=MANY))
+def _(target):
+    session = target.login(MaxConnections='2', DefaultTime2Wait='3')
+    second = join(session, 1)
+    held = session.start(scsi.write_10(0, 256), write=bytes(131072), immediate_data=0, hold_r2ts=True,
+                         connection=second)
+    while not held.r2ts:
+        second.pump()
+    second.reset()
+    event = session.connection.expect(wire.ASYNC)
+    assert (event.async_event, event.parameter1, event.parameter2, event.parameter3) == (2, 1, 3, 0)
+    session.alive()
+    again = join(session, 1)
+    session.command(scsi.test_unit_ready(), connection=again).good()
+
+
+@case('the last lost connection ends the session', own=dict(targets=MANY))
 def _(target):
     session = target.login(MaxConnections='2')
     second = join(session, 1)
-    session.start(scsi.write_10(0, 256), write=bytes(131072), immediate_data=0, hold_r2ts=True,
-                  connection=second)
+    session.command(scsi.test_unit_ready(), connection=second).wait()
     second.reset()
-    session.connections[0].expect_closed()
+    session.connection.expect(wire.ASYNC)
+    session.connection.reset()
+    lost = target.session(isid=session.isid)
+    lost.tsih = session.tsih
+    for _ in range(100):        # the target may hear of it a moment later
+        try:
+            lost.login(cid=2, offer={'HeaderDigest': 'None'})
+        except Refused as refusal:
+            assert refusal.status in (0x020a, 0x0206), '%04x' % refusal.status
+            if refusal.status == 0x020a:
+                break
+        lost.close()
+        lost.connections.clear()
+    else:
+        raise AssertionError('the session is still there')
     target.login().alive()
 
 
