@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The control interface: JSON-RPC 2.0 on a UNIX stream socket, one message a line (holdfastctl(8)
+ * The control interface: JSON-RPC 2.0 on a UNIX stream socket, one message a line (holdfast-control(7)
  * describes it for clients). It looks at the engine and changes little; what it needs from the
  * composition root is in struct control_services.
  *

@@ -4,7 +4,9 @@
 import contextlib
 import json
 import os
+import pathlib
 import random
+import re
 import socket
 import threading
 import time
@@ -21,6 +23,20 @@ def fields(message):
 
 
 # --- the protocol
+
+@case('the man page has every method, and no other', own={'start': False})
+def _(_):
+    top = pathlib.Path(__file__).resolve().parents[2]
+    table = (top / 'core/control/verbs.c').read_text(encoding='utf-8')
+    known = set(re.findall(r'^    \{ "([a-z.]+)",', table[table.index('verbs[] ='):], re.MULTILINE))
+    page = (top / 'conf/man/holdfast-control.7').read_text(encoding='utf-8')
+    page = page[page.index('.Sh METHODS'):page.index('.Sh ERROR CODES')]
+    told = set()
+    for words in re.findall(r'^\.It Cm ([^\n]*)', page, re.MULTILINE):
+        told |= set(re.findall(r'[a-z][a-z.]+', words.split(' Pq ')[0]))
+    missing = known - told
+    assert len(known) > 10 and not missing and not told - known, (missing, told - known)
+
 
 @case('an answer repeats the id, whatever form it has')
 def _(target):
