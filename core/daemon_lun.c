@@ -81,6 +81,7 @@ int daemon_lun_open(struct daemon *d, const struct config *whole,
     int r = open_plugin(d, whole, target, c, grown, ret_backend, problems);
     if (r < 0)
         return r;
+    storage_set_deadline(*ret_backend, c->deadline_ns, (enum storage_when_late)c->when_late);
     struct backend_info *info = &(*ret_backend)->info;
     if (c->physical_block_size)
         info->physical_block_bytes = c->physical_block_size;

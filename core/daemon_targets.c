@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "daemon_private.h"
 
-#define ANSWER_LIMIT_NS (20 * NS_PER_S) /* an I/O older than this is worth a line in the log */
 #define CLOSE_WAIT_MS   10000
 
 /* ---- making ---- */
@@ -153,9 +152,11 @@ void daemon_targets_watch(struct daemon *d)
 {
     uint64_t now = clock_now_ns();
     for (unsigned i = 0; i < d->target_count; i++)
-        for (unsigned j = 0; j < d->targets[i]->lun_count; j++)
-            if (d->targets[i]->luns[j]->backend)
-                storage_watch(d->targets[i]->luns[j]->backend, now, ANSWER_LIMIT_NS);
+        for (unsigned j = 0; j < d->targets[i]->lun_count; j++) {
+            const struct daemon_lun *l = d->targets[i]->luns[j];
+            if (l->backend)
+                storage_watch(l->backend, now, l->config->deadline_ns);
+        }
 }
 
 bool daemon_targets_close(struct daemon *d)

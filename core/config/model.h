@@ -152,6 +152,8 @@ struct config_lun {
     unsigned max_compare_and_write; /* blocks, 1..255 */
     bool rotational;
     uint64_t sanitize_rate; /* bytes a second; 0: no limit */
+    uint64_t deadline_ns; /* of an I/O at the handler */
+    unsigned when_late;   /* 0 stall, 1 busy, 2 fail */
     bool removable; /* the medium can be ejected */
     const char *const *initiators; /* base/initiators.h, end with NULL; NULL: whoever may log in */
 };

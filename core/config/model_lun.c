@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "config/model_private.h"
 
 #define AT(type, member) offsetof(struct type, member)
@@ -93,6 +94,16 @@ static void read_physical_block_size(const struct config_node *node,
     lun->physical_block_size = read_one_size(node, field->key, words, reader);
 }
 
+static void read_when_late(const struct config_node *node, const struct config_field *field,
+                           void *object, struct config_reader *reader)
+{
+    static const char *const words[] = { "stall", "busy", "fail", NULL };
+    struct config_lun *lun = object;
+    unsigned index = 0;
+    if (node && config_read_choice(node, field->key, words, &index, reader->problems) == 0)
+        lun->when_late = index;
+}
+
 static const struct config_field lun_fields[] = {
     { "handler", FIELD_NAME, AT(config_lun, handler), .required = true,
       .node_offset = AT(config_lun, handler_node) },
@@ -110,6 +121,9 @@ static const struct config_field lun_fields[] = {
     { "max-compare-and-write", FIELD_UNSIGNED, AT(config_lun, max_compare_and_write), 1, 255,
       "255" },
     { "sanitize-rate", FIELD_SIZE, AT(config_lun, sanitize_rate), 0, 1ull << 50, "0" },
+    { "deadline", FIELD_DURATION, AT(config_lun, deadline_ns), 100 * NS_PER_MS, 3600 * NS_PER_S,
+      "20s" },
+    { "when-late", FIELD_CUSTOM, .read = read_when_late },
     { "removable", FIELD_BOOL, AT(config_lun, removable), 0, 0, "no" },
     { "rotational", FIELD_BOOL, AT(config_lun, rotational), 0, 0, "no" },
     { "initiators", FIELD_CUSTOM, AT(config_lun, initiators), .read = config_read_initiators },

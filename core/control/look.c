@@ -302,13 +302,17 @@ static void put_hex(struct json_writer *w, const char *key, const uint8_t *bytes
     json_put_string(w, key, count ? text : NULL);
 }
 
+static const char *const whens[] = { "stall", "busy", "fail" };
+
 static int put_lun(struct call *call, const struct control_target *t, const struct control_lun *l)
 {
     struct json_writer *w = &call->result;
     struct scsi_counters c;
-    unsigned at_handler, waiting;
+    unsigned at_handler, waiting, given_up;
+    uint64_t given_up_ever;
     scsi_unit_counters(l->unit, &c);
     storage_depth(l->backend, &at_handler, &waiting);
+    storage_given_up(l->backend, &given_up, &given_up_ever);
     json_put_open(w, NULL, '{');
     json_put_string(w, "target", t->config->name);
     json_put_u64(w, "lun", l->config->number);
@@ -325,6 +329,10 @@ static int put_lun(struct call *call, const struct control_target *t, const stru
     json_put_u64(w, "errors", c.errors);
     json_put_u64(w, "at-handler", at_handler);
     json_put_u64(w, "waiting", waiting);
+    json_put_double(w, "deadline-seconds", seconds_of(l->config->deadline_ns));
+    json_put_string(w, "when-late", whens[l->config->when_late]);
+    json_put_u64(w, "given-up", given_up);
+    json_put_u64(w, "given-up-ever", given_up_ever);
     json_put_double(w, "oldest-seconds", seconds_of(storage_age_ns(l->backend, clock_now_ns())));
     json_put_close(w, '}');
     return 0;

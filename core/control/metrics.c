@@ -38,7 +38,7 @@ struct lun_row {
     char *labels;
     const char *handler;
     struct scsi_counters counters;
-    uint64_t bytes, reads, writes, at_handler, waiting, strays, errors, stalls;
+    uint64_t bytes, reads, writes, at_handler, waiting, strays, errors, stalls, given_up;
     double oldest_seconds;
     bool used;
 };
@@ -51,6 +51,7 @@ static const struct row lun_rows[] = {
     { P "lun_stray_answers", NULL, "Answers of the handler to no I/O.", true, LUN(strays) },
     { P "lun_handler_errors", NULL, "I/Os that the handler failed.", true, LUN(errors) },
     { P "lun_stalls", NULL, "I/Os that the handler left unanswered for too long.", true, LUN(stalls) },
+    { P "lun_given_up", NULL, "I/Os answered for the handler after the deadline.", true, LUN(given_up) },
 };
 static const struct row lun_used_rows[] = {
     { P "lun_read_bytes", "bytes", "Bytes read.", true, LUN(counters.way[SCSI_COUNT_READ].bytes) },
@@ -70,12 +71,13 @@ static int gather_lun(struct call *call, const struct control_target *t,
                       const struct control_lun *l)
 {
     struct lun_row row = { .handler = l->config->handler };
-    unsigned at_handler, waiting;
+    unsigned at_handler, waiting, given_up;
     char number[16];
     g_snprintf(number, sizeof(number), "%u", l->config->number);
     row.labels = metrics_labels("target", t->config->name, "lun", number, NULL);
     scsi_unit_counters(l->unit, &row.counters);
     storage_depth(l->backend, &at_handler, &waiting);
+    storage_given_up(l->backend, &given_up, &row.given_up);
     row.bytes = l->backend->info.bytes;
     row.reads = histogram_count(&row.counters.way[SCSI_COUNT_READ].latency);
     row.writes = histogram_count(&row.counters.way[SCSI_COUNT_WRITE].latency);

@@ -167,7 +167,7 @@ void show_luns(JsonNode *result, GString *out)
 {
     static const char *const headings[] = { "TARGET", ">LUN",    "HANDLER", ">SIZE",   "MODE",
                                             ">READS", ">READ",   ">MEAN",   ">WRITES", ">WRITTEN",
-                                            ">MEAN",  ">ERRORS", ">QUEUE",  "SERIAL",  NULL };
+                                            ">MEAN",  ">ERRORS", ">QUEUE",  ">OLDEST", "SERIAL", NULL };
     JsonArray *luns = array_of(result);
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < value_count(luns); i++) {
@@ -181,6 +181,7 @@ void show_luns(JsonNode *result, GString *out)
         way_cells(t, value_object(o, "writes"));
         table_take(t, units_count((double)value_number(o, "errors")));
         table_print(t, "%" PRIu64, value_number(o, "at-handler") + value_number(o, "waiting"));
+        table_take(t, units_latency(value_real(o, "oldest-seconds") * 1e9));
         table_text(t, value_text(o, "serial"));
     }
     finish(t, out);

@@ -21,7 +21,7 @@ static struct waiter *waiter_of(struct backend_io *io)
     return (struct waiter *)io->room;
 }
 
-static struct backend_io *io_of(struct list *link)
+struct backend_io *queue_waiting_io(struct list *link)
 {
     return (struct backend_io *)(void *)((char *)container_of(link, struct waiter, link) -
                                          offsetof(struct backend_io, room));
@@ -85,18 +85,28 @@ static bool is_error(int result)
 
 static void queue_pump(struct hf_queue *queue);
 
+static void answer_io(struct hf_queue *queue, struct backend_io *io, int32_t result)
+{
+    io->result = result;
+    if (G_UNLIKELY(is_error(result)))
+        atomic_fetch_add_explicit(&queue->lun->errors, 1, memory_order_relaxed);
+    io->done(io);
+}
+
 void queue_finish(struct slot *slot, int32_t result)
 {
     struct hf_queue *queue = slot->queue;
     struct backend_io *io = slot->io;
-    io->result = take_result(slot, result);
-    if (G_UNLIKELY(is_error(io->result)))
-        atomic_fetch_add_explicit(&queue->lun->errors, 1, memory_order_relaxed);
+    if (G_LIKELY(io))
+        result = take_result(slot, result);
+    else
+        late_answered(slot);
     slot->io = NULL;
     slot->next = queue->free;
     queue->free = slot;
     count(&queue->at_handler, -1);
-    io->done(io);
+    if (G_LIKELY(io))
+        answer_io(queue, io, result);
     if (!list_empty(&queue->waiting))
         queue_pump(queue);
     if (G_UNLIKELY(queue->closing))
@@ -193,6 +203,8 @@ static struct slot *fill_slot(struct hf_queue *queue, struct backend_io *io)
 static void launch(struct hf_queue *queue, struct backend_io *io)
 {
     struct slot *slot = fill_slot(queue, io);
+    if (G_UNLIKELY(atomic_load_explicit(&queue->lun->deadline_ns, memory_order_relaxed)))
+        late_launch(slot);
     count(&queue->at_handler, 1);
     if (queue->lun->ops->shape != HF_SHAPE_QUEUE) {
         blocking_submit(slot);
@@ -210,7 +222,7 @@ static void queue_pump(struct hf_queue *queue)
         return;
     queue->pumping = true;
     while (has_slot(queue) && !list_empty(&queue->waiting)) {
-        struct backend_io *io = io_of(list_take(&queue->waiting));
+        struct backend_io *io = queue_waiting_io(list_take(&queue->waiting));
         count(&queue->waiting_count, -1);
         launch(queue, io);
         launched = true;
@@ -240,6 +252,11 @@ static void backend_submit(struct backend *backend, struct backend_io *io)
     struct hf_queue *queue = queue_here(lun_of(backend));
     if (G_UNLIKELY(!queue)) {
         io->result = -ENOMEM;
+        io->done(io);
+        return;
+    }
+    if (G_UNLIKELY(atomic_load_explicit(&queue->lun->given_up, memory_order_relaxed))) {
+        io->result = late_result(queue->lun);
         io->done(io);
         return;
     }
@@ -317,7 +334,7 @@ static void queue_task(struct reactor_task *task)
         queue->lun->ops->kick(queue->handle);
     }
     while ((link = list_take(&queue->dropped))) {
-        struct backend_io *io = io_of(link);
+        struct backend_io *io = queue_waiting_io(link);
         io->result = -ECANCELED;
         io->done(io);
     }
@@ -326,6 +343,7 @@ static void queue_task(struct reactor_task *task)
         return;
     struct hf_lun *lun = queue->lun;
     queue->closing = false;
+    late_end(queue);
     if (lun->ops->shape == HF_SHAPE_QUEUE)
         lun->ops->queue_close(queue->handle);
     lun_queue_closed(lun);
@@ -354,6 +372,7 @@ static struct hf_queue *queue_new(struct hf_lun *lun, struct reactor *reactor)
     list_init(&queue->waiting);
     list_init(&queue->dropped);
     reactor_task_init(&queue->task, queue_task);
+    late_init(queue);
     queue->slots = calloc(lun->depth, lun->slot_bytes); /* pages are touched as slots are used */
     if (!queue->slots) {
         g_free(queue);

@@ -42,6 +42,13 @@ struct storage_services {
     void (*changed)(void *user, struct backend *backend, const struct backend_info *info);
 };
 
+/* What becomes of an I/O that the handler has had for longer than the deadline: late.c. */
+enum storage_when_late {
+    STORAGE_LATE_STALL, /* it waits */
+    STORAGE_LATE_BUSY,  /* it is given up: -EAGAIN, and so is everything until the handler answers */
+    STORAGE_LATE_FAIL,  /* the same with -ETIMEDOUT */
+};
+
 /* What a handler may leave with state_put(). */
 #define STORAGE_STATE_MAX 65520u
 
@@ -98,6 +105,11 @@ void storage_depth(struct backend *backend, unsigned *ret_at_handler, unsigned *
 bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns);
 /* Replaces backend->info; control thread, see storage_services.changed. */
 void storage_set_info(struct backend *backend, const struct backend_info *info);
+/* For I/Os that begin from now on. Any thread. */
+void storage_set_deadline(struct backend *backend, uint64_t deadline_ns,
+                          enum storage_when_late when_late);
+/* I/Os given up that the handler still has, and all since open. Any thread, until storage_close(). */
+void storage_given_up(struct backend *backend, unsigned *ret_now, uint64_t *ret_ever);
 /* How often a handler broke the rules since it was opened: contained, logged, counted. Any thread. */
 enum storage_misuse {
     STORAGE_STRAY_ANSWER, /* to an I/O that has its answer, or to none; ignored */

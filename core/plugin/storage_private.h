@@ -18,6 +18,8 @@
 #define SLOT_INDEX_MASK ((1u << SLOT_INDEX_BITS) - 1)
 _Static_assert(HF_QUEUE_DEPTH_MAX <= SLOT_INDEX_MASK + 1, "an id holds the index of every slot");
 
+#define SLOT_HELD_MAX 8u /* pieces of memory of an I/O that can be given up */
+
 #define QUEUE_DEPTH_DEFAULT 128u
 #define QUEUE_NESTING_MAX   16u /* answers from within submit that lead to the next submit */
 
@@ -29,6 +31,8 @@ struct slot {
     struct backend_io *io;
     struct slot *next;           /* free slots; jobs of a serial handler */
     int32_t result;              /* on its way to the reactor */
+    struct iovec iov[SLOT_HELD_MAX]; /* late.c: what the handler has, on LUNs with a deadline */
+    struct buf *held[SLOT_HELD_MAX]; /* late.c: the buffers of one that was given up (io: NULL) */
     union {
         struct reactor_message message; /* an answer from another thread */
         struct pool_job job;            /* blocking handlers */
@@ -52,6 +56,7 @@ struct hf_queue {
     unsigned nesting;
     bool pumping, closing, kick_due;
     struct reactor_task task;
+    struct timer late_timer;     /* late.c */
     struct reactor_message close_message;
 };
 
@@ -78,6 +83,10 @@ struct hf_lun {
     struct state *state;         /* state.c; mapped while it is needed */
     void *handle;
     uint32_t store_number; /* of its memory, + 1; 0: it has none that outlives the process */
+    _Atomic uint64_t deadline_ns; /* 0: I/Os wait for ever */
+    _Atomic uint32_t when_late;   /* enum storage_when_late */
+    _Atomic uint32_t given_up;    /* I/Os that the handler still has to answer */
+    _Atomic uint64_t given_up_ever;
     unsigned depth;
     size_t slot_bytes;
     _Atomic uint64_t misuses[STORAGE_MISUSES];
@@ -125,6 +134,17 @@ struct slot *queue_claim(struct hf_queue *queue, uint64_t id);
 void queue_finish(struct slot *slot, int32_t result);
 /* Any thread: queue_finish(slot, slot->result) on the reactor. */
 void queue_finish_posted(struct slot *slot);
+
+/* The I/O that waits, by its link in hf_queue.waiting. */
+struct backend_io *queue_waiting_io(struct list *link);
+
+/* late.c. launch: before an I/O goes to the handler of a LUN with a deadline; answered: the handler
+   has answered one that was given up. */
+void late_init(struct hf_queue *queue);
+void late_end(struct hf_queue *queue);
+void late_launch(struct slot *slot);
+void late_answered(struct slot *slot);
+int late_result(const struct hf_lun *lun);
 
 /* misuse.c: counts it, and says it now and then. Any thread. */
 void lun_misused(struct hf_lun *lun, enum storage_misuse kind, uint64_t id);

@@ -283,6 +283,8 @@ const struct plan_row plan_lun_rows[] = {
     { "max-compare-and-write", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, max_compare_and_write),
       PLAN_LUN_REPLACE },
     { "sanitize-rate", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, sanitize_rate), PLAN_LUN_REPLACE },
+    { "deadline", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, deadline_ns), PLAN_LUN_REPLACE },
+    { "when-late", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, when_late), PLAN_LUN_REPLACE },
     { "removable", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, removable), PLAN_LUN_REPLACE },
     { "rotational", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, rotational), PLAN_LUN_REPLACE },
     { "initiators", ROW_WORDS, PLAN_NOTICE, AT(config_lun, initiators), PLAN_LUN_MASK },

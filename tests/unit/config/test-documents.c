@@ -96,6 +96,8 @@ static void the_example_shows_the_defaults(void)
     g_assert_cmpuint(l->physical_block_size, ==, m->physical_block_size);
     g_assert_cmpuint(l->max_compare_and_write, ==, m->max_compare_and_write);
     g_assert_cmpuint(l->sanitize_rate, ==, m->sanitize_rate);
+    g_assert_cmpuint(l->deadline_ns, ==, m->deadline_ns);
+    g_assert_cmpuint(l->when_late, ==, m->when_late);
     g_assert_cmpint(l->removable, ==, m->removable);
     config_free(c);
     config_free(d);

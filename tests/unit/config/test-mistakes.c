@@ -244,7 +244,8 @@ static const struct mistake mistakes[] = {
       "      4: { handler: x, revision: 1.234, read-only: nope, block-size: 1024, rotational: 7 }\n"
       "      5: { handler: x, initiators: [], serial: \"\" }\n"
       "      6: { handler: x, naa: 50014050000000010000000000000000 }\n"
-      "      7: { handler: x, physical-block-size: 1K, max-compare-and-write: 0, removable: 2 }\n",
+      "      7: { handler: x, physical-block-size: 1K, max-compare-and-write: 0, removable: 2 }\n"
+      "      8: { handler: x, deadline: 10ms, when-late: never }\n",
       "f:6:10: LUN 0: the key 'handler' is missing\n"
       "f:6:42: unknown key 'redonly' (did you mean 'read-only'?)\n"
       "f:7:9: LUN 1: the key 'handler' is missing\n"
@@ -268,7 +269,9 @@ static const struct mistake mistakes[] = {
       "6\n"
       "f:13:45: physical-block-size: '1K' is not one of auto, 512, 4096, 8192, 16384, 65536\n"
       "f:13:72: max-compare-and-write: '0' is out of range (1 to 255)\n"
-      "f:13:86: removable: '2' is neither yes nor no\n" },
+      "f:13:86: removable: '2' is neither yes nor no\n"
+      "f:14:34: deadline: '10ms' is out of range (100ms to 1h)\n"
+      "f:14:51: when-late: 'never' is not one of stall, busy, fail\n" },
     { "syntax-is-alone", "version: 2\ndaemon: { reactors: 99\n",
       "f:3:1: did not find expected ',' or '}' while parsing a flow mapping\n" },
 };
