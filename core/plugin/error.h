@@ -14,7 +14,10 @@ struct hf_error {
     char text[PLUGIN_ERROR_TEXT]; /* one line without newline; "" when nobody said anything */
 };
 
-#define PLUGIN_ERROR_INIT { 0, "" }
+#define PLUGIN_ERROR_INIT                                                                          \
+    {                                                                                              \
+        0, ""                                                                                      \
+    }
 
 /* Sets both (an earlier text is replaced) and returns -code. `error` may be NULL. */
 __attribute__((format(printf, 3, 4))) int plugin_fail(struct hf_error *error, int code,

@@ -56,5 +56,10 @@ void plugin_host_init(struct hf_host *host)
         .state_put = storage_host_state_put,
         .state_get = storage_host_state_get,
         .auth_resume = auth_host_resume,
+        .timer_start = timer_host_start,
+        .timer_stop = timer_host_stop,
+        .lower_open = lower_host_open,
+        .lower_submit = lower_host_submit,
+        .lower_cancel = lower_host_cancel,
     };
 }

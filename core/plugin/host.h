@@ -36,5 +36,14 @@ int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_
 int32_t storage_host_state_put(struct hf_lun *lun, const void *data, uint64_t bytes);
 int64_t storage_host_state_get(struct hf_lun *lun, void *data, uint64_t max_bytes);
 
+/* lower.c */
+int32_t lower_host_open(struct hf_lun *lun, const struct hf_lower_config *config,
+                        struct hf_lun_info *info, struct hf_lower **ret_lower,
+                        struct hf_error *error);
+void lower_host_submit(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
+void lower_host_cancel(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
+void timer_host_start(struct hf_queue *queue, struct hf_timer *timer, uint64_t ns);
+void timer_host_stop(struct hf_queue *queue, struct hf_timer *timer);
+
 /* authenticator.c */
 void auth_host_resume(struct hf_auth *auth);

@@ -19,7 +19,8 @@
 #include "plugin/ops_check.h"
 #include "plugin/options.h"
 
-static struct plugin *plugins; /* control thread */
+static struct plugin *plugins; /* control thread, as the rest */
+static char **search_paths;    /* NULL: only the built-in directory */
 
 const char *plugin_kind_name(uint32_t kind)
 {
@@ -229,10 +230,24 @@ static int check_wanted(const struct plugin *plugin, uint32_t kind, const char *
     return 0;
 }
 
+const char *const *plugin_search_paths(void)
+{
+    return (const char *const *)search_paths;
+}
+
+static void remember_paths(const char *const *paths)
+{
+    if (!paths || paths == plugin_search_paths())
+        return;
+    g_strfreev(search_paths);
+    search_paths = g_strdupv((char **)paths);
+}
+
 int plugin_load(const char *const *paths, uint32_t kind, const char *name,
                 const struct plugin **ret_plugin, struct hf_error *error)
 {
     const struct plugin *plugin;
+    remember_paths(paths);
     for (plugin = plugins; plugin; plugin = plugin->next) {
         if (plugin->ready && plugin->info.kind == kind && strcmp(plugin->info.name, name) == 0) {
             *ret_plugin = plugin;

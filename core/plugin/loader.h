@@ -20,17 +20,17 @@
 #include "plugin/error.h"
 
 struct plugin {
-    struct plugin *next;      /* all plugins of the process */
-    char *path;               /* of the shared object, as opened */
-    void *handle;             /* of dlopen(); never closed */
-    struct hf_plugin info;    /* .options is our own, normalised copy (NULL: none) */
-    union {                   /* by info.kind */
+    struct plugin *next;   /* all plugins of the process */
+    char *path;            /* of the shared object, as opened */
+    void *handle;          /* of dlopen(); never closed */
+    struct hf_plugin info; /* .options is our own, normalised copy (NULL: none) */
+    union {                /* by info.kind */
         struct hf_handler_ops handler;
         struct hf_auth_ops auth;
         struct hf_fence_ops fence;
     };
-    struct hf_host host;      /* what the plugin was given */
-    bool ready;               /* usable; otherwise `failure` says why not, for every later try */
+    struct hf_host host; /* what the plugin was given */
+    bool ready;          /* usable; otherwise `failure` says why not, for every later try */
     struct hf_error failure;
 };
 
@@ -49,5 +49,7 @@ char **plugin_builtin_directories(void);
  */
 int plugin_load(const char *const *paths, uint32_t kind, const char *name,
                 const struct plugin **ret_plugin, struct hf_error *error);
+/* The paths of the last plugin_load() that had some: where a handler finds one that it wraps. */
+const char *const *plugin_search_paths(void);
 /* The same for one file, whatever its name and kind are. */
 int plugin_load_file(const char *path, const struct plugin **ret_plugin, struct hf_error *error);

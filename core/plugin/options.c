@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/secret.h"
@@ -24,6 +25,8 @@ struct plugin_config {
     const struct plugin *plugin;
     struct block *blocks;
     void *data;
+    struct hf_lower_config *lowers;
+    _Atomic unsigned more_owners;
 };
 
 /* One filling. */
@@ -228,6 +231,8 @@ static int fill_value(struct fill *f, const struct hf_option *row, const struct 
         return fill_list(f, row, value, field);
     case HF_OPTION_TABLE:
         return fill_nested(f, row, value, field);
+    case HF_OPTION_HANDLER:
+        return options_read_lower(f->config, value, row->name, field, f->problems);
     default:
         return fill_scalar(f, row, value, field);
     }
@@ -345,9 +350,36 @@ int plugin_config_new(const struct plugin *plugin, const struct config_node *opt
     return r;
 }
 
+struct plugin_config *options_ref(struct plugin_config *config)
+{
+    atomic_fetch_add(&config->more_owners, 1);
+    return config;
+}
+
+struct hf_lower_config *options_add_lower(struct plugin_config *config)
+{
+    struct hf_lower_config *lower = g_new0(struct hf_lower_config, 1);
+    lower->next = config->lowers;
+    config->lowers = lower;
+    return lower;
+}
+
+static void free_lowers(struct plugin_config *config)
+{
+    struct hf_lower_config *lower;
+    while ((lower = config->lowers)) {
+        config->lowers = lower->next;
+        plugin_config_free(lower->config);
+        g_free(lower);
+    }
+}
+
 struct plugin_config *plugin_config_free(struct plugin_config *config)
 {
-    while (config && config->blocks) {
+    if (!config || atomic_fetch_sub(&config->more_owners, 1) > 0)
+        return NULL;
+    free_lowers(config);
+    while (config->blocks) {
         struct block *block = config->blocks;
         config->blocks = block->next;
         secret_wipe(block->data, block->bytes);

@@ -6,6 +6,13 @@
 
 static bool same_struct(const struct hf_option *rows, const char *a, const char *b);
 
+static bool same_lower(const struct hf_lower_config *a, const struct hf_lower_config *b)
+{
+    if (!a || !b)
+        return a == b;
+    return a->plugin == b->plugin && plugin_config_compare(a->config, b->config) < 0;
+}
+
 static bool same_value(const struct hf_option *row, uint32_t type, const void *a, const void *b)
 {
     const char *text_a, *text_b;
@@ -23,6 +30,9 @@ static bool same_value(const struct hf_option *row, uint32_t type, const void *a
         text_a = *(const char *const *)a;
         text_b = *(const char *const *)b;
         return text_a && text_b ? same_struct(row->table, text_a, text_b) : text_a == text_b;
+    case HF_OPTION_HANDLER:
+        return same_lower(*(const struct hf_lower_config *const *)a,
+                          *(const struct hf_lower_config *const *)b);
     default:
         return memcmp(a, b, options_field_bytes(type)) == 0;
     }

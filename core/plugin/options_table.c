@@ -30,6 +30,7 @@ static const struct type_info types[] = {
     [HF_OPTION_CHOICE] = { "choice", sizeof(uint32_t), _Alignof(uint32_t) },
     [HF_OPTION_LIST] = { "list", sizeof(struct hf_list), _Alignof(struct hf_list) },
     [HF_OPTION_TABLE] = { "table", sizeof(void *), _Alignof(void *) },
+    [HF_OPTION_HANDLER] = { "handler", sizeof(void *), _Alignof(void *) },
 };
 
 static bool type_known(uint32_t type)
@@ -91,7 +92,7 @@ static int check_default(const struct hf_option *row, struct hf_error *error)
     if (!row->default_value)
         return 0;
     if (row->type == HF_OPTION_LIST || row->type == HF_OPTION_TABLE ||
-        row->type == HF_OPTION_SECRET)
+        row->type == HF_OPTION_SECRET || row->type == HF_OPTION_HANDLER)
         return bad(error, row, "an option of its type has no default");
     if (row->flags & HF_OPTION_REQUIRED)
         return bad(error, row, "it is required and has a default");
@@ -122,7 +123,7 @@ static int check_row(const struct hf_option *row, uint64_t bytes, struct hf_erro
         return bad(error, row, "its range is empty");
     if (row->type == HF_OPTION_LIST &&
         (!type_known(row->item_type) || row->item_type == HF_OPTION_LIST ||
-         row->item_type == HF_OPTION_SECRET))
+         row->item_type == HF_OPTION_HANDLER || row->item_type == HF_OPTION_SECRET))
         return bad(error, row, "a list cannot have items of that type");
     if ((r = check_field(row, bytes, error)) < 0)
         return r;

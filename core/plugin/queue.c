@@ -277,6 +277,15 @@ static void backend_kick(struct backend *backend)
         queue->lun->ops->kick(queue->handle);
 }
 
+void queue_kick_later(struct hf_lun *lun)
+{
+    struct hf_queue *queue = lun->backend.ops->kick ? queue_here(lun) : NULL;
+    if (!queue || queue->kick_due)
+        return;
+    queue->kick_due = true;
+    reactor_defer(queue->reactor, &queue->task);
+}
+
 /* ---------------------------------------------------------------------------------- cancel */
 
 static void drop_waiting(struct hf_queue *queue, struct backend_io *io)

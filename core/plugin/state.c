@@ -24,7 +24,8 @@ struct state {
 /* NULL: there is no memory that outlives the process. */
 static struct state *map(struct hf_lun *lun)
 {
-    g_autofree char *name = g_strdup_printf("keep:state:%s/%u", lun->target, lun->number);
+    g_autofree char *name =
+        g_strdup_printf("keep:state:%s/%u%s", lun->target, lun->number, lun->above ? "/below" : "");
     uint32_t number;
     bool existed;
     int fd;
@@ -87,8 +88,9 @@ int storage_save(struct backend *backend, struct hf_error *error)
 {
     struct hf_lun *lun = lun_of(backend);
     struct hf_error why = PLUGIN_ERROR_INIT;
-    if (!lun->ops->save)
-        return 0;
+    int below = lowers_save(lun, error);
+    if (below < 0 || !lun->ops->save)
+        return below;
     lun->saving = true;
     int r = lun->ops->save(lun->handle, &why);
     lun->saving = false;

@@ -36,6 +36,25 @@ static const struct {
     { HF_FEATURE_IMMEDIATE, BACKEND_FEATURE_IMMEDIATE },
 };
 
+void lun_info_to_handler(const struct backend_info *from, struct hf_lun_info *to)
+{
+    struct hf_lun_info info = {
+        .size = to->size,
+        .bytes = from->bytes,
+        .block_bytes = from->block_bytes,
+        .physical_block_bytes = from->physical_block_bytes,
+        .optimal_io_bytes = from->optimal_io_bytes,
+        .max_io_bytes = from->max_io_bytes,
+        .unmap_granularity_bytes = from->unmap_granularity_bytes,
+        .rotational = from->rotational,
+        .store_fd = -1,
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(features); i++)
+        if (from->features & features[i].backend)
+            info.features |= features[i].handler;
+    memcpy(to, &info, MIN(to->size, sizeof(info)));
+}
+
 static uint32_t take_features(const struct hf_lun *lun, uint32_t theirs)
 {
     uint32_t ours = lun->read_only ? BACKEND_FEATURE_READ_ONLY : 0;
@@ -178,6 +197,8 @@ static struct hf_lun *lun_new(const struct storage_options *options)
     lun->target = g_strdup(options->target);
     lun->number = options->lun;
     lun->read_only = options->read_only;
+    lun->above = options->above;
+    lun->asked_block_bytes = options->block_bytes;
     lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
     lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
     lun->queues = g_malloc0_n(options->services->reactor_count, sizeof(*lun->queues));
@@ -199,7 +220,9 @@ static int open_handler(struct hf_lun *lun, const struct storage_options *option
         .lun = lun,
         .block_bytes = options->block_bytes,
     };
+    lun->opening = true;
     int r = lun->ops->open(&how, plugin_config_data(lun->config), &info, &lun->handle, error);
+    lun->opening = false;
     if (r != 0)
         return plugin_fail(error, r < 0 ? -r : EIO, "%s",
                            error->text[0] ? error->text : strerror(r < 0 ? -r : EIO));
@@ -222,6 +245,7 @@ int storage_open(const struct storage_options *options, struct backend **ret_bac
     struct hf_lun *lun = lun_new(options);
     int r = open_handler(lun, options, error ? error : &local);
     if (r < 0) {
+        lowers_discard(lun);
         lun_free(lun);
         return r;
     }
@@ -259,14 +283,29 @@ static void close_run(struct pool_job *job)
     unmap_store(lun);
 }
 
-static void close_done(struct pool_job *job)
+static void all_closed(void *data)
 {
-    struct hf_lun *lun = container_of(job, struct hf_lun, close_job);
+    struct hf_lun *lun = data;
     void (*closed)(void *user) = lun->closed;
     void *user = lun->closed_user;
+    if (lowers_close(lun, all_closed)) /* comes back when one more is closed */
+        return;
     lun_free(lun);
     if (closed)
         closed(user);
+}
+
+static void close_done(struct pool_job *job)
+{
+    all_closed(container_of(job, struct hf_lun, close_job));
+}
+
+void lun_discard(struct hf_lun *lun)
+{
+    lun->ops->close(lun->handle);
+    unmap_store(lun);
+    lowers_discard(lun);
+    lun_free(lun);
 }
 
 void lun_queue_closed(struct hf_lun *lun)
@@ -355,7 +394,11 @@ void storage_host_lu_changed(struct hf_lun *lun, const struct hf_lun_info *info)
         return;
     }
     struct backend_info converted = convert_info(lun, &copy);
-    if (lun->services->changed)
+    if (lun->above) {
+        storage_set_info(&lun->backend, &converted);
+        if (lun->above->ops->lower_changed)
+            lun->above->ops->lower_changed(lun->above->handle, &copy);
+    } else if (lun->services->changed)
         lun->services->changed(lun->services->user, &lun->backend, &converted);
 }
 

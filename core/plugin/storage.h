@@ -25,7 +25,7 @@
 /* What storage needs from the rest of the worker; constant, outlives every backend. */
 struct storage_services {
     void *user;
-    struct pool *pool; /* blocking handlers, close */
+    struct pool *pool;      /* blocking handlers, close */
     unsigned reactor_count; /* highest reactor->index + 1 */
     /*
      * A memfd that outlives the worker, by name ("lun:<target>/<lun>", "keep:state:<target>/<lun>"). 0, *ret_fd (the caller's) and
@@ -45,8 +45,8 @@ struct storage_services {
 /* What becomes of an I/O that the handler has had for longer than the deadline: late.c. */
 enum storage_when_late {
     STORAGE_LATE_STALL, /* it waits */
-    STORAGE_LATE_BUSY,  /* it is given up: -EAGAIN, and so is everything until the handler answers */
-    STORAGE_LATE_FAIL,  /* the same with -ETIMEDOUT */
+    STORAGE_LATE_BUSY, /* it is given up: -EAGAIN, and so is everything until the handler answers */
+    STORAGE_LATE_FAIL, /* the same with -ETIMEDOUT */
 };
 
 /* What a handler may leave with state_put(). */
@@ -59,7 +59,8 @@ struct storage_options {
     const char *target;           /* name, copied */
     unsigned lun;
     bool read_only;
-    unsigned block_bytes;         /* 0: as the handler says */
+    unsigned block_bytes; /* 0: as the handler says */
+    struct hf_lun *above; /* lower.c: the LUN that wraps this one; NULL elsewhere */
 };
 
 /*

@@ -24,13 +24,13 @@ _Static_assert(HF_QUEUE_DEPTH_MAX <= SLOT_INDEX_MASK + 1, "an id holds the index
 #define QUEUE_NESTING_MAX   16u /* answers from within submit that lead to the next submit */
 
 struct slot {
-    _Atomic uint64_t live;       /* the id while at the handler, 0 otherwise */
-    _Atomic uint64_t since_ns;   /* when it went there */
+    _Atomic uint64_t live;     /* the id while at the handler, 0 otherwise */
+    _Atomic uint64_t since_ns; /* when it went there */
     uint64_t generation;
     struct hf_queue *queue;
     struct backend_io *io;
-    struct slot *next;           /* free slots; jobs of a serial handler */
-    int32_t result;              /* on its way to the reactor */
+    struct slot *next;               /* free slots; jobs of a serial handler */
+    int32_t result;                  /* on its way to the reactor */
     struct iovec iov[SLOT_HELD_MAX]; /* late.c: what the handler has, on LUNs with a deadline */
     struct buf *held[SLOT_HELD_MAX]; /* late.c: the buffers of one that was given up (io: NULL) */
     union {
@@ -38,36 +38,37 @@ struct slot {
         struct pool_job job;            /* blocking handlers */
     };
     struct hf_io hf;
-    _Alignas(16) char room[];    /* the handler's */
+    _Alignas(16) char room[]; /* the handler's */
 };
 
 /* A LUN on one reactor. */
 struct hf_queue {
     struct hf_lun *lun;
     struct reactor *reactor;
-    void *handle;                /* of the handler's queue_open() */
-    char *slots;                 /* lun->depth of lun->slot_bytes each */
-    struct slot *free;           /* used before, last one first */
-    unsigned fresh;              /* slots from here on were never used */
-    struct list waiting;         /* of struct waiter */
-    struct list dropped;         /* cancelled while waiting; answered by `task` */
+    void *handle;        /* of the handler's queue_open() */
+    char *slots;         /* lun->depth of lun->slot_bytes each */
+    struct slot *free;   /* used before, last one first */
+    unsigned fresh;      /* slots from here on were never used */
+    struct list waiting; /* of struct waiter */
+    struct list dropped; /* cancelled while waiting; answered by `task` */
     _Atomic uint32_t at_handler, waiting_count;
-    unsigned ring_busy;          /* ring requests of the handler under way */
+    unsigned ring_busy; /* ring requests of the handler under way */
     unsigned nesting;
     bool pumping, closing, kick_due;
     struct reactor_task task;
-    struct timer late_timer;     /* late.c */
+    struct timer late_timer; /* late.c */
     struct reactor_message close_message;
 };
 
 /* Lies in backend_io.room. */
 struct waiter {
     struct list link;
-    uint64_t place;              /* WAITER_…, or the id of the slot */
+    uint64_t place; /* WAITER_…, or the id of the slot */
 };
 #define WAITER_WAITING 0u
 #define WAITER_DROPPED UINT64_MAX
-_Static_assert(sizeof(struct waiter) <= sizeof(((struct backend_io *)0)->room), "room is large enough");
+_Static_assert(sizeof(struct waiter) <= sizeof(((struct backend_io *)0)->room),
+               "room is large enough");
 
 /* A LUN: what the handler has as struct hf_lun and the scsi layer as struct backend. */
 struct hf_lun {
@@ -76,11 +77,15 @@ struct hf_lun {
     const struct plugin *plugin;
     const struct hf_handler_ops *ops;
     struct plugin_config *config;
+    struct hf_lun *above;       /* the LUN that wraps this one, or NULL */
+    struct hf_lower *lowers;    /* those that this one wraps */
+    unsigned asked_block_bytes; /* 0: as the handler says */
+    bool opening;               /* within the handler's open() */
     char *target;
     unsigned number;
     bool read_only;
-    bool saving;                 /* within the handler's save() */
-    struct state *state;         /* state.c; mapped while it is needed */
+    bool saving;         /* within the handler's save() */
+    struct state *state; /* state.c; mapped while it is needed */
     void *handle;
     uint32_t store_number; /* of its memory, + 1; 0: it has none that outlives the process */
     _Atomic uint64_t deadline_ns; /* 0: I/Os wait for ever */
@@ -90,11 +95,11 @@ struct hf_lun {
     unsigned depth;
     size_t slot_bytes;
     _Atomic uint64_t misuses[STORAGE_MISUSES];
-    _Atomic uint64_t refusals; /* queues that could not be opened */
+    _Atomic uint64_t refusals;          /* queues that could not be opened */
     _Atomic(struct hf_queue *) *queues; /* by reactor index */
-    _Atomic uint64_t errors;     /* I/Os that the handler failed */
-    uint64_t watched_ns;         /* watch.c: when the I/O that was last warned of had begun */
-    uint64_t stalls;             /* watch.c: how many were warned of */
+    _Atomic uint64_t errors;            /* I/Os that the handler failed */
+    uint64_t watched_ns; /* watch.c: when the I/O that was last warned of had begun */
+    uint64_t stalls;     /* watch.c: how many were warned of */
 
     /* serial handlers: one job that runs what has gathered, see blocking.c */
     _Atomic(struct slot *) serial_stack;
@@ -137,6 +142,17 @@ void queue_finish_posted(struct slot *slot);
 
 /* The I/O that waits, by its link in hf_queue.waiting. */
 struct backend_io *queue_waiting_io(struct list *link);
+
+/* lower.c: the LUNs below one. discard: its open() failed, nobody has used them. close: then
+   lowers_closed(lun). save: storage_save() of each. */
+void lowers_discard(struct hf_lun *lun);
+bool lowers_close(struct hf_lun *lun, void (*closed)(void *lun));
+int lowers_save(struct hf_lun *lun, struct hf_error *error);
+/* A LUN no queue of which was ever opened: closed here and now. */
+void lun_discard(struct hf_lun *lun);
+void lun_info_to_handler(const struct backend_info *from, struct hf_lun_info *to);
+/* A kick of this reactor's queue at the end of the turn, if the handler wants it. */
+void queue_kick_later(struct hf_lun *lun);
 
 /* late.c. launch: before an I/O goes to the handler of a LUN with a deadline; answered: the handler
    has answered one that was given up. */

@@ -112,6 +112,27 @@ struct hf_io {
     uint32_t reserved;
 };
 
+/*
+ * An I/O for the LUN below, in a handler of the queue shape that wraps another. It lies in memory of the
+ * plugin, usually hf_io.room, and is as legal as those that come down from the daemon: whole blocks
+ * inside the lower LUN, and only what its features declare. Everything stays valid until done().
+ */
+struct hf_lower_io {
+    uint32_t size;            /* sizeof(struct hf_lower_io) */
+    uint32_t op;              /* HF_OP_*, not COMPARE_AND_WRITE */
+    uint32_t flags;           /* HF_IO_* */
+    uint32_t iov_count;
+    const struct iovec *iov;
+    uint64_t offset, length;
+    /* The plugin's: called once, on the queue's reactor, from within lower_submit() or later. The
+       hf_io above must not be completed before. */
+    void (*done)(struct hf_lower_io *io, int32_t result);
+    uint64_t extent_bytes;    /* BLOCK_STATUS: the answer */
+    uint32_t extent_mapped;
+    uint32_t reserved;
+    uint64_t room[40];        /* the daemon's */
+};
+
 /* Blocking handlers: the same answer. */
 struct hf_extent {
     uint32_t size;
@@ -190,6 +211,10 @@ struct hf_handler_ops {
     void (*kick)(void *queue);
     void (*cancel)(void *queue, struct hf_io *io);
     void (*queue_close)(void *queue);
+
+    /* Since API 1.1. The LUN below has announced a change, `info` as its lu_changed() gave it. Any
+       thread. What follows for this LUN goes through host->lu_changed(). NULL: nothing. */
+    void (*lower_changed)(void *handle, const struct hf_lun_info *info);
 };
 
 #ifdef __cplusplus

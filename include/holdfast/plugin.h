@@ -34,7 +34,7 @@ extern "C" {
 
 /* A daemon loads plugins of its own major version, whatever their minor is. */
 #define HF_API_MAJOR 1
-#define HF_API_MINOR 0
+#define HF_API_MINOR 1
 
 #if defined(__GNUC__)
 #define HF_EXPORT             __attribute__((visibility("default")))
@@ -49,6 +49,9 @@ struct hf_error;     /* where host->fail() puts its text; the daemon's, opaque *
 struct hf_lun;       /* handler.h: a LUN as the daemon sees it; opaque */
 struct hf_lun_info;  /* handler.h */
 struct hf_queue;     /* handler.h: a LUN on one reactor as the daemon sees it; opaque */
+struct hf_lower_config; /* an HF_OPTION_HANDLER: a handler and its options; opaque */
+struct hf_lower;     /* handler.h: the LUN below one that wraps it; opaque */
+struct hf_lower_io;  /* handler.h */
 struct hf_auth;      /* auth.h: one authentication as the daemon sees it; opaque */
 
 /* ---------------------------------------------------------------------------------- options */
@@ -67,6 +70,8 @@ struct hf_auth;      /* auth.h: one authentication as the daemon sees it; opaque
 #define HF_OPTION_CHOICE   8u  /* one word of `choices`       uint32_t, index of the word */
 #define HF_OPTION_LIST     9u  /* sequence of `item_type`     struct hf_list */
 #define HF_OPTION_TABLE    10u /* mapping by `table`          const STRUCT *, NULL when left out */
+#define HF_OPTION_HANDLER  11u /* {handler: NAME, options: {…}}  const struct hf_lower_config *; since
+                                  API 1.1; what host->lower_open() opens */
 
 /*
  * A secret option called NAME is given as NAME-file: PATH (preferred; refused when others than the
@@ -173,6 +178,14 @@ struct hf_ring_op {
     uint64_t room[16]; /* the daemon's */
 };
 
+/* A timer of a queue. The same rules; stopped or fired before queue_close() returns. */
+struct hf_timer {
+    uint32_t size; /* sizeof(struct hf_timer) */
+    uint32_t reserved;
+    void (*fired)(struct hf_timer *timer); /* on the queue's reactor, not before its time */
+    uint64_t room[8]; /* the daemon's; zeroed before the first start */
+};
+
 #define HF_RING_DSYNC    1u /* ring_write: RWF_DSYNC; ring_fsync: as fdatasync() */
 
 /*
@@ -246,6 +259,25 @@ struct hf_host {
     /* ---- auth plugins ---- */
     /* A step that said HF_AUTH_PENDING can go on: step() will be called again. */
     void (*auth_resume)(struct hf_auth *auth);
+
+    /* ---- since API 1.1: look at `size` or api_minor before ---- */
+    /* Fires once in `ns` nanoseconds; started again: then instead. On the queue's reactor. */
+    void (*timer_start)(struct hf_queue *queue, struct hf_timer *timer, uint64_t ns);
+    void (*timer_stop)(struct hf_queue *queue, struct hf_timer *timer); /* may be stopped already */
+
+    /*
+     * Stacking: a handler that wraps another. lower_open() within open() only; `config` is the value
+     * of an HF_OPTION_HANDLER, `info` is filled as the lower handler's open() fills it (set its size
+     * before), and block size and read-only are those asked of the LUN. The daemon closes it after
+     * close(), or when open() fails. 0 and *ret_lower, or negative errno with a text.
+     */
+    int32_t (*lower_open)(struct hf_lun *lun, const struct hf_lower_config *config,
+                          struct hf_lun_info *info, struct hf_lower **ret_lower,
+                          struct hf_error *error);
+    /* On the queue's reactor, from submit(), kick() or a done(): see struct hf_lower_io. */
+    void (*lower_submit)(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
+    /* A hint: done() still comes, with -ECANCELED or the result. */
+    void (*lower_cancel)(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
 };
 
 #ifdef __cplusplus
