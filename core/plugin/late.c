@@ -43,8 +43,7 @@ void late_launch(struct slot *slot)
         slot->hf.iov = slot->iov;
     }
     if (!timer_armed(&queue->late_timer))
-        reactor_timer_start(queue->reactor, &queue->late_timer,
-                            queue->reactor->now_ns + deadline_of(queue->lun));
+        reactor_timer_start(queue->reactor, &queue->late_timer, deadline_of(queue->lun));
 }
 
 /* ------------------------------------------------------------------------------------- giving up */
@@ -127,7 +126,7 @@ static void refuse_waiting(struct hf_queue *queue)
     }
 }
 
-/* Gives up what is due; the time of the next one, 0: there is none. */
+/* Gives up what is due; how long it is to the next one, 0: there is none. */
 static uint64_t look(struct hf_queue *queue, uint64_t limit_ns)
 {
     uint64_t now = queue->reactor->now_ns, next = 0;
@@ -138,8 +137,8 @@ static uint64_t look(struct hf_queue *queue, uint64_t limit_ns)
         uint64_t due = atomic_load_explicit(&slot->since_ns, memory_order_relaxed) + limit_ns;
         if (due <= now)
             give_up(slot);
-        else if (!next || due < next)
-            next = due;
+        else if (!next || due - now < next)
+            next = due - now;
     }
     return next;
 }
@@ -154,7 +153,7 @@ static void fired(struct timer *timer)
     if (atomic_load_explicit(&queue->lun->given_up, memory_order_relaxed) > 0)
         refuse_waiting(queue);
     if (!timer_armed(timer) && atomic_load_explicit(&queue->at_handler, memory_order_relaxed) > 0)
-        reactor_timer_start(queue->reactor, timer, next ? next : queue->reactor->now_ns + limit_ns);
+        reactor_timer_start(queue->reactor, timer, next ? next : limit_ns);
 }
 
 void late_init(struct hf_queue *queue)

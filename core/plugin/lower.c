@@ -181,7 +181,7 @@ void timer_host_start(struct hf_queue *queue, struct hf_timer *timer, uint64_t n
         timer_init(&host->timer, timer_fired);
     host->hf = timer;
     reactor_timer_stop(queue->reactor, &host->timer);
-    reactor_timer_start(queue->reactor, &host->timer, queue->reactor->now_ns + ns);
+    reactor_timer_start(queue->reactor, &host->timer, ns);
 }
 
 void timer_host_stop(struct hf_queue *queue, struct hf_timer *timer)
