@@ -457,11 +457,11 @@ static void release(struct daemon *d)
 {
     daemon_control_free(d);
     daemon_targets_free(d);
-    d->scsi.area = scsi_keep_area_free(d->scsi.area);
     d->acceptor = acceptor_free(d->acceptor);
     d->registry = registry_free(d->registry);
     daemon_engine_free(d);
-    daemon_notes_run(d); /* the snapshot is not used any more */
+    daemon_notes_run(d);                              /* the snapshot is not used any more, */
+    d->scsi.area = scsi_keep_area_free(d->scsi.area); /* which held the last units */
     g_array_free(d->held, TRUE);
     daemon_notes_deinit(d);
     g_free(d->text);
