@@ -35,8 +35,8 @@ static int open_file(struct disk *disk, const struct hf_open *how, struct hf_err
     disk->fd = open(config->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (disk->fd < 0)
         return host->fail(error, errno, "%s: %s", config->path, strerror(errno));
-    if (IS("crashes-without-a-size"))
-        disk->bytes = config->bytes / (config->bytes / 512) * 512;
+    if (IS("crashes-without-a-size") && !config->bytes)
+        abort();
     disk->bytes = config->bytes ? config->bytes : 64u << 20;
     if (IS("fails-read-only") && how->read_only)
         return host->fail(error, EROFS, "not without writing");
