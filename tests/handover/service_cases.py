@@ -118,10 +118,18 @@ def wait_for_names(server, count):
         time.sleep(0.01)
 
 
+def wait_for_no_connection(server):
+    deadline = time.monotonic() + 30
+    while any(name.startswith('connection.') for name in server.manager.names()):
+        assert time.monotonic() < deadline, server.manager.names()
+        time.sleep(0.01)
+
+
 @case('service: what the manager keeps is what there is: it comes and goes with connections')
 def _(_scale):
     with managed() as server:
         server.manager.wait_told('READY=1')     # all before it was heard, too
+        wait_for_no_connection(server)          # whoever tried whether it listens
         names = server.manager.names()
         for name in ('state.0', 'config.0', 'control.0', 'listener.1', 'tombstone.1'):
             assert names.count(name) == 1, names

@@ -78,7 +78,8 @@ def _(scale):
     return hang(scale, scale.count(2, 50), stop)
 
 
-@case('watchdog: one thread stands still: a reactor of data, that of logins, the control thread')
+@case('watchdog: one thread stands still: a reactor of data, that of logins, the control thread',
+      soak_only=True)   # ptrace makes it slow: minutes, at times
 def _(scale):
     names = ('hf-data-0', 'hf-login', 'holdfast-worker', 'hf-data-1')
 
