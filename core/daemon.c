@@ -412,7 +412,7 @@ static const char *start(struct daemon *d)
     d->scsi = (struct scsi_services){
         .reactors = d->reactors,
         .pool = d->pool,
-        .state_directory = d->config->daemon.state_directory,
+        .state_directory = d->state_directory = g_strdup(d->config->daemon.state_directory),
         .user = d,
         .memfd_get = memfd_get,
     };
@@ -464,6 +464,7 @@ static void release(struct daemon *d)
     d->scsi.area = scsi_keep_area_free(d->scsi.area); /* which held the last units */
     g_array_free(d->held, TRUE);
     daemon_notes_deinit(d);
+    g_free(d->state_directory);
     g_free(d->text);
     g_free(d->pulse);
     g_main_loop_unref(d->loop);

@@ -67,6 +67,7 @@ struct daemon {
     struct config *config;
     char *text;                        /* that it was made from */
     size_t text_length;
+    char *state_directory;             /* of the first configuration: reloads do not change it */
     GMainLoop *loop;
     guint link_watch;
     struct list notes;                 /* for this thread, from others */

@@ -288,7 +288,9 @@ static void reservations_change_once(void)
             struct scsi_kept note = { 0 };
             unsigned count, again;
             remember((struct scsi_kept){ 0 });
-            expect_good(persistent_out(&outs[i], &note, 100 + i, false));
+            struct task *first = persistent_out(&outs[i], &note, 100 + i, false);
+            expect_good(first);
+            task_free(first);
             uint32_t now = generation(&count);
             if (published)
                 remember(note);
