@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Limits, what the dialogues leave out (RFC 7143 4.2.2.1, 11.2)."""
+import time
+
 import dialogue  # noqa: F401  pylint: disable=unused-import
 import scsi
 import wire
@@ -109,7 +111,14 @@ def _(target):
     for session in sessions:
         session.connection.expect_closed()
     target.close_all()
-    target.login().alive()
+    deadline = time.monotonic() + 10
+    while True:     # the slots come back after the connections are gone
+        try:
+            target.login().alive()
+            return
+        except (Refused, Closed, ConnectionError):
+            assert time.monotonic() < deadline, 'there is no room'
+            time.sleep(0.05)
 
 
 @case('a thousand commands beyond MaxCmdSN are ignored, and the connection stays')
