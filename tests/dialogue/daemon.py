@@ -94,6 +94,7 @@ class Daemon:
             'daemon': dict({
                 'reactors': 2, 'state-directory': str(self.folder / 'state'),
                 'busy-poll': os.environ.get('HOLDFAST_TEST_BUSY_POLL', '0'),
+                'watchdog': '20s',      # a sanitizer's threads wait longer for a busy machine
                 'control-socket': str(self.folder / 'control.sock'),
                 'plugin-path': [str(path) for path in Settings.plugins]}, **(daemon or {})),
             'portals': {'test': {'listen': ['127.0.0.1:%d' % self.port], 'tag': 1}},
