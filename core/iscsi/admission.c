@@ -80,11 +80,14 @@ static struct admission_source *find_address(const struct admission *a, const st
 enum admission_reason admission_ask(const struct admission *a, const struct address *peer)
 {
     const struct admission_source *source = find_address(a, peer);
-    if (a->limits.per_address && source && source->connections >= a->limits.per_address)
+    /* A reload changes these two meanwhile (acceptor_set_limits()). */
+    uint32_t per_address = __atomic_load_n(&a->limits.per_address, __ATOMIC_RELAXED);
+    uint32_t logins = __atomic_load_n(&a->limits.logins, __ATOMIC_RELAXED);
+    if (per_address && source && source->connections >= per_address)
         return ADMISSION_ADDRESS;
     if (a->connections >= a->limits.connections)
         return ADMISSION_CONNECTIONS;
-    if (a->logins >= a->limits.logins)
+    if (a->logins >= logins)
         return ADMISSION_LOGINS;
     return ADMISSION_FINE;
 }
