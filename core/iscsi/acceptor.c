@@ -97,6 +97,7 @@ int acceptor_create(const struct acceptor_options *options, struct acceptor **re
 struct acceptor *acceptor_free(struct acceptor *a)
 {
     if (a) {
+        login_queue_fini(&a->queue);
         admission_fini(&a->admission);
         catalog_unref(atomic_load(&a->catalog));
         g_free(a->free_index);

@@ -24,6 +24,12 @@ void login_queue_init(struct login_queue *q, struct reactor *reactor, uint32_t s
     reactor_task_init(&q->run, run);
 }
 
+void login_queue_fini(struct login_queue *q)
+{
+    timer_stop(&q->reactor->timers, &q->lease);
+    reactor_task_cancel(&q->run);
+}
+
 void login_ticket_init(struct login_ticket *ticket, void (*go)(struct login_ticket *ticket))
 {
     *ticket = (struct login_ticket){ .go = go };

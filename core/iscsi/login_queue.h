@@ -36,6 +36,8 @@ struct login_queue {
 };
 
 void login_queue_init(struct login_queue *q, struct reactor *reactor, uint32_t slots);
+/* Nobody waits any more. On the reactor's thread, or when it has stopped. */
+void login_queue_fini(struct login_queue *q);
 void login_ticket_init(struct login_ticket *ticket, void (*go)(struct login_ticket *ticket));
 /* go() comes later, at the end of this turn at the earliest. */
 void login_queue_wait(struct login_queue *q, struct login_ticket *ticket,
