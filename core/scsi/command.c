@@ -80,14 +80,26 @@ static void look_at_access(struct scsi_command *cmd, struct scsi_nexus_unit *sta
         scsi_access_refresh(cmd->nexus, cmd->unit, state);
 }
 
-/* The reservation that denies it has just expired. */
-static bool released(struct scsi_command *cmd, const struct scsi_opcode *opcode,
-                     struct scsi_nexus_unit *state)
+static uint8_t denial(const struct scsi_command *cmd, const struct scsi_opcode *opcode,
+                      const struct scsi_nexus_unit *state)
 {
-    if (!scsi_access_expired(cmd->unit))
-        return false;
+    uint8_t why = state->denied & opcode->denied_by;
+
+    if (why && opcode->harmless && opcode->harmless(cmd))
+        why &= (uint8_t) ~(DENY_READ | DENY_WRITE | DENY_LEGACY);
+    return why;
+}
+
+/* The same, when the reservation that denies it may just have expired. */
+static uint8_t denial_now(struct scsi_command *cmd, const struct scsi_opcode *opcode,
+                          struct scsi_nexus_unit *state)
+{
+    uint8_t why = denial(cmd, opcode, state);
+
+    if (!why || !scsi_access_expired(cmd->unit))
+        return why;
     scsi_access_refresh(cmd->nexus, cmd->unit, state);
-    return !(state->denied & opcode->denied_by);
+    return denial(cmd, opcode, state);
 }
 
 static void refuse_access(struct scsi_command *cmd, uint8_t why)
@@ -103,12 +115,13 @@ static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *op
                           struct scsi_nexus_unit *state)
 {
     const struct scsi_unit *unit = cmd->unit;
+    uint8_t why;
 
     if (cmd->cdb_bytes < opcode->cdb_bytes || !scsi_opcode_exists(opcode, unit))
         return unknown_opcode(cmd, false);
     if (__builtin_expect(state && (state->denied & opcode->denied_by), 0) &&
-        !released(cmd, opcode, state)) {
-        refuse_access(cmd, state->denied & opcode->denied_by);
+        (why = denial_now(cmd, opcode, state))) {
+        refuse_access(cmd, why);
         return false;
     }
     if (cmd->cdb[opcode->cdb_bytes - 1] & 0x04) { /* NACA, and NORMACA is 0 */

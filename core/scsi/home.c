@@ -331,9 +331,12 @@ static void begin_reserve(struct request *r)
 static void begin_release(struct request *r)
 {
     struct scsi_home *home = &r->unit->home;
+    const struct pr_table *table = atomic_load(&home->table);
     uint32_t holder = r->nexus;
 
-    if (atomic_compare_exchange_strong(&home->reserved_by, &holder, 0)) {
+    if (table && table->count) { /* SPC-2 5.5.1: as RESERVE */
+        r->result.verdict = PR_CONFLICT;
+    } else if (atomic_compare_exchange_strong(&home->reserved_by, &holder, 0)) {
         scsi_keep_owner(&home->keep, NULL);
         atomic_fetch_add(&home->version, 1);
     }

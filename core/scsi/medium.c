@@ -81,17 +81,16 @@ void scsi_prevent_nobody(struct scsi_unit *unit)
     atomic_store(&unit->home.keep.data->prevent_generation, generation_of(now) + 1);
 }
 
-/* Allowing is always allowed; preventing changes something. */
+/* Allowing is always allowed; preventing changes something (SPC-4 table 66). */
+bool harmless_prevent_allow(const struct scsi_command *cmd)
+{
+    return !(cmd->cdb[4] & 0x03);
+}
+
 enum scsi_next start_prevent_allow(struct scsi_command *cmd)
 {
-    const struct scsi_nexus_unit *state = scsi_nexus_state(cmd->nexus, cmd->unit);
-
     if (cmd->cdb[4] & 0x02) { /* the changer's, obsolete */
         scsi_bad_cdb(cmd, 4, 1);
-        return SCSI_ENDED;
-    }
-    if ((cmd->cdb[4] & 0x01) && (state->denied & (DENY_WRITE | DENY_LEGACY))) {
-        scsi_conflict(cmd);
         return SCSI_ENDED;
     }
     return SCSI_EXECUTE;

@@ -52,6 +52,7 @@ struct scsi_opcode {
     uint8_t length_bytes;              /* reply: its size; 0: the answer is always whole */
     uint16_t nominal_s, recommended_s; /* command timeouts descriptor; 0: not given */
     uint8_t usage[16];                 /* CDB usage data (SPC-4 6.35.3) */
+    bool (*harmless)(const struct scsi_command *cmd); /* a form that no reservation keeps away */
     int (*reply)(struct scsi_command *cmd, uint8_t *ret_data); /* bytes; -1: status is set */
     enum scsi_next (*start)(struct scsi_command *cmd);
     void (*execute)(struct scsi_command *cmd);
@@ -134,8 +135,10 @@ void execute_sanitize(struct scsi_command *cmd);
 void execute_sanitize_exit(struct scsi_command *cmd);
 enum scsi_next start_set_port_groups(struct scsi_command *cmd);
 void execute_set_port_groups(struct scsi_command *cmd);
+bool harmless_prevent_allow(const struct scsi_command *cmd);
 enum scsi_next start_prevent_allow(struct scsi_command *cmd);
 void execute_prevent_allow(struct scsi_command *cmd);
+bool harmless_start_stop(const struct scsi_command *cmd);
 enum scsi_next start_start_stop(struct scsi_command *cmd);
 void execute_start_stop(struct scsi_command *cmd);
 enum scsi_next start_log_sense(struct scsi_command *cmd);

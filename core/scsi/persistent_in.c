@@ -2,6 +2,7 @@
 /* PERSISTENT RESERVE IN (SPC-4 6.15), read from the published table. */
 #include <string.h>
 
+#include "scsi/home.h"
 #include "scsi/nexus.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
@@ -22,6 +23,11 @@ enum scsi_next start_persistent_in(struct scsi_command *cmd)
 {
     uint32_t limit = scsi_in_limit(cmd);
 
+    /* Under RESERVE there are none, not even for its holder (SPC-2 5.5.1). */
+    if (atomic_load(&cmd->unit->home.reserved_by) && !scsi_access_expired(cmd->unit)) {
+        scsi_conflict(cmd);
+        return SCSI_ENDED;
+    }
     cmd->buffer_bytes = allocation(cmd) < limit ? allocation(cmd) : limit;
     return SCSI_EXECUTE;
 }
@@ -65,10 +71,10 @@ static uint32_t put_capabilities(struct scsi_command *cmd, const struct pr_table
     bool persist = cmd->unit->home.can_persist;
     uint8_t d[8] = { 0, 8 };
 
-    d[2] = 0x0c | (persist ? 0x01 : 0); /* SIP_C, ATP_C, PTPL_C */
+    d[2] = 0x0c | (persist ? 0x01 : 0);  /* SIP_C, ATP_C, PTPL_C */
     d[3] = 0x90 | (t->aptpl ? 0x01 : 0); /* TMV, ALLOW COMMANDS 001b, PTPL_A */
-    d[4] = 0xea; /* WR_EX_AR, EX_AC_RO, WR_EX_RO, EX_AC, WR_EX */
-    d[5] = 0x01; /* EX_AC_AR */
+    d[4] = 0xea;                         /* WR_EX_AR, EX_AC_RO, WR_EX_RO, EX_AC, WR_EX */
+    d[5] = 0x01;                         /* EX_AC_AR */
     scsi_iov_put(cmd, 0, d, sizeof(d));
     return sizeof(d);
 }

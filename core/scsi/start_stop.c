@@ -29,6 +29,12 @@ static bool is_set(const struct scsi_command *cmd, uint32_t bit)
     return atomic_load(&cmd->unit->not_ready) & bit;
 }
 
+/* Starting is always allowed, without a power condition (SBC-3 table 13). */
+bool harmless_start_stop(const struct scsi_command *cmd)
+{
+    return (cmd->cdb[4] & (0xf0 | START)) == START;
+}
+
 enum scsi_next start_start_stop(struct scsi_command *cmd)
 {
     uint32_t bit = bit_of(cmd);
