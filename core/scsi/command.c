@@ -124,6 +124,11 @@ static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *op
         refuse_access(cmd, why);
         return false;
     }
+    if (__builtin_expect(cmd->attribute >= SCSI_ACA,
+                         0)) { /* there is no ACA condition (SAM-5 8.9.5) */
+        scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_INVALID_MESSAGE);
+        return false;
+    }
     if (cmd->cdb[opcode->cdb_bytes - 1] & 0x04) { /* NACA, and NORMACA is 0 */
         scsi_bad_cdb(cmd, (uint16_t)(opcode->cdb_bytes - 1), 2);
         return false;

@@ -42,12 +42,16 @@ def _(target):
     session.alive()
 
 
-@case('every task attribute is taken')
+@case('every task attribute is taken, but ACA and the reserved ones, which are INVALID MESSAGE ERROR')
 def _(target):
     session = target.login()
     for attribute in (0, 1, 2, 3):
         session.command(scsi.read_10(0, 1), read=512, attribute=attribute).good()
-    session.command(scsi.test_unit_ready(), attribute=4).wait()     # ACA: refused or not, it is answered
+    session.write(0, b'a' * 512).good()
+    for attribute in (4, 5, 6, 7):
+        session.command(scsi.test_unit_ready(), attribute=attribute).check((5, 0x4900))
+        session.command(scsi.write_10(0, 1), write=b'b' * 512, attribute=attribute).check((5, 0x4900))
+    assert session.read(0, 1).good().data == b'a' * 512
     session.alive()
 
 
