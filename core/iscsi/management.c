@@ -147,7 +147,8 @@ static void abort_one(struct task *t)
             t->response = ISCSI_TMF_RSP_NO_TASK;
     } else if (x->kind != TASK_SCSI) {
         t->response = ISCSI_TMF_RSP_REJECTED;
-    } else if (x->cmd.lun != get_be64(h + ISCSI_BHS_LUN) || x->state == TASK_ANSWER) {
+    } else if (!management_same_lun(x->cmd.lun, get_be64(h + ISCSI_BHS_LUN)) ||
+               x->state == TASK_ANSWER) {
         t->response = ISCSI_TMF_RSP_NO_TASK;
     } else {
         t->record->begun = 1;
@@ -162,7 +163,8 @@ void management_abort_own(struct task *t, bool all_luns)
     management_tell(s, t->conn, /* unit= */ NULL, all_luns ? NULL : &lun);
     for (uint16_t i = 0; i < s->task_count; i++) {
         struct task *x = &s->tasks[i];
-        if (x->state == TASK_FREE || x->kind != TASK_SCSI || (!all_luns && x->cmd.lun != lun))
+        if (x->state == TASK_FREE || x->kind != TASK_SCSI ||
+            (!all_luns && !management_same_lun(x->cmd.lun, lun)))
             continue;
         if (x->state == TASK_HELD && !serial_lt(x->cmd_sn, t->cmd_sn))
             continue;

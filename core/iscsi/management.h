@@ -7,11 +7,18 @@
 #pragma once
 
 #include "iscsi/engine.h"
+#include "scsi/target.h"
 
 /* The header of the request. */
 static inline const uint8_t *management_request(const struct task *t)
 {
     return t->record->small;
+}
+
+/* Both forms of an address reach a unit (scsi/target.h), so a task may have come by the other one. */
+static inline bool management_same_lun(uint64_t a, uint64_t b)
+{
+    return a == b || (scsi_lun_decode(a) >= 0 && scsi_lun_decode(a) == scsi_lun_decode(b));
 }
 
 /* One of the things it waits for is over; the last one answers. */

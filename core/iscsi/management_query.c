@@ -14,7 +14,8 @@
 static bool in_task_set(const struct task *t, uint64_t lun)
 {
     return t->kind == TASK_SCSI && t->state != TASK_FREE && t->state != TASK_HELD &&
-           t->state != TASK_ANSWER && t->state != TASK_ORPHAN && t->cmd.lun == lun;
+           t->state != TASK_ANSWER && t->state != TASK_ORPHAN &&
+           management_same_lun(t->cmd.lun, lun);
 }
 
 static uint8_t query_task(struct task *t, uint64_t lun)

@@ -10,7 +10,7 @@ static bool affected(const struct task *t, const struct connection *c, const str
 {
     return t->kind == TASK_SCSI && t->conn == c && t->started && t->state != TASK_FREE &&
            t->state != TASK_ANSWER && t->state != TASK_ORPHAN && (!unit || t->cmd.unit == unit) &&
-           (!lun || t->cmd.lun == *lun);
+           (!lun || management_same_lun(t->cmd.lun, *lun));
 }
 
 /* No task before it has the connection tell of the same LUN. */
@@ -18,7 +18,8 @@ static bool first_of_its_lun(const struct task *t, const struct scsi_unit *unit,
                              const uint64_t *lun)
 {
     for (const struct task *before = t->session->tasks; before < t; before++)
-        if (affected(before, t->conn, unit, lun) && before->cmd.lun == t->cmd.lun)
+        if (affected(before, t->conn, unit, lun) &&
+            management_same_lun(before->cmd.lun, t->cmd.lun))
             return false;
     return true;
 }

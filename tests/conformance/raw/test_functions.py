@@ -3,8 +3,8 @@
 import dialogue  # noqa: F401  pylint: disable=unused-import
 import scsi
 import wire
-from management import (ABORT_TASK, CLEAR_ACA, COLD_RESET, COMPLETE, LUN_RESET, NO_TASK, NOT_SUPPORTED,
-                        REJECTED, WARM_RESET, forget, held_write)
+from management import (ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, COLD_RESET, COMPLETE, LUN_RESET, NO_TASK,
+                        NOT_SUPPORTED, REJECTED, WARM_RESET, forget, held_write)
 from peer import Closed, case, main
 from wire import NO_TAG
 
@@ -46,6 +46,20 @@ def _(target):
     assert answer.response == NO_TASK, answer.response
     task.answer(task.r2ts[0])
     task.good()
+
+
+@case('a function reaches tasks of a LUN by either form of its address')
+def _(target):
+    session = target.login()
+    flat = b'\x40' + bytes(7)
+    task = held_write(session)
+    answer = session.task_management(ABORT_TASK, lun_bytes=flat, referenced=task.request.itt,
+                                     ref_cmd_sn=task.request.cmd_sn)
+    assert answer.response == COMPLETE, answer.response
+    task = held_write(session)
+    assert session.task_management(ABORT_TASK_SET, lun_bytes=flat).response == COMPLETE
+    session.alive()
+    assert task.status is None and task.request.itt in session.connection.tasks
 
 
 @case('CLEAR ACA is not supported where no command can make one')
