@@ -74,7 +74,9 @@ static bool fill(struct task *t, const struct pdu *pdu)
     cmd->attribute = flags & ISCSI_CMD_ATTR_MASK;
     cmd->expects_in = flags & ISCSI_CMD_READ;
     cmd->expects_out = flags & ISCSI_CMD_WRITE;
-    cmd->expected_bytes = get_be32(h + ISCSI_CMD_EXPECTED_LENGTH);
+    /* Without a direction none is expected, whatever the length says (RFC 7143 11.3.1). */
+    cmd->expected_bytes =
+        flags & (ISCSI_CMD_READ | ISCSI_CMD_WRITE) ? get_be32(h + ISCSI_CMD_EXPECTED_LENGTH) : 0;
     cmd->aborted = false;
     command_identify(t);
     rec->cmd_sn = t->cmd_sn;
@@ -155,7 +157,7 @@ static bool execute_in_place(struct connection *c, struct task *t, const struct 
         return false;
     t->segment_open = false;
     t->received = pdu->data_bytes;
-    t->iov[0] = (struct iovec){(void *)pdu->data, cmd->data_out_bytes};
+    t->iov[0] = (struct iovec){ (void *)pdu->data, cmd->data_out_bytes };
     command_execute(t, 1);
     if (t->state == TASK_EXECUTE) /* it said IMMEDIATE: the window cannot be used again */
         connection_close(c, "the handler did not finish a write at once as it promised");
@@ -199,7 +201,7 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
         task_release(t);
         return refuse(c, h, order, ISCSI_REJECT_INVALID_FIELD);
     }
-    if (t->cmd.expects_in && t->cmd.expects_out) /* bidirectional: not supported */
+    if (t->cmd.expects_in && t->cmd.expects_out)   /* bidirectional: not supported */
         command_fault(t, KEY_ILLEGAL, 0x0e, 0x03); /* INVALID FIELD IN COMMAND INFORMATION UNIT */
     check_unsolicited(t, pdu);
     t->segment_open = pdu->data_bytes > 0;
@@ -364,7 +366,8 @@ void command_advance(struct task *t)
         receive_resume(c);
         return;
     }
-    if (t->kind != TASK_SCSI || t->state != TASK_COLLECT || t->segment_open || t->unsolicited || t->gather)
+    if (t->kind != TASK_SCSI || t->state != TASK_COLLECT || t->segment_open || t->unsolicited ||
+        t->gather)
         return;
     if (t->fault && !t->ended) {
         list_remove(&t->link); /* it may stand in the output for an R2T */

@@ -119,6 +119,13 @@ class Task:
         assert self.status == 0, 'status %02x %r' % (self.status, self.sense)
         return self.has_residual(residual, kind)
 
+    def good_residual(self):
+        """Status GOOD, no data, an overflow: by how much."""
+        self.wait()
+        assert self.status == 0 and self.overflow and not self.data, 'status %02x %r, %d bytes' % (
+            self.status, self.sense, len(self.data))
+        return self.residual
+
     def has_residual(self, residual=0, kind=''):
         found = (self.residual, 'over' if self.overflow else 'under' if self.underflow else '')
         assert found == (residual, kind), 'residual %r, expected %r' % (found, (residual, kind))
