@@ -231,6 +231,26 @@ static gboolean link_event(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+void daemon_watch_link(struct daemon *d)
+{
+    if (!d->link_watch)
+        watch_link(d);
+}
+
+static gboolean inbox_event(gpointer data)
+{
+    struct daemon *d = data;
+    if (link_has_inbox(&d->link))
+        serve_link(d);
+    return G_SOURCE_REMOVE;
+}
+
+void daemon_serve_inbox(struct daemon *d)
+{
+    if (link_has_inbox(&d->link))
+        g_idle_add(inbox_event, d);
+}
+
 static gboolean watch_tick(gpointer data)
 {
     struct daemon *d = data;
@@ -269,14 +289,14 @@ static bool wait_for_go(struct daemon *d)
 static int memfd_get(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)
 {
     struct daemon *d = user;
-    return link_get_memfd(&d->link, name, bytes, 5000, ret_fd, ret_existed, NULL);
+    return daemon_memfd_get(d, name, bytes, ret_fd, ret_existed, NULL);
 }
 
 static int store_get(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed,
                      uint32_t *ret_number)
 {
     struct daemon *d = user;
-    return link_get_memfd(&d->link, name, bytes, 5000, ret_fd, ret_existed, ret_number);
+    return daemon_memfd_get(d, name, bytes, ret_fd, ret_existed, ret_number);
 }
 
 struct change_note {
@@ -506,7 +526,7 @@ int daemon_run(const struct daemon_args *args)
     if (closed)
         send_type(&d, LINK_STOPPED);
     link_flush(&d.link);
-    if (!closed)
+    if (!closed || d.asides_left) /* threads that are left behind use what would be freed */
         _exit(d.exit_code);
     daemon_notes_run(&d); /* CLOSED of the last connections */
     daemon_engine_stop(&d);

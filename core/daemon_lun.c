@@ -2,6 +2,7 @@
 /* A LUN from its part of the configuration: storage, then the unit on it. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "config/scalar.h"
 #include "daemon_private.h"
@@ -45,6 +46,71 @@ int daemon_lun_options(const struct plugin *plugin, const struct config_lun *c, 
 
 /* ---- storage ---- */
 
+#define OPEN_WAIT_NS  (60 * NS_PER_S)
+#define CLOSE_WAIT_MS 10000u
+
+/* A disk that is opened, closed or changed. */
+struct lun_work {
+    struct storage_options options;
+    char *target;
+    struct backend *backend;
+    struct plugin_config *config;
+    struct hf_error error;
+    int r;
+};
+
+static struct lun_work *work_new(void)
+{
+    struct lun_work *w = g_new0(struct lun_work, 1);
+    w->error = (struct hf_error)PLUGIN_ERROR_INIT;
+    return w;
+}
+
+static void work_free(struct lun_work *w)
+{
+    g_free(w->target);
+    g_free(w);
+}
+
+static void open_run(void *data)
+{
+    struct lun_work *w = data;
+    w->r = storage_open(&w->options, &w->backend, &w->error);
+}
+
+static void open_late(struct daemon *d, void *data)
+{
+    struct lun_work *w = data;
+    if (w->r == 0)
+        storage_close(w->backend, NULL, NULL);
+    work_free(w);
+}
+
+static int open_aside(struct daemon *d, const struct storage_options *options,
+                      struct backend **ret_backend, struct hf_error *error)
+{
+    struct lun_work *w = work_new();
+    w->options = *options;
+    w->options.target = w->target = g_strdup(options->target);
+    const struct daemon_work work = { .verb = "opening a disk",
+                                      .target = w->target,
+                                      .lun = options->lun,
+                                      .deadline_ns = OPEN_WAIT_NS,
+                                      .run = open_run,
+                                      .late = open_late };
+    int r = daemon_aside(d, &work, w);
+    if (r < 0)
+        return plugin_fail(error, -r, "handler %s does not open it: %s", options->plugin->info.name,
+                           g_strerror(-r));
+    r = w->r;
+    if (r < 0)
+        *error = w->error;
+    else
+        *ret_backend = w->backend;
+    work_free(w);
+    return r;
+}
+
 static int open_plugin(struct daemon *d, const struct config *whole,
                        const struct config_target *target, const struct config_lun *c, bool grown,
                        struct backend **ret_backend, struct config_problems *problems)
@@ -66,7 +132,7 @@ static int open_plugin(struct daemon *d, const struct config *whole,
             .read_only = c->read_only,
             .block_bytes = c->block_size,
         };
-        r = storage_open(&options, ret_backend, &error);
+        r = open_aside(d, &options, ret_backend, &error);
     }
     if (r < 0)
         config_problem_error(problems, c->handler_node, "target %s LUN %u: %s", target->name,
@@ -88,6 +154,63 @@ int daemon_lun_open(struct daemon *d, const struct config *whole,
     if (c->rotational)
         info->rotational = 1;
     return 0;
+}
+
+static void close_run(void *data)
+{
+    struct lun_work *w = data;
+    w->r = storage_close_wait(w->backend, CLOSE_WAIT_MS);
+}
+
+static void nothing_late(struct daemon *d, void *data)
+{
+    work_free(data);
+}
+
+int daemon_lun_close(struct daemon *d, struct backend *backend)
+{
+    struct lun_work *w = work_new();
+    w->backend = backend;
+    w->target = g_strdup(storage_target(backend));
+    const struct daemon_work work = { .verb = "closing a disk",
+                                      .target = w->target,
+                                      .lun = storage_lun(backend),
+                                      .run = close_run,
+                                      .late = nothing_late };
+    int r = daemon_aside(d, &work, w);
+    if (r < 0)
+        return r;
+    r = w->r;
+    work_free(w);
+    return r;
+}
+
+static void update_run(void *data)
+{
+    struct lun_work *w = data;
+    w->r = storage_update(w->backend, w->config, &w->error);
+}
+
+int daemon_lun_update(struct daemon *d, struct backend *backend, struct plugin_config *config,
+                      struct hf_error *error)
+{
+    struct lun_work *w = work_new();
+    w->backend = backend;
+    w->config = config;
+    w->target = g_strdup(storage_target(backend));
+    const struct daemon_work work = { .verb = "changing a disk",
+                                      .target = w->target,
+                                      .lun = storage_lun(backend),
+                                      .run = update_run,
+                                      .late = nothing_late };
+    int r = daemon_aside(d, &work, w);
+    if (r < 0) /* we end, and leave the options to who uses them */
+        return 0;
+    r = w->r;
+    if (r < 0)
+        *error = w->error;
+    work_free(w);
+    return r;
 }
 
 /* ---- unit ---- */

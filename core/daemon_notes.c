@@ -21,17 +21,20 @@ void daemon_note(struct daemon *d, struct daemon_note *note)
         return; /* full: it will wake */
 }
 
+/* One by one: a note that waits for work (daemon_aside.c) lets those behind it run. */
+static struct daemon_note *take(struct daemon *d)
+{
+    pthread_mutex_lock(&d->notes_lock);
+    struct list *n = list_take(&d->notes);
+    pthread_mutex_unlock(&d->notes_lock);
+    return n ? list_entry(n, struct daemon_note, link) : NULL;
+}
+
 void daemon_notes_run(struct daemon *d)
 {
-    struct list now, *n;
-    list_init(&now);
-    pthread_mutex_lock(&d->notes_lock);
-    list_splice(&now, &d->notes);
-    pthread_mutex_unlock(&d->notes_lock);
-    while ((n = list_take(&now))) {
-        struct daemon_note *note = list_entry(n, struct daemon_note, link);
+    struct daemon_note *note;
+    while ((note = take(d)))
         note->run(d, note);
-    }
 }
 
 static gboolean notes_event(gint fd, GIOCondition condition, gpointer data)
@@ -49,7 +52,11 @@ int daemon_notes_init(struct daemon *d)
     d->notes_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->notes_fd < 0)
         return -errno;
-    g_unix_fd_add(d->notes_fd, G_IO_IN, notes_event, d);
+    GSource *source = g_unix_fd_source_new(d->notes_fd, G_IO_IN);
+    g_source_set_callback(source, G_SOURCE_FUNC(notes_event), d, NULL);
+    g_source_set_can_recurse(source, TRUE);
+    g_source_attach(source, NULL);
+    g_source_unref(source);
     return 0;
 }
 

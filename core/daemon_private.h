@@ -105,6 +105,7 @@ struct daemon {
     bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
     struct daemon_pulse *pulse;        /* daemon_pulse.c; made when it is first asked */
     struct daemon_freeze *freeze;      /* under way */
+    unsigned asides_left;              /* daemon_aside.c: threads that nobody waits for any more */
     struct registry *registry;
     struct acceptor *acceptor;
 };
@@ -128,6 +129,29 @@ void daemon_image_end(struct daemon *d);
 
 /* daemon.c: what the keeper has said. */
 void daemon_handle(struct daemon *d, struct link_message *m);
+
+/*
+ * daemon_aside.c: work that may take long, on a thread of its own, while the control thread serves
+ * everything else. 0 when it is done; -ETIMEDOUT, or -ECANCELED when the worker ends meanwhile: then it
+ * goes on, `data` belongs to it, and late(data) comes on the control thread when it has ended, if ever.
+ */
+struct daemon_work {
+    const char *verb, *target; /* "opening a disk": for the log */
+    unsigned lun;
+    uint64_t deadline_ns; /* 0: none */
+    void (*run)(void *data);
+    void (*late)(struct daemon *d, void *data);
+};
+int daemon_aside(struct daemon *d, const struct daemon_work *work, void *data);
+/* storage_services.memfd_get: on the control thread, or within such work. */
+#define DAEMON_MEMFD_MS 5000
+int daemon_memfd_get(struct daemon *d, const char *name, uint64_t bytes, int *ret_fd,
+                     bool *ret_existed, uint32_t *ret_number);
+
+/* daemon.c: the keeper is listened to, also from within one of its messages. */
+void daemon_watch_link(struct daemon *d);
+/* What was set aside while the keeper was asked for memory is looked at soon. */
+void daemon_serve_inbox(struct daemon *d);
 
 /* daemon_pulse.c: answers the keeper, when every reactor has gone round. */
 void daemon_pulse(struct daemon *d, uint32_t number);
@@ -174,6 +198,11 @@ struct daemon_lun *daemon_lun_new(struct daemon *d, struct daemon_target *t,
 int daemon_lun_open(struct daemon *d, const struct config *whole, const struct config_target *target,
                     const struct config_lun *c, bool grown, struct backend **ret_backend,
                     struct config_problems *problems);
+/* Closes it; 0, or negative errno: it may still end later. May wait. */
+int daemon_lun_close(struct daemon *d, struct backend *backend);
+/* As storage_update(). */
+int daemon_lun_update(struct daemon *d, struct backend *backend, struct plugin_config *config,
+                      struct hf_error *error);
 /* The unit on l->backend. 0 or negative errno. */
 int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct daemon_lun *l,
                     struct scsi_unit *replaces, struct scsi_unit **ret_unit);

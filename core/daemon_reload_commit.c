@@ -246,7 +246,7 @@ static void update_options(struct daemon_reload *r, const struct plan_step *s, s
         result = daemon_lun_options(plugin, l->config, s->lun_change & PLAN_LUN_SIZE, &config,
                                     r->problems);
     if (result == 0)
-        result = storage_update(l->backend, config, &error);
+        result = daemon_lun_update(d, l->backend, config, &error);
     if (result == 0)
         return;
     config_problem_error(r->problems, s->at, "target %s LUN %u keeps its old options: %s",

@@ -11,8 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define REST_NS       (10 * NS_PER_S)
-#define CLOSE_WAIT_MS 10000u
+#define REST_NS (10 * NS_PER_S)
 
 /* While prepared disks come to rest. */
 struct pause {
@@ -46,7 +45,7 @@ static void open_old(struct daemon_reload *r, struct reload_swap *w)
     struct daemon *d = r->daemon;
     struct daemon_lun *l = w->lun;
     if (w->backend)
-        storage_close_wait(w->backend, CLOSE_WAIT_MS);
+        daemon_lun_close(r->daemon, w->backend);
     w->backend = NULL;
     if (w->closed) {
         l->backend = NULL;
@@ -70,7 +69,7 @@ void reload_undo(struct daemon_reload *r)
     g_array_set_size(r->swaps, 0);
     g_hash_table_iter_init(&iter, r->opened);
     while (g_hash_table_iter_next(&iter, NULL, &backend))
-        storage_close_wait(backend, CLOSE_WAIT_MS);
+        daemon_lun_close(r->daemon, backend);
     g_hash_table_remove_all(r->opened);
 }
 
@@ -80,13 +79,14 @@ static void close_and_open(struct daemon_reload *r, struct reload_swap *w)
 {
     struct daemon_lun *l = w->lun;
     scsi_unit_quiesce(l->unit);
-    if (storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0) {
+    struct backend *backend = g_steal_pointer(&l->backend); /* nobody looks at it from now on */
+    if (daemon_lun_close(r->daemon, backend) < 0) {
+        l->backend = backend;
         config_problem_error(r->problems, w->step->at, "target %s LUN %u does not close",
                              l->target->config->name, l->config->number);
         return;
     }
     w->closed = true;
-    l->backend = NULL;
     open_new(r, w->step, &w->backend);
 }
 

@@ -164,7 +164,7 @@ static void update(struct daemon *d, bool amended)
     struct backend *backend = r->lun->backend;
     struct hf_error error = PLUGIN_ERROR_INIT;
     uint64_t before = backend->info.bytes;
-    int result = storage_update(backend, r->config, &error);
+    int result = daemon_lun_update(d, backend, r->config, &error);
     if (result == 0) {
         r->config = NULL;    /* the storage's */
         daemon_notes_run(d); /* what the handler has said of its size */
