@@ -16,6 +16,8 @@ test_packages=(
     python3 procps util-linux
     # other people's initiators, and a target to measure against
     libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra tgt
+    # disks of NBD servers
+    libnbd-dev nbdkit
     # fences, and what is on the wire meanwhile
     libnftables-dev nftables iptables tcpdump
     # a diskless machine that boots over iSCSI
