@@ -2,7 +2,7 @@
 /*
  * SCSI Command PDUs and the life of their tasks:
  *
- *   HELD (CmdSN not due) -> BLOCKED (an ORDERED task) -> COLLECT -> EXECUTE -> ANSWER
+ *   HELD (CmdSN not due) -> BLOCKED (an ORDERED task, a unit that is held) -> COLLECT -> EXECUTE -> ANSWER
  *
  * command_advance() looks at a task in COLLECT after anything that may let it go on. Data of a
  * command that may not start yet is kept in buffers of the size the initiator announced.
@@ -277,19 +277,25 @@ static void start(struct task *t)
         command_advance(t);
 }
 
-void command_deliver(struct task *t)
+void command_begin(struct task *t)
 {
     struct session *s = t->session;
-    if (!t->immediate) {
-        t->counted = true;
-        s->outstanding++;
-    }
     if (t->cmd.attribute != SCSI_HEAD_OF_QUEUE && (!list_empty(&s->blocked) || must_wait(s, t))) {
         t->state = TASK_BLOCKED;
         list_append(&s->blocked, &t->link);
         return;
     }
     start(t);
+}
+
+void command_deliver(struct task *t)
+{
+    if (!t->immediate) {
+        t->counted = true;
+        t->session->outstanding++;
+    }
+    if (!command_pause(t))
+        command_begin(t);
 }
 
 /* A command that ends as soon as it starts calls this again: the loop that runs already goes on. */
@@ -303,7 +309,8 @@ void command_run_blocked(struct session *s)
         if (must_wait(s, t))
             break;
         list_remove(&t->link);
-        start(t);
+        if (!command_pause(t))
+            start(t);
     }
     s->starting = false;
 }

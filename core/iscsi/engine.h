@@ -234,6 +234,8 @@ struct session {
     uint32_t ordered_running;
     struct session_counters *counters; /* in the record */
     struct list blocked;
+    struct list paused;              /* paused.c: commands for units that are held */
+    bool resuming;                   /* command_run_paused() is at work */
     struct list waiting;             /* functions that wait for the commands before them */
     uint8_t fence;                   /* fence.c: ... */
     bool fence_looking;
@@ -392,6 +394,23 @@ void command_done(struct scsi_command *cmd);
 /* Runs held tasks that are due, and blocked ones. */
 void command_run_held(struct session *s);
 void command_run_blocked(struct session *s);
+/* Its place in the order has come, and its unit is not held. */
+void command_begin(struct task *t);
+
+/* ---- paused.c ---- */
+
+bool command_pause_slow(struct task *t);
+/* True: its unit is held, or it stands behind others that waited for that: it waits, too. */
+static inline bool command_pause(struct task *t)
+{
+    return __builtin_expect(
+               atomic_load_explicit(&t->session->nexus->target->holds, memory_order_relaxed) != 0 ||
+                   !list_empty(&t->session->paused),
+               0) &&
+           command_pause_slow(t);
+}
+/* On the engine's reactor: units are held no more. */
+void engine_run_paused(struct engine *e);
 /* The task ends with this CHECK CONDITION instead of being executed. */
 void command_fault(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq);
 /* Sets c->segment_* for a segment at t->received and says what to do with it. */

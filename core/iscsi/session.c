@@ -34,6 +34,7 @@ struct session *session_new(uint32_t index, uint32_t window)
     s->hash_mask = power_of_two(s->task_count) - 1;
     list_init(&s->link);
     list_init(&s->blocked);
+    list_init(&s->paused);
     list_init(&s->waiting);
     list_init(&s->behind);
     list_init(&s->connections);

@@ -42,6 +42,7 @@ struct copy {
     uint32_t piece, skip;
     uint32_t source_block, destination_block;
     bool under_way, writing, stopping;
+    bool waits; /* the unit of the next piece is held */
 };
 
 /* This reactor's. */
@@ -233,6 +234,12 @@ static void piece_done(struct scsi_command *inside)
     go_on(c);
 }
 
+/* A copy that a held unit has itself got is under way there, and goes on. */
+static bool is_held(const struct scsi_unit *unit)
+{
+    return atomic_load_explicit(&unit->not_ready, memory_order_acquire) & UNIT_HELD;
+}
+
 static void run(struct copy *c, const struct scsi_opcode *row, uint64_t lba, uint32_t blocks,
                 uint32_t bytes)
 {
@@ -252,6 +259,11 @@ static void run(struct copy *c, const struct scsi_opcode *row, uint64_t lba, uin
     inside->expects_in = !c->writing;
     inside->expects_out = c->writing;
     inside->expected_bytes = bytes;
+    if (__builtin_expect(is_held(c->end.unit) && !is_held(c->cmd->unit), 0)) {
+        c->under_way = false; /* the piece begins anew */
+        c->waits = true;
+        return;
+    }
     if (scsi_start_inside(inside, c->end.unit, row, &c->end.access) == SCSI_ENDED) {
         go_on(c);
         return;
@@ -413,6 +425,20 @@ void scsi_copies_hold(bool still)
             set_still(c, true);
         } else if (!still && c->still) {
             set_still(c, false);
+            go_on(c);
+        }
+    }
+}
+
+void scsi_copies_go_on(void)
+{
+    if (!copies.next)
+        return;
+    list_for_each(pos, &copies)
+    {
+        struct copy *c = list_entry(pos, struct copy, link);
+        if (c->waits) {
+            c->waits = false;
             go_on(c);
         }
     }

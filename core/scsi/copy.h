@@ -75,5 +75,7 @@ extern const struct scsi_opcode copy_patch_row;
 /* This reactor's copies pause before their next piece, or go on. They count as still: another process
    begins their commands again. */
 void scsi_copies_hold(bool still);
+/* On each reactor, when a unit is held no more: those that waited for it begin their piece anew. */
+void scsi_copies_go_on(void);
 /* Those that stand still. */
 unsigned scsi_copies_held(void);

@@ -16,10 +16,6 @@ bool scsi_ready(struct scsi_command *cmd, uint32_t not_ready)
 {
     uint16_t flags = cmd->opcode->flags;
 
-    if (not_ready & UNIT_PAUSED) {
-        cmd->status = SCSI_BUSY;
-        return false;
-    }
     if ((not_ready & UNIT_SANITIZING) && !(flags & OP_ALWAYS)) {
         scsi_sanitizing(cmd);
         return false;

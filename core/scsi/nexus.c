@@ -219,6 +219,13 @@ struct scsi_unit *scsi_nexus_unit_at(struct scsi_nexus *nexus, uint64_t wire_lun
     return at >= 0 && nexus->units[at].unit_id ? map->units[at] : NULL;
 }
 
+bool scsi_nexus_held_slow(struct scsi_nexus *nexus, uint64_t wire_lun)
+{
+    const struct scsi_unit *unit = scsi_nexus_unit_at(nexus, wire_lun);
+
+    return unit && atomic_load_explicit(&unit->not_ready, memory_order_acquire) & UNIT_HELD;
+}
+
 void scsi_nexus_each_unit(struct scsi_nexus *nexus,
                           void (*visit)(struct scsi_unit *unit, void *data), void *data)
 {

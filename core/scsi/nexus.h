@@ -78,6 +78,14 @@ void scsi_nexus_lost(struct scsi_nexus *nexus);
 
 /* The unit the nexus sees at that LUN, or NULL. Use within this turn only. Nexus's reactor. */
 struct scsi_unit *scsi_nexus_unit_at(struct scsi_nexus *nexus, uint64_t wire_lun);
+/* Whether commands for that LUN have to wait before they begin (scsi_unit_hold()). Nexus's reactor. */
+bool scsi_nexus_held_slow(struct scsi_nexus *nexus, uint64_t wire_lun);
+static inline bool scsi_nexus_held(struct scsi_nexus *nexus, uint64_t wire_lun)
+{
+    return __builtin_expect(
+               atomic_load_explicit(&nexus->target->holds, memory_order_relaxed) != 0, 0) &&
+           scsi_nexus_held_slow(nexus, wire_lun);
+}
 /* Calls `visit` for every unit it sees (target resets). */
 void scsi_nexus_each_unit(struct scsi_nexus *nexus,
                           void (*visit)(struct scsi_unit *unit, void *data), void *data);

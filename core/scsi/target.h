@@ -39,6 +39,7 @@ struct scsi_lun_view {
 struct scsi_target {
     char *name, *alias; /* alias may be NULL */
     _Atomic(struct scsi_lun_map *) map;
+    _Atomic uint32_t holds; /* of its units, by scsi_unit_hold() */
     uint32_t generation;
     uint16_t port_tags[SCSI_PORTS_MAX]; /* by relative target port identifier - 1 */
     uint16_t port_count;

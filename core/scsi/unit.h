@@ -22,6 +22,7 @@
 
 struct scsi_command;
 struct scsi_nexus;
+struct scsi_target;
 
 #define SCSI_VENDOR_MAX   8
 #define SCSI_PRODUCT_MAX  16
@@ -81,7 +82,7 @@ struct scsi_lane {
 #define UNIT_EJECTED         2u /* removable units only */
 #define UNIT_SANITIZING      4u
 #define UNIT_SANITIZE_FAILED 8u
-#define UNIT_PAUSED          16u /* its storage is being closed and opened: everything is BUSY */
+#define UNIT_HELD            16u /* its storage is exchanged: commands wait before they begin */
 
 struct scsi_unit {
     /* Constant from creation on. */
@@ -141,14 +142,18 @@ static inline struct reactor *scsi_unit_reactor(const struct scsi_unit *unit, un
 }
 
 /*
- * A pause: every command that comes is answered BUSY, those under way go on. When no lane has one any
- * more the unit is at rest, and its storage may be closed. Control thread.
+ * A hold: commands that come wait in the transport (scsi_nexus_held()), and copies before their next
+ * piece; those under way go on. When no lane has one any more the unit is at rest, and its storage may be
+ * closed. Control thread.
  */
-void scsi_unit_pause(struct scsi_unit *unit);
+void scsi_unit_hold(struct scsi_unit *unit, struct scsi_target *target);
 /* At rest, and reactors have gone round since: another backend of the same geometry. */
 void scsi_unit_set_backend(struct scsi_unit *unit, struct backend *backend);
-/* Goes on after a pause. */
-void scsi_unit_resume(struct scsi_unit *unit);
+/* Ends it; what waits goes on when each reactor is told (the transport, scsi_copies_go_on()). */
+void scsi_unit_release(struct scsi_unit *unit, struct scsi_target *target);
+/* Whether an initiator could tell one from the other: identity, features, limits; not the size. */
+bool scsi_unit_alike(const struct scsi_unit *a, const struct backend_info *a_info,
+                     const struct scsi_unit *b);
 /*
  * Other patterns of initiators; the list before is returned, to be freed (g_strfreev()) when the reactors
  * have gone round. Nexuses look again with the next LUN map that is published.

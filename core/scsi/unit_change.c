@@ -1,24 +1,44 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Changes of the configuration under running sessions: pauses, another backend, other masks, one unit in
+ * Changes of the configuration under running sessions: holds, another backend, other masks, one unit in
  * place of another. All on the control thread; reactors see atomic words and pointers.
  */
 #include "scsi/unit_change.h"
 
 #include <glib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "scsi/state_file.h"
+#include "scsi/target.h"
 #include "scsi/unit.h"
 
-void scsi_unit_pause(struct scsi_unit *unit)
+void scsi_unit_hold(struct scsi_unit *unit, struct scsi_target *target)
 {
-    atomic_fetch_or(&unit->not_ready, UNIT_PAUSED);
+    atomic_fetch_or(&unit->not_ready, UNIT_HELD);
+    atomic_fetch_add(&target->holds, 1);
 }
 
-void scsi_unit_resume(struct scsi_unit *unit)
+void scsi_unit_release(struct scsi_unit *unit, struct scsi_target *target)
 {
-    atomic_fetch_and(&unit->not_ready, ~UNIT_PAUSED);
+    atomic_fetch_and(&unit->not_ready, ~UNIT_HELD);
+    atomic_fetch_sub(&target->holds, 1);
+}
+
+bool scsi_unit_alike(const struct scsi_unit *a, const struct backend_info *a_info,
+                     const struct scsi_unit *b)
+{
+    const struct backend_info *b_info = &b->backend->info;
+
+    return !strcmp(a->vendor, b->vendor) && !strcmp(a->product, b->product) &&
+           !strcmp(a->revision, b->revision) && !strcmp(a->serial, b->serial) &&
+           a->physical_exponent == b->physical_exponent && a->read_only == b->read_only &&
+           a->removable == b->removable && a->thin == b->thin && a->compare_max == b->compare_max &&
+           a->atomic_max == b->atomic_max && a->mode_changeable == b->mode_changeable &&
+           a_info->optimal_io_bytes == b_info->optimal_io_bytes &&
+           a_info->max_io_bytes == b_info->max_io_bytes &&
+           a_info->unmap_granularity_bytes == b_info->unmap_granularity_bytes &&
+           a_info->rotational == b_info->rotational;
 }
 
 void scsi_unit_set_backend(struct scsi_unit *unit, struct backend *backend)
