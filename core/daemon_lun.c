@@ -95,7 +95,8 @@ static int open_aside(struct daemon *d, const struct storage_options *options,
     const struct daemon_work work = { .verb = "opening a disk",
                                       .target = w->target,
                                       .lun = options->lun,
-                                      .deadline_ns = OPEN_WAIT_NS,
+                                      .deadline_ns = d->open_within_ns ? d->open_within_ns
+                                                                  : OPEN_WAIT_NS,
                                       .run = open_run,
                                       .late = open_late };
     int r = daemon_aside(d, &work, w);
@@ -113,7 +114,8 @@ static int open_aside(struct daemon *d, const struct storage_options *options,
 
 static int open_plugin(struct daemon *d, const struct config *whole,
                        const struct config_target *target, const struct config_lun *c, bool grown,
-                       struct backend **ret_backend, struct config_problems *problems)
+                       struct backend *beside, struct backend **ret_backend,
+                       struct config_problems *problems)
 {
     struct hf_error error = PLUGIN_ERROR_INIT;
     const struct plugin *plugin;
@@ -131,6 +133,7 @@ static int open_plugin(struct daemon *d, const struct config *whole,
             .lun = c->number,
             .read_only = c->read_only,
             .block_bytes = c->block_size,
+            .beside = beside,
         };
         r = open_aside(d, &options, ret_backend, &error);
     }
@@ -142,9 +145,10 @@ static int open_plugin(struct daemon *d, const struct config *whole,
 
 int daemon_lun_open(struct daemon *d, const struct config *whole,
                     const struct config_target *target, const struct config_lun *c, bool grown,
-                    struct backend **ret_backend, struct config_problems *problems)
+                    struct backend *beside, struct backend **ret_backend,
+                    struct config_problems *problems)
 {
-    int r = open_plugin(d, whole, target, c, grown, ret_backend, problems);
+    int r = open_plugin(d, whole, target, c, grown, beside, ret_backend, problems);
     if (r < 0)
         return r;
     storage_set_deadline(*ret_backend, c->deadline_ns, (enum storage_when_late)c->when_late);

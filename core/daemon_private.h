@@ -59,6 +59,8 @@ struct daemon_snapshot {
 struct daemon_asker {
     control_reload_fn *done;
     void *data;
+    char *target; /* its LUN is to be opened anew, whatever has changed; NULL: none */
+    unsigned lun;
 };
 
 struct daemon {
@@ -101,6 +103,7 @@ struct daemon {
     struct daemon_snapshot *snapshot;  /* in effect; it has `config` */
     struct daemon_asker asker;
     struct daemon_reload *reload;      /* daemon_reload.c: under way, or NULL */
+    uint64_t open_within_ns;           /* commands are held: a disk has to be open in this time; 0: they are not */
     struct list retiring;              /* daemon_retire.c: what is on its way out */
     bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
     struct daemon_pulse *pulse;        /* daemon_pulse.c; made when it is first asked */
@@ -194,10 +197,11 @@ int daemon_lun_options(const struct plugin *plugin, const struct config_lun *c, 
                        struct plugin_config **ret_config, struct config_problems *problems);
 struct daemon_lun *daemon_lun_new(struct daemon *d, struct daemon_target *t,
                                   const struct config_lun *config);
-/* Storage for that part of `whole`; 0, or negative errno and a problem. May wait. */
+/* Storage for that part of `whole`, `beside` that which the LUN has now (NULL: it has none); 0, or
+   negative errno and a problem; -EBUSY: both cannot be open at a time. May wait. */
 int daemon_lun_open(struct daemon *d, const struct config *whole, const struct config_target *target,
-                    const struct config_lun *c, bool grown, struct backend **ret_backend,
-                    struct config_problems *problems);
+                    const struct config_lun *c, bool grown, struct backend *beside,
+                    struct backend **ret_backend, struct config_problems *problems);
 /* Closes it; 0, or negative errno: it may still end later. May wait. */
 int daemon_lun_close(struct daemon *d, struct backend *backend);
 /* As storage_update(). */
@@ -251,6 +255,8 @@ struct daemon_round {
 };
 void daemon_round(struct daemon *d, struct daemon_round *round);
 
+/* daemon_retire.c: what the keeper has for that LUN over workers, by the prefix of its name. */
+void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_unit *unit);
 /* daemon_retire.c: before the end: what is on its way out is let out. */
 void daemon_retire_wait(struct daemon *d, uint64_t timeout_ns);
 

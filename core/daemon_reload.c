@@ -43,7 +43,8 @@ static void take_text(struct config_problems *problems, char text[static LINK_TE
 static void answer(struct daemon *d, const struct plan *plan, const char *why)
 {
     struct daemon_asker asker = d->asker;
-    d->asker = (struct daemon_asker){ NULL, NULL };
+    d->asker = (struct daemon_asker){ 0 };
+    g_free(asker.target);
     if (asker.done)
         asker.done(asker.data, plan, why);
 }
@@ -182,7 +183,14 @@ static int read_new(struct daemon_reload *r, int fd)
     if (config_parse(r->text, r->text_length, r->daemon->args->config_file, &r->config,
                      r->problems) < 0)
         return -1;
-    return plan_make(r->daemon->config, r->config, &r->plan, r->problems);
+    const struct daemon_asker *asker = &r->daemon->asker;
+    int result = plan_make(r->daemon->config, r->config, &r->plan, r->problems);
+    if (result == 0 && r->how.asked && asker->target)
+        result = plan_add_reopen(r->plan, asker->target, asker->lun);
+    if (result == -ENOENT)
+        config_problem_error(r->problems, NULL, "target %s has no LUN %u", asker->target,
+                             asker->lun);
+    return result;
 }
 
 void daemon_reload(struct daemon *d, const struct link_message *m)
@@ -251,7 +259,7 @@ void daemon_reload_ask(void *user, const struct control_reload *how, control_rel
         done(data, NULL, "another change is under way");
         return;
     }
-    d->asker = (struct daemon_asker){ done, data };
+    d->asker = (struct daemon_asker){ done, data, g_strdup(how->reopen_target), how->reopen_lun };
     m.reload.force = how->force;
     m.reload.drain_ms = how->drain_ms;
     m.reload.write = how->write;

@@ -20,11 +20,6 @@ static uint64_t deadline(const struct daemon_reload *r)
     return clock_now_ns() + ns;
 }
 
-static void free_unit(void *data)
-{
-    scsi_unit_free(data);
-}
-
 static void free_map(void *data)
 {
     scsi_lun_map_free(data);
@@ -70,14 +65,22 @@ static void swap_unit(struct daemon_reload *r, struct daemon_lun *l, const struc
 {
     bool identity = w->step->lun_change & PLAN_LUN_IDENTITY;
     struct scsi_unit *old = l->unit;
+    struct backend *left = w->closed ? NULL : l->backend;
     uint64_t blocks = atomic_load(&old->blocks);
     if (identity)
         scsi_unit_forget(old);
     make_unit(r, l, w->backend, identity ? NULL : old);
-    retire_garbage(r->daemon, free_unit, old);
-    if (!identity)
-        scsi_unit_changed(l->unit, blocks != atomic_load(&l->unit->blocks) ? SCSI_UNIT_CAPACITY
-                                                                           : SCSI_UNIT_INQUIRY);
+    retire_exchanged(r->daemon, l->target, old, left,
+                     w->old_memory && !storage_uses_memory(w->backend));
+    if (identity)
+        return;
+    if (blocks != atomic_load(&l->unit->blocks))
+        scsi_unit_changed(l->unit, SCSI_UNIT_CAPACITY);
+    if (!scsi_unit_alike(old, &w->old, l->unit))
+        scsi_unit_changed(l->unit, SCSI_UNIT_INQUIRY);
+    if (w->step->lun_change & PLAN_LUN_MOVE)
+        log_notice("reload", "LUN has other storage target=%s lun=%u handler=%s",
+                   l->target->config->name, l->config->number, l->config->handler);
 }
 
 static void change_mask(struct daemon_reload *r, struct daemon_lun *l)
@@ -291,6 +294,7 @@ void reload_commit(struct daemon_reload *r)
     g_free(d->text);
     d->text = g_steal_pointer(&r->text);
     d->text_length = r->text_length;
+    reload_release(r);
     struct catalog *before = acceptor_set_catalog(d->acceptor, &d->snapshot->catalog);
     update_handlers(r);
     change_daemon(d, &d->config->daemon);

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Prepare. A disk that is closed and opened again answers BUSY from the moment it is paused: its commands
- * come to their end, its storage is closed, and that with the new options is opened. When something
- * fails the old one is opened again, and its initiators have seen nothing but BUSY.
+ * Prepare. Storage that takes the place of another one is opened beside it and looked at, under running
+ * I/O. What cannot be open twice (the same file with other options) is closed first, when the LUN is held
+ * (daemon_reload_hold.c), and opened again when something fails: then initiators have seen a pause.
  */
 #include "daemon_reload.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
-#define REST_NS (10 * NS_PER_S)
-
-/* While prepared disks come to rest. */
-struct pause {
-    struct daemon_reload *reload;
-    struct daemon_rest rest;
-};
+#define LEAVE_WAIT_NS (10 * NS_PER_S) /* for storage of the exchange before this one */
+#define LOOK_MS       2
 
 struct daemon_lun *reload_find_lun(struct daemon *d, const struct plan_step *s)
 {
@@ -31,33 +29,39 @@ static struct reload_swap *swap_at(const struct daemon_reload *r, unsigned i)
     return &g_array_index(r->swaps, struct reload_swap, i);
 }
 
-static int open_new(struct daemon_reload *r, const struct plan_step *s,
-                    struct backend **ret_backend)
+static bool failed(const struct daemon_reload *r)
 {
-    return daemon_lun_open(r->daemon, r->next->config, s->new_target, s->new_lun,
-                           s->lun_change & PLAN_LUN_SIZE, ret_backend, r->problems);
+    return config_problems_errors(r->problems) != 0;
 }
 
 /* ---- undo ---- */
+
+static void close_new(struct daemon_reload *r, struct reload_swap *w)
+{
+    bool memory = w->backend && storage_uses_memory(w->backend);
+    if (w->backend)
+        daemon_lun_close(r->daemon, w->backend);
+    w->backend = NULL;
+    if (memory && !w->old_memory)
+        daemon_drop_memory(r->daemon, "lun:", w->lun->unit);
+}
 
 static void open_old(struct daemon_reload *r, struct reload_swap *w)
 {
     struct daemon *d = r->daemon;
     struct daemon_lun *l = w->lun;
-    if (w->backend)
-        daemon_lun_close(r->daemon, w->backend);
-    w->backend = NULL;
-    if (w->closed) {
-        l->backend = NULL;
-        if (daemon_lun_open(d, d->config, l->target->config, l->config, false, &l->backend,
-                            r->problems) < 0) {
-            log_error("reload", "a disk cannot be opened again, it stays BUSY target=%s lun=%u",
-                      l->target->config->name, l->config->number);
-            return;
-        }
-        scsi_unit_set_backend(l->unit, l->backend);
+    close_new(r, w);
+    if (!w->closed)
+        return;
+    l->backend = NULL;
+    if (daemon_lun_open(d, d->config, l->target->config, l->config, false, NULL, &l->backend,
+                        r->problems) < 0) {
+        log_error("reload", "a disk cannot be opened again, it stays held target=%s lun=%u",
+                  l->target->config->name, l->config->number);
+        w->held = NULL;
+        return;
     }
-    scsi_unit_resume(l->unit);
+    scsi_unit_set_backend(l->unit, l->backend);
 }
 
 void reload_undo(struct daemon_reload *r)
@@ -66,6 +70,7 @@ void reload_undo(struct daemon_reload *r)
     gpointer backend;
     for (unsigned i = 0; i < r->swaps->len; i++)
         open_old(r, swap_at(r, i));
+    reload_release(r);
     g_array_set_size(r->swaps, 0);
     g_hash_table_iter_init(&iter, r->opened);
     while (g_hash_table_iter_next(&iter, NULL, &backend))
@@ -73,49 +78,122 @@ void reload_undo(struct daemon_reload *r)
     g_hash_table_remove_all(r->opened);
 }
 
-/* ---- prepare ---- */
+/* ---- the new storage ---- */
+
+/* It takes the place of the old one: as large, with the same blocks. */
+static void check_new(struct daemon_reload *r, const struct reload_swap *w)
+{
+    const struct backend_info *new = &w->backend->info, *old = &w->old;
+    const char *target = w->lun->target->config->name;
+    unsigned number = w->lun->config->number;
+    if (w->step->lun_change & PLAN_LUN_IDENTITY)
+        return;
+    if (new->block_bytes != old->block_bytes)
+        config_problem_error(r->problems, w->step->at,
+                             "target %s LUN %u: the new storage has blocks of %u bytes, and not of "
+                             "%u as the disk",
+                             target, number, new->block_bytes, old->block_bytes);
+    else if (new->bytes < old->bytes && !r->how.force)
+        config_problem_error(r->problems, w->step->at,
+                             "target %s LUN %u: the new storage has %" PRIu64
+                             " bytes, fewer than the disk (%" PRIu64
+                             "); a disk is made smaller only with --force",
+                             target, number, new->bytes, old->bytes);
+}
+
+/* Nothing is made for a disk that has contents: a name with a mistake in it would be an empty disk. */
+static bool is_missing(struct daemon_reload *r, const struct reload_swap *w)
+{
+    const struct config_lun *c = w->step->new_lun;
+    const struct config_node *path = config_node_get(c->options, "path");
+    if (r->how.force || !path || path->type != CONFIG_SCALAR || access(path->text, F_OK) == 0 ||
+        errno != ENOENT)
+        return false;
+    config_problem_error(r->problems, path,
+                         "target %s LUN %u: %s: there is no such file, and a disk in use is not "
+                         "moved to an empty one without --force",
+                         w->lun->target->config->name, c->number, path->text);
+    return true;
+}
+
+static int open_new(struct daemon_reload *r, struct reload_swap *w, struct backend *beside,
+                    struct config_problems *problems)
+{
+    const struct plan_step *s = w->step;
+    int result = daemon_lun_open(r->daemon, r->next->config, s->new_target, s->new_lun,
+                                 s->lun_change & PLAN_LUN_SIZE, beside, &w->backend, problems);
+    if (result == 0)
+        check_new(r, w);
+    return result;
+}
+
+static void open_beside(struct daemon_reload *r, struct reload_swap *w)
+{
+    struct config_problems *problems = config_problems_new();
+    if (!w->old_memory) /* nothing of an earlier life of the LUN */
+        daemon_drop_memory(r->daemon, "lun:", w->lun->unit);
+    int result = is_missing(r, w) ? 0 : open_new(r, w, w->lun->backend, problems);
+    if (result == -EBUSY) /* by the old one, most likely */
+        w->backend = NULL;
+    else if (result < 0)
+        config_problem_error(r->problems, w->step->new_lun->handler_node, "%s",
+                             config_problems_get(problems, 0)->text);
+    config_problems_free(problems);
+}
 
 static void close_and_open(struct daemon_reload *r, struct reload_swap *w)
 {
     struct daemon_lun *l = w->lun;
     scsi_unit_quiesce(l->unit);
+    w->closed = true;
     struct backend *backend = g_steal_pointer(&l->backend); /* nobody looks at it from now on */
-    if (daemon_lun_close(r->daemon, backend) < 0) {
-        l->backend = backend;
+    r->daemon->open_within_ns = reload_hold_left(r);
+    if (daemon_lun_close(r->daemon, backend) == 0)
+        open_new(r, w, /* beside= */ NULL, r->problems);
+    else
         config_problem_error(r->problems, w->step->at, "target %s LUN %u does not close",
                              l->target->config->name, l->config->number);
-        return;
-    }
-    w->closed = true;
-    open_new(r, w->step, &w->backend);
+    r->daemon->open_within_ns = 0;
 }
 
-static void paused(struct daemon_rest *rest, bool at_rest)
+void reload_at_rest(struct daemon_reload *r)
 {
-    struct pause *p = container_of(rest, struct pause, rest);
-    struct daemon_reload *r = p->reload;
-    g_ptr_array_free(rest->luns, TRUE);
-    g_free(p);
-    if (!at_rest)
-        config_problem_error(r->problems, swap_at(r, 0)->step->at,
-                             "I/O under way does not come to its end");
-    for (unsigned i = 0; i < r->swaps->len && !config_problems_errors(r->problems); i++)
-        close_and_open(r, swap_at(r, i));
+    for (unsigned i = 0; i < r->swaps->len && !failed(r); i++)
+        if (!swap_at(r, i)->backend)
+            close_and_open(r, swap_at(r, i));
     reload_say(r);
 }
+
+/* ---- prepare ---- */
 
 static void open_added(struct daemon_reload *r, const struct config_target *target,
                        const struct config_lun *lun)
 {
     struct backend *backend = NULL;
-    if (daemon_lun_open(r->daemon, r->next->config, target, lun, false, &backend, r->problems) == 0)
+    if (daemon_lun_open(r->daemon, r->next->config, target, lun, false, NULL, &backend,
+                        r->problems) == 0)
         g_hash_table_insert(r->opened, (gpointer)lun, backend);
+}
+
+static void add_swap(struct daemon_reload *r, const struct plan_step *s)
+{
+    struct daemon_lun *l = reload_find_lun(r->daemon, s);
+    struct reload_swap swap = { .step = s, .lun = l };
+    if (!l->backend) {
+        config_problem_error(r->problems, s->at, "target %s LUN %u is not open",
+                             l->target->config->name, l->config->number);
+        return;
+    }
+    swap.old = l->backend->info;
+    swap.old_memory = storage_uses_memory(l->backend);
+    if (s->lun_change & PLAN_LUN_MOVE && !(s->lun_change & PLAN_LUN_IDENTITY))
+        open_beside(r, &swap);
+    g_array_append_val(r->swaps, swap);
 }
 
 static void prepare_step(struct daemon_reload *r, const struct plan_step *s)
 {
     bool shrinks_open = (s->lun_change & PLAN_LUN_SHRINK) && !(s->lun_change & PLAN_LUN_IDENTITY);
-    struct reload_swap swap = { .step = s };
     if (s->object == PLAN_TARGET && s->kind == PLAN_ADD)
         for (unsigned i = 0; i < s->new_target->lun_count; i++)
             open_added(r, s->new_target, &s->new_target->luns[i]);
@@ -123,31 +201,28 @@ static void prepare_step(struct daemon_reload *r, const struct plan_step *s)
         return;
     if (s->kind == PLAN_ADD)
         open_added(r, s->new_target, s->new_lun);
-    if (s->kind != PLAN_CHANGE ||
-        (!(s->lun_change & (PLAN_LUN_REPLACE | PLAN_LUN_IDENTITY)) && !shrinks_open))
-        return;
-    swap.lun = reload_find_lun(r->daemon, s);
-    g_array_append_val(r->swaps, swap);
+    if (s->kind == PLAN_CHANGE &&
+        ((s->lun_change & (PLAN_LUN_REPLACE | PLAN_LUN_IDENTITY)) || shrinks_open))
+        add_swap(r, s);
+}
+
+static gboolean prepare(gpointer data)
+{
+    struct daemon_reload *r = data;
+    if (retire_exchanges(r->daemon) && clock_now_ns() < r->until_ns)
+        return G_SOURCE_CONTINUE;
+    for (unsigned i = 0; i < r->plan->count && !failed(r); i++)
+        prepare_step(r, &r->plan->steps[i]);
+    if (r->swaps->len && !failed(r))
+        reload_hold(r);
+    else
+        reload_say(r);
+    return G_SOURCE_REMOVE;
 }
 
 void reload_prepare(struct daemon_reload *r)
 {
-    for (unsigned i = 0; i < r->plan->count && !config_problems_errors(r->problems); i++)
-        prepare_step(r, &r->plan->steps[i]);
-    if (!r->swaps->len || config_problems_errors(r->problems)) {
-        g_array_set_size(r->swaps, config_problems_errors(r->problems) ? 0 : r->swaps->len);
-        reload_say(r);
-        return;
-    }
-    struct pause *p = g_new0(struct pause, 1);
-    p->reload = r;
-    p->rest = (struct daemon_rest){ .done = paused,
-                                    .luns = g_ptr_array_new(),
-                                    .deadline_ns = clock_now_ns() + REST_NS,
-                                    .may_abort = r->how.force };
-    for (unsigned i = 0; i < r->swaps->len; i++) {
-        scsi_unit_pause(swap_at(r, i)->lun->unit);
-        g_ptr_array_add(p->rest.luns, swap_at(r, i)->lun);
-    }
-    daemon_rest_begin(r->daemon, &p->rest);
+    r->until_ns = clock_now_ns() + LEAVE_WAIT_NS;
+    if (prepare(r) == G_SOURCE_CONTINUE)
+        g_timeout_add(LOOK_MS, prepare, r);
 }

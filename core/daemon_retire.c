@@ -98,27 +98,37 @@ struct retired {
     struct daemon_round round; /* sessions */
     unsigned sessions;
     bool stopped, closed;
+    bool exchanged, memory; /* retire_exchanged() */
     unsigned closing;
     struct daemon_note note; /* all storage is closed */
     _Atomic unsigned open;
 };
 
-static void drop_memory(struct daemon *d, const struct daemon_lun *l)
+void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_unit *unit)
 {
-    static const char *const prefixes[] = { "lun:", "keep:state:" };
-    for (unsigned i = 0; i < G_N_ELEMENTS(prefixes); i++) {
-        struct link_message m = { .type = LINK_MEMFD_DROP, .fd = -1 };
-        g_snprintf(m.memfd_drop.name, sizeof(m.memfd_drop.name), "%s%s/%u", prefixes[i],
-                   l->unit->target_name, l->unit->lun);
-        daemon_tell(d, &m);
-    }
+    struct link_message m = { .type = LINK_MEMFD_DROP, .fd = -1 };
+    g_snprintf(m.memfd_drop.name, sizeof(m.memfd_drop.name), "%s%s/%u", prefix, unit->target_name,
+               unit->lun);
+    daemon_tell(d, &m);
+}
+
+static void exchanged_gone(struct daemon *d, struct daemon_lun *l, bool memory)
+{
+    log_info("daemon", "storage that a LUN has left is closed target=%s lun=%u",
+             l->unit->target_name, l->unit->lun);
+    if (memory)
+        daemon_drop_memory(d, "lun:", l->unit);
+    l->unit = scsi_unit_free(l->unit);
+    daemon_target_unref(l->target);
+    g_free(l);
 }
 
 static void lun_gone(struct daemon *d, struct daemon_lun *l)
 {
     log_notice("daemon", "LUN closed target=%s lun=%u", l->unit->target_name, l->unit->lun);
     scsi_unit_forget(l->unit);
-    drop_memory(d, l);
+    daemon_drop_memory(d, "lun:", l->unit);
+    daemon_drop_memory(d, "keep:state:", l->unit);
     l->unit = scsi_unit_free(l->unit);
     daemon_target_unref(l->target);
     g_free(l);
@@ -127,8 +137,13 @@ static void lun_gone(struct daemon *d, struct daemon_lun *l)
 static void all_closed(struct daemon *d, struct daemon_note *note)
 {
     struct retired *r = container_of(note, struct retired, note);
-    for (unsigned i = 0; i < r->luns->len; i++)
-        lun_gone(d, g_ptr_array_index(r->luns, i));
+    for (unsigned i = 0; i < r->luns->len; i++) {
+        struct daemon_lun *l = g_ptr_array_index(r->luns, i);
+        if (r->exchanged)
+            exchanged_gone(d, l, r->memory);
+        else
+            lun_gone(d, l);
+    }
     if (r->target) {
         log_notice("daemon", "target removed target=%s", r->target->scsi->name);
         daemon_target_unref(r->target);
@@ -159,7 +174,10 @@ static void at_rest(struct daemon_rest *rest, bool still)
     for (unsigned i = 0; i < r->luns->len; i++) {
         struct daemon_lun *l = g_ptr_array_index(r->luns, i);
         scsi_unit_quiesce(l->unit);
-        storage_close(l->backend, one_closed, r);
+        if (l->backend)
+            storage_close(l->backend, one_closed, r);
+        else
+            one_closed(r);
         l->backend = NULL;
     }
     one_closed(r);
@@ -189,6 +207,28 @@ void retire_lun(struct daemon *d, struct daemon_lun *l, uint64_t deadline_ns)
     daemon_target_ref(l->target);
     g_ptr_array_add(r->luns, l);
     rest_luns(r);
+}
+
+void retire_exchanged(struct daemon *d, struct daemon_target *t, struct scsi_unit *unit,
+                      struct backend *backend, bool memory)
+{
+    struct retired *r = retired_new(d, clock_now_ns() + ABORT_NS);
+    struct daemon_lun *l = daemon_lun_new(d, t, NULL);
+    r->exchanged = true;
+    r->memory = memory;
+    l->unit = unit;
+    l->backend = backend;
+    daemon_target_ref(t);
+    g_ptr_array_add(r->luns, l);
+    rest_luns(r);
+}
+
+bool retire_exchanges(const struct daemon *d)
+{
+    list_for_each(pos, &d->retiring)
+        if (list_entry(pos, struct retired, link)->exchanged)
+            return true;
+    return false;
 }
 
 /* ---- sessions of a target ---- */

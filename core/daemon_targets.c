@@ -14,7 +14,8 @@
 static int open_lun(struct daemon *d, struct daemon_target *t, struct daemon_lun *l)
 {
     struct config_problems *problems = config_problems_new();
-    int r = daemon_lun_open(d, d->config, t->config, l->config, d->unsettled, &l->backend, problems);
+    int r = daemon_lun_open(d, d->config, t->config, l->config, d->unsettled,
+                            /* beside= */ NULL, &l->backend, problems);
     if (r == 0) {
         r = daemon_lun_unit(d, t->config, l, /* replaces= */ NULL, &l->unit);
         if (r < 0)

@@ -87,6 +87,8 @@ struct control_reload {
     uint32_t drain_ms; /* 0: what is in use does not go */
     int fd;            /* the text, stays the caller's; -1: the file */
     bool write;        /* the text takes the place of the file's */
+    const char *reopen_target; /* its LUN is opened anew, whatever changes; NULL: none */
+    unsigned reopen_lun;
 };
 
 struct plan;

@@ -254,6 +254,32 @@ int act_lun_set(struct call *call)
     return edit_lun(call, /* remove= */ false);
 }
 
+/* The configuration stays as it is. */
+int act_lun_reopen(struct call *call)
+{
+    const struct control_services *s = &call->control->services;
+    char name[ISCSI_NAME_MAX + 1];
+    struct control_reload how;
+    uint64_t lun = 0;
+    if (!target_name(call, name) || control_reload_how(call, &how) != 0)
+        return call->error;
+    call_number(call, "lun", &lun);
+    if (lun > CONFIG_LUN_MAX || !find(call, name) ||
+        !config_find_lun(find(call, name), (unsigned)lun))
+        return call_fail(call, RPC_REFUSED, "target %s has no LUN %" G_GUINT64_FORMAT, name, lun);
+    size_t length = 0;
+    const char *text = s->text(s->user, &length);
+    how.fd = control_text_fd(text, length);
+    how.reopen_target = name;
+    how.reopen_lun = (unsigned)lun;
+    if (how.fd < 0)
+        return call_fail(call, RPC_INTERNAL, "no memory");
+    call->acting = true;
+    s->reload(s->user, &how, done, call);
+    close(how.fd);
+    return VERB_PENDING;
+}
+
 int act_lun_remove(struct call *call)
 {
     return edit_lun(call, /* remove= */ true);

@@ -191,6 +191,7 @@ int act_target_set(struct call *call);
 int act_target_remove(struct call *call);
 int act_lun_set(struct call *call);
 int act_lun_remove(struct call *call);
+int act_lun_reopen(struct call *call);
 int act_log_level(struct call *call);
 int ask_upgrade(struct call *call);
 int ask_upgrade_show(struct call *call);

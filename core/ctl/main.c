@@ -29,6 +29,7 @@ static const char usage[] =
     "  session drop ID                end a session (its initiator will come back)\n"
     "  lun resize TARGET LUN SIZE     give a disk in use another size\n"
     "  lun set TARGET LUN KEY=VALUE...  a disk as these keys say: made, or changed\n"
+    "  lun reopen TARGET LUN          open its storage anew while its commands wait\n"
     "  lun remove TARGET LUN          no such disk any more\n"
     "  target set TARGET [KEY=VALUE...] | target remove TARGET\n"
     "                                 the same for a target; the configuration file changes, too\n"
@@ -96,6 +97,13 @@ static const struct command commands[] = {
       show_plan,
       false,
       { { "target", WORD_TEXT, false }, { "lun", WORD_NUMBER, false }, { "keys", WORD_KEYS, true } },
+      CHANGE_OPTIONS },
+    { "lun",
+      "reopen",
+      "lun.reopen",
+      show_plan,
+      false,
+      { { "target", WORD_TEXT, false }, { "lun", WORD_NUMBER, false } },
       CHANGE_OPTIONS },
     { "lun",
       "remove",

@@ -90,6 +90,14 @@ bool lowers_close(struct hf_lun *lun, void (*closed)(void *lun))
     return backend != NULL;
 }
 
+bool lowers_use_memory(const struct hf_lun *lun)
+{
+    for (const struct hf_lower *lower = lun->lowers; lower; lower = lower->next)
+        if (storage_uses_memory(lower->backend))
+            return true;
+    return false;
+}
+
 int lowers_save(struct hf_lun *lun, struct hf_error *error)
 {
     int r = 0;

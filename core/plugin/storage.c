@@ -198,6 +198,8 @@ static struct hf_lun *lun_new(const struct storage_options *options)
     lun->number = options->lun;
     lun->read_only = options->read_only;
     lun->above = options->above;
+    lun->memory_taken = options->above ? options->above->memory_taken
+                                       : options->beside && storage_uses_memory(options->beside);
     lun->asked_block_bytes = options->block_bytes;
     lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
     lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
@@ -423,6 +425,8 @@ int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_
     g_autofree char *name = g_strdup_printf("lun:%s/%u", lun->target, lun->number);
     bool existed = false;
     int fd = -1;
+    if (lun->memory_taken)
+        return plugin_fail(error, EBUSY, "its memory is in use as long as the LUN is open");
     if (!lun->services->memfd_get)
         return plugin_fail(error, ENOTSUP, "no memory that outlives the process is to be had here");
     uint32_t number = 0;
@@ -434,6 +438,12 @@ int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_
     if (ret_existed)
         *ret_existed = existed;
     return 0;
+}
+
+bool storage_uses_memory(const struct backend *backend)
+{
+    const struct hf_lun *lun = lun_of(backend);
+    return lun->store_number || lowers_use_memory(lun);
 }
 
 const char *storage_target(const struct backend *backend)

@@ -61,6 +61,7 @@ struct storage_options {
     bool read_only;
     unsigned block_bytes; /* 0: as the handler says */
     struct hf_lun *above; /* lower.c: the LUN that wraps this one; NULL elsewhere */
+    struct backend *beside; /* the same LUN as it is open now; NULL: it is not */
 };
 
 /*
@@ -69,6 +70,8 @@ struct storage_options {
  */
 int storage_open(const struct storage_options *options, struct backend **ret_backend,
                  struct hf_error *error);
+/* It, or one that it wraps, has asked for memory that outlives the worker. Control thread. */
+bool storage_uses_memory(const struct backend *backend);
 /*
  * On a data reactor: opens this reactor's queue if it is not open, so that the first I/O need not.
  * 0, or negative errno (also logged).

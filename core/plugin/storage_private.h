@@ -85,6 +85,7 @@ struct hf_lun {
     unsigned number;
     bool read_only;
     bool saving;         /* within the handler's save() */
+    bool memory_taken;   /* by the same LUN, which is open beside this one */
     struct state *state; /* state.c; mapped while it is needed */
     void *handle;
     uint32_t store_number; /* of its memory, + 1; 0: it has none that outlives the process */
@@ -148,6 +149,7 @@ struct backend_io *queue_waiting_io(struct list *link);
 void lowers_discard(struct hf_lun *lun);
 bool lowers_close(struct hf_lun *lun, void (*closed)(void *lun));
 int lowers_save(struct hf_lun *lun, struct hf_error *error);
+bool lowers_use_memory(const struct hf_lun *lun);
 /* A LUN no queue of which was ever opened: closed here and now. */
 void lun_discard(struct hf_lun *lun);
 void lun_info_to_handler(const struct backend_info *from, struct hf_lun_info *to);

@@ -268,7 +268,7 @@ void differ_discovery(struct difference *d, const struct config_discovery *a,
 /* ---- LUN ---- */
 
 const struct plan_row plan_lun_rows[] = {
-    { "handler", ROW_TEXT, PLAN_END, AT(config_lun, handler), PLAN_LUN_IDENTITY },
+    { "handler", ROW_TEXT, PLAN_REOPEN, AT(config_lun, handler), PLAN_LUN_REPLACE | PLAN_LUN_MOVE },
     { "options", ROW_ELSEWHERE, PLAN_LIVE },
     { "serial", ROW_TEXT, PLAN_END, AT(config_lun, serial), PLAN_LUN_IDENTITY },
     { "naa", ROW_PLAIN, PLAN_END, AT(config_lun, naa), PLAN_LUN_IDENTITY },

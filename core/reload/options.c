@@ -41,7 +41,8 @@ static void each_lun_row(void *user, const struct hf_option *row)
               PLAN_LUN_OPTIONS | (size ? PLAN_LUN_SIZE : 0));
         break;
     case HF_CHANGE_REOPEN:
-        found(user, row->name, PLAN_REOPEN, PLAN_LUN_REPLACE | (size ? PLAN_LUN_SIZE : 0));
+        found(user, row->name, PLAN_REOPEN,
+              PLAN_LUN_REPLACE | PLAN_LUN_MOVE | (size ? PLAN_LUN_SIZE : 0));
         break;
     default:
         found(user, row->name, PLAN_END, PLAN_LUN_IDENTITY);
@@ -88,7 +89,8 @@ void differ_options(struct difference *d, const struct config *from, const struc
     if (plugin_config_new(plugin, a->options, a->at, &before, old_problems) == 0)
         plugin_config_differences(before, after, handler ? each_lun_row : each_other_row, d);
     else /* a secret file that is gone, for one: nothing is known of what there was */
-        found(d, NULL, handler ? PLAN_REOPEN : PLAN_LIVE, handler ? PLAN_LUN_REPLACE : 0);
+        found(d, NULL, handler ? PLAN_REOPEN : PLAN_LIVE,
+              handler ? PLAN_LUN_REPLACE | PLAN_LUN_MOVE : 0);
     config_problems_free(old_problems);
     plugin_config_free(before);
     plugin_config_free(after);

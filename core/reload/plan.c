@@ -334,6 +334,37 @@ int plan_make(const struct config *from, const struct config *to, struct plan **
     return 0;
 }
 
+static bool has_step(const struct plan *plan, const struct config_lun *lun)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        struct plan_step *s = &plan->steps[i];
+        if (s->object != PLAN_LUN || s->new_lun != lun)
+            continue;
+        s->class = MAX(s->class, PLAN_REOPEN);
+        s->lun_change |= PLAN_LUN_REPLACE | PLAN_LUN_MOVE;
+        return true;
+    }
+    return false;
+}
+
+int plan_add_reopen(struct plan *plan, const char *target, unsigned lun)
+{
+    const struct config_target *a = config_find_target(plan->from, target),
+                               *b = config_find_target(plan->to, target);
+    const struct config_lun *x = a ? config_find_lun(a, lun) : NULL,
+                            *y = b ? config_find_lun(b, lun) : NULL;
+    if (!x || !y)
+        return -ENOENT;
+    if (has_step(plan, y))
+        return 0;
+    struct plan_step step = lun_step(PLAN_CHANGE, a, b, x, y);
+    step.class = PLAN_REOPEN;
+    step.lun_change = PLAN_LUN_REPLACE | PLAN_LUN_MOVE;
+    plan->steps = g_renew(struct plan_step, plan->steps, plan->count + 1);
+    plan->steps[plan->count++] = step;
+    return 0;
+}
+
 struct plan *plan_free(struct plan *plan)
 {
     if (!plan)

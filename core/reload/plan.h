@@ -19,7 +19,7 @@ enum plan_class {
     PLAN_LIVE,     /* under running I/O; nobody notices */
     PLAN_LOGIN,    /* counts from the next login on; sessions stay as they are */
     PLAN_NOTICE,   /* sessions get a unit attention */
-    PLAN_REOPEN,   /* the disk answers BUSY while it is closed and opened; then a unit attention */
+    PLAN_REOPEN,   /* the disk's commands are held while its storage is exchanged */
     PLAN_END,      /* a disk or sessions go away: not while in use, unless that is allowed */
     PLAN_HANDOVER, /* another worker goes on: I/O waits for some milliseconds */
     PLAN_RESTART,  /* needs a stop and a start: a running daemon refuses it */
@@ -35,6 +35,7 @@ enum plan_object { PLAN_DAEMON, PLAN_PORTAL, PLAN_FENCE, PLAN_AUTH, PLAN_TARGET,
 #define PLAN_LUN_REPLACE  8u  /* PLAN_REOPEN */
 #define PLAN_LUN_IDENTITY 16u /* PLAN_END: another disk */
 #define PLAN_LUN_SHRINK   32u /* the new size is smaller */
+#define PLAN_LUN_MOVE     64u /* with REPLACE: it lies elsewhere, or is opened in another way */
 
 struct plan_step {
     enum plan_kind kind;
@@ -66,6 +67,8 @@ struct plan {
 int plan_make(const struct config *from, const struct config *to, struct plan **ret_plan,
               struct config_problems *problems);
 struct plan *plan_free(struct plan *plan);
+/* A step that opens this LUN anew, unless there is one for it already. 0; -ENOENT: no such LUN in both. */
+int plan_add_reopen(struct plan *plan, const char *target, unsigned lun);
 
 /* The greatest class of all steps; PLAN_LIVE for an empty plan. */
 enum plan_class plan_class(const struct plan *plan);

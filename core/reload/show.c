@@ -60,8 +60,10 @@ static const char *lun_notice(const struct plan_step *s)
     if (s->lun_change & PLAN_LUN_IDENTITY)
         return "REPORTED LUNS DATA HAS CHANGED; another disk is in its place";
     if (s->lun_change & PLAN_LUN_REPLACE)
-        return s->lun_change & PLAN_LUN_SIZE ? "BUSY for a moment, then CAPACITY DATA HAS CHANGED"
-                                             : "BUSY for a moment, then INQUIRY DATA HAS CHANGED";
+        return s->lun_change & PLAN_LUN_SIZE ? "held for a moment, then CAPACITY DATA HAS CHANGED"
+               : s->lun_change & PLAN_LUN_MOVE
+                   ? "held for a moment; told where size or features differ"
+                   : "held for a moment, then INQUIRY DATA HAS CHANGED where it differs";
     if (s->lun_change & PLAN_LUN_MASK)
         return s->lun_change & PLAN_LUN_SIZE
                    ? "CAPACITY DATA HAS CHANGED; REPORTED LUNS DATA HAS CHANGED where it comes or "

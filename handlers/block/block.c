@@ -25,7 +25,7 @@ struct config {
 static const struct hf_option options[] = {
     { ROW, .type = HF_OPTION_PATH, .name = "path",
       .help = "the block device; better a name of /dev/disk/by-id than one that may move",
-      .change = HF_CHANGE_IDENTITY, .flags = HF_OPTION_REQUIRED,
+      .change = HF_CHANGE_REOPEN, .flags = HF_OPTION_REQUIRED,
       .offset = offsetof(struct config, path) },
     { ROW, .type = HF_OPTION_BOOL, .name = "direct", .help = "go past the page cache (O_DIRECT)",
       .default_value = "yes", .change = HF_CHANGE_REOPEN,

@@ -15,7 +15,7 @@ const struct hf_host *file_host;
 
 static const struct hf_option options[] = {
     { ROW, .type = HF_OPTION_PATH, .name = "path", .help = "the file; made if it is missing",
-      .change = HF_CHANGE_IDENTITY, .flags = HF_OPTION_REQUIRED,
+      .change = HF_CHANGE_REOPEN, .flags = HF_OPTION_REQUIRED,
       .offset = offsetof(struct file_config, path) },
     { ROW, .type = HF_OPTION_SIZE, .name = "size",
       .help = "size of the disk: a missing file is created with it, sparse; an existing one must "

@@ -96,7 +96,8 @@ struct hf_list {
 
 /* What a changed value asks of a LUN that is in use. */
 #define HF_CHANGE_LIVE     0u /* update() takes it under running I/O */
-#define HF_CHANGE_REOPEN   1u /* drain, close, open */
+/* Open, drain, close; when open() says -EBUSY as long as the LUN is open with the old ones: drain, close, open. */
+#define HF_CHANGE_REOPEN   1u
 #define HF_CHANGE_IDENTITY 2u /* it is another disk */
 
 #define HF_OPTION_REQUIRED 1u /* flags: leaving it out is an error */

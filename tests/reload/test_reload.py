@@ -155,7 +155,7 @@ def _(target):
     assert attention(session, 3) == CAPACITY_CHANGED and capacity(session, 3) == 8 * MIB
 
 
-@case('read-only comes and goes with a moment of BUSY and an attention', own={'targets': changed(
+@case('read-only comes and goes with a hold and an attention', own={'targets': changed(
     luns={2: file('$FOLDER/f.img', '8M')})})
 def _(target):
     session = target.login()
