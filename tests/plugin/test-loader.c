@@ -166,7 +166,7 @@ static void describe_has_every_option(void)
     fclose(to);
     fclose(err);
     g_assert_nonnull(strstr(text, "handler plugin 'file', version "));
-    g_assert_nonnull(strstr(text, "    path  (path, required; a change: makes it another disk)\n"));
+    g_assert_nonnull(strstr(text, "    path  (path, required; a change: reopens the LUN)\n"));
     g_assert_nonnull(strstr(text, "    direct  (bool, default no; a change: reopens the LUN)\n"));
     g_assert_cmpstr(errors, ==, "no plugin 'fiel' (did you mean 'file'?)\n");
     free(text);
