@@ -5,10 +5,12 @@
 #include "config/file.h"
 #include "plugin/loader.h"
 #include "plugin/options.h"
+#include "plugin/trial.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <pwd.h>
+#include <string.h>
 
 /* Here, not in core/config: it asks this machine. */
 static int check_user(const struct config_daemon *daemon, struct config_problems *problems)
@@ -47,6 +49,40 @@ void config_file_free(struct config_file *file)
     file->bytes = 0;
 }
 
+/* Options that a plugin looks at itself: its code, too, is tried in a child. All in one, as a rule; when
+   that one does not survive, each on its own. */
+static bool careful;
+
+struct judging {
+    const struct plugin *plugin;
+    const struct config_node *at, *options;
+};
+
+static int judge(void *data, struct hf_error *error)
+{
+    const struct judging *j = data;
+    struct config_problems *problems = config_problems_new();
+    struct plugin_config *judged = NULL;
+    plugin_config_new(j->plugin, j->options, j->at, &judged, problems);
+    return 0; /* what is wrong with them is said by who has survived it */
+}
+
+static int judge_in_child(const struct plugin *plugin, const struct config_node *at,
+                          const struct config_node *options, struct hf_error *error)
+{
+    struct judging j = { plugin, at, options };
+    struct hf_error why = PLUGIN_ERROR_INIT;
+    int r = careful ? trial_run(judge, &j, "looking at its options", &why) : 0;
+    if (r == 0)
+        return 0;
+    if (strncmp(why.text, "looking", 7) == 0)
+        r = plugin_fail(error, why.code, "%s: %s", plugin->path, why.text);
+    else
+        *error = why;
+    trial_note(error);
+    return r;
+}
+
 static void check_plugin(const struct config *config, uint32_t kind, const char *name,
                          const struct config_node *at, const struct config_node *options,
                          struct config_problems *problems)
@@ -57,16 +93,15 @@ static void check_plugin(const struct config *config, uint32_t kind, const char 
 
     if (name == NULL) /* missing, and said so already */
         return;
-    if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) < 0)
+    if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) < 0 ||
+        judge_in_child(plugin, at, options, &error) < 0)
         config_problem_error(problems, at, "%s", error.text);
     else if (plugin_config_new(plugin, options, at, &judged, problems) == 0)
         plugin_config_free(judged);
 }
 
-int check_plugins(const struct config *config, struct config_problems *problems)
+static void check_all(const struct config *config, struct config_problems *problems)
 {
-    unsigned before = config_problems_errors(problems);
-
     if (config->fence.node != NULL)
         check_plugin(config, HF_KIND_FENCE, config->fence.plugin, config->fence.plugin_node,
                      config->fence.options, problems);
@@ -80,5 +115,20 @@ int check_plugins(const struct config *config, struct config_problems *problems)
             check_plugin(config, HF_KIND_HANDLER, t->luns[j].handler, t->luns[j].handler_node,
                          t->luns[j].options, problems);
     }
+}
+
+static int try_all(void *config, struct hf_error *error)
+{
+    check_all(config, config_problems_new());
+    return 0;
+}
+
+int check_plugins(const struct config *config, struct config_problems *problems)
+{
+    unsigned before = config_problems_errors(problems);
+    struct hf_error error = PLUGIN_ERROR_INIT;
+
+    careful = trial_is_on() && trial_run(try_all, (void *)config, "a plugin", &error) < 0;
+    check_all(config, problems);
     return config_problems_errors(problems) == before ? 0 : -EINVAL;
 }

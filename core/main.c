@@ -13,6 +13,8 @@
 #include "keeper/system.h"
 #include "keeper/link.h"
 #include "plugin/describe.h"
+#include "plugin/trial.h"
+#include "plugin_helper.h"
 #include "privileges.h"
 
 #include <errno.h>
@@ -120,6 +122,7 @@ static int run_check(const struct arguments *a)
 {
     struct config_file file;
 
+    trial_begin();
     if (!load(a, /* check= */ true, &file))
         return EXIT_REFUSED;
     config_file_free(&file);
@@ -131,6 +134,7 @@ static int run_plugins(const struct arguments *a)
 {
     struct config_file file = { 0 };
 
+    trial_begin();
     if (a->file != NULL && !load(a, /* check= */ false, &file))
         return EXIT_REFUSED;
     const char *const *paths = file.config != NULL ? file.config->daemon.plugin_path : NULL;
@@ -171,6 +175,8 @@ int main(int argc, char **argv)
         return run_worker(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--fence-helper") == 0)
         exit_at_once(fence_helper_run(argc, argv));
+    if (argc > 1 && strcmp(argv[1], "--plugin-helper") == 0)
+        exit_at_once(plugin_helper_run(argc, argv));
     if (parse_arguments(argc, argv, &a) < 0) {
         fputs(usage, stderr);
         return EXIT_USAGE;

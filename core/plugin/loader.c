@@ -18,6 +18,7 @@
 #include "plugin/host.h"
 #include "plugin/ops_check.h"
 #include "plugin/options.h"
+#include "plugin/trial.h"
 
 static struct plugin *plugins; /* control thread, as the rest */
 static char **search_paths;    /* NULL: only the built-in directory */
@@ -144,12 +145,21 @@ static struct plugin *find_path(const char *path)
     return NULL;
 }
 
+static int try_file(void *path, struct hf_error *error)
+{
+    struct plugin *plugin = g_new0(struct plugin, 1);
+    plugin->path = path;
+    return open_plugin(plugin, error);
+}
+
 /* What was linked stays linked, also when it is of no use: its threads may run already. */
 static int load_new(char *path, struct plugin **ret_plugin, struct hf_error *error)
 {
     struct plugin *plugin = g_new0(struct plugin, 1);
     plugin->path = path;
-    int r = open_plugin(plugin, &plugin->failure);
+    int r = trial_is_on() ? trial_run(try_file, path, "its constructor", &plugin->failure) : 0;
+    if (r == 0)
+        r = open_plugin(plugin, &plugin->failure);
     if (r < 0 && !plugin->handle) {
         *error = plugin->failure;
         g_free(plugin->path);
@@ -179,7 +189,9 @@ int plugin_load_file(const char *path, const struct plugin **ret_plugin, struct 
     }
     if (r == 0)
         why = plugin->failure;
-    return plugin_fail(error, why.code, "%s: %s", path, why.text);
+    r = plugin_fail(error, why.code, "%s: %s", path, why.text);
+    trial_note(error);
+    return r;
 }
 
 /* Without ".so": "file", "auth-chap". */
@@ -199,23 +211,28 @@ static char *try_place(char *path, GString *tried)
     return NULL;
 }
 
-static char *search_directories(const char *const *directories, const char *stem, GString *tried)
+/* In one directory there is one of a name; else *ret_second is the other. */
+static char *search_directories(const char *const *directories, const char *stem, GString *tried,
+                                char **ret_second)
 {
     for (; directories && *directories; directories++) {
         char *path = try_place(g_strdup_printf("%s/%s.so", *directories, stem), tried);
-        if (!path)
-            path = try_place(g_strdup_printf("%s/%s/%s.so", *directories, stem, stem), tried);
-        if (path)
+        char *folder = try_place(g_strdup_printf("%s/%s/%s.so", *directories, stem, stem), tried);
+        if (path && folder) {
+            *ret_second = folder;
             return path;
+        }
+        if (path || folder)
+            return path ? path : folder;
     }
     return NULL;
 }
 
-static char *search(const char *const *paths, const char *stem, GString *tried)
+static char *search(const char *const *paths, const char *stem, GString *tried, char **ret_second)
 {
     g_auto(GStrv) builtin = plugin_builtin_directories();
-    char *path = search_directories(paths, stem, tried);
-    return path ? path : search_directories((const char *const *)builtin, stem, tried);
+    char *path = search_directories(paths, stem, tried, ret_second);
+    return path ? path : search_directories((const char *const *)builtin, stem, tried, ret_second);
 }
 
 static int check_wanted(const struct plugin *plugin, uint32_t kind, const char *name,
@@ -258,13 +275,16 @@ int plugin_load(const char *const *paths, uint32_t kind, const char *name,
         return plugin_fail(error, EINVAL, "'%s' cannot be the name of a plugin", name);
     g_autofree char *stem = file_stem(kind, name);
     g_autoptr(GString) tried = g_string_new(NULL);
-    g_autofree char *path = search(paths, stem, tried);
+    g_autofree char *second = NULL;
+    g_autofree char *path = search(paths, stem, tried, &second);
     if (!path) {
         g_autofree char *near = plugin_nearest(paths, kind, name);
         return plugin_fail(error, ENOENT, "no %s plugin '%s'%s%s%s: looked for %s",
                            plugin_kind_name(kind), name, near ? " (did you mean '" : "",
                            near ? near : "", near ? "'?)" : "", tried->str);
     }
+    if (second)
+        return plugin_fail(error, EEXIST, "two plugins of one name: %s and %s", path, second);
     int r = plugin_load_file(path, &plugin, error);
     if (r == 0)
         r = check_wanted(plugin, kind, name, error);

@@ -43,7 +43,7 @@ char **plugin_builtin_directories(void);
 /*
  * The plugin `name` of a kind (HF_KIND_*). Looked for as DIR/FILE.so and DIR/FILE/FILE.so for each
  * directory of `paths` (ends with NULL; may be NULL) and then the built-in one, FILE being NAME,
- * auth-NAME or fence-NAME; the first file that exists decides. Loaded once a process: later calls
+ * auth-NAME or fence-NAME; the first directory with such a file decides, and must have one of them. Loaded once a process: later calls
  * get the same, whatever `paths` says. 0 and *ret_plugin, or negative errno and a line in `error`:
  * -ENOENT not found, -EINVAL not a plugin of ours, others from load().
  */
