@@ -8,6 +8,31 @@
 #include "daemon_private.h"
 #include "plugin/loader.h"
 
+/* ---- plugins ---- */
+
+static char *load_plugin(const struct config *config, uint32_t kind, const char *name,
+                         const struct config_node *at)
+{
+    struct hf_error error = PLUGIN_ERROR_INIT;
+    const struct plugin *plugin;
+    if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) == 0)
+        return NULL;
+    return g_strdup_printf("%s:%u:%u: %s", at->file, at->line, at->column, error.text);
+}
+
+char *daemon_plugins_load(const struct config *config)
+{
+    char *why = NULL;
+    for (unsigned i = 0; i < config->auth_count && !why; i++)
+        why = load_plugin(config, HF_KIND_AUTH, config->auths[i].plugin,
+                          config->auths[i].plugin_node);
+    for (unsigned i = 0; i < config->target_count; i++)
+        for (unsigned j = 0; j < config->targets[i].lun_count && !why; j++)
+            why = load_plugin(config, HF_KIND_HANDLER, config->targets[i].luns[j].handler,
+                              config->targets[i].luns[j].handler_node);
+    return why;
+}
+
 /* ---- options ---- */
 
 bool daemon_handler_has(const struct plugin *plugin, const char *option)

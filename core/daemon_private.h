@@ -191,7 +191,9 @@ void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
                    void (*done)(void *data, const char *why, const struct config_node *stale),
                    void *data);
 
-/* daemon_lun.c */
+/* daemon_lun.c: those of the configuration, before anything depends on them. NULL, or which is of no use;
+   g_free(). */
+char *daemon_plugins_load(const struct config *config);
 bool daemon_handler_has(const struct plugin *plugin, const char *option);
 int daemon_lun_options(const struct plugin *plugin, const struct config_lun *c, bool grown,
                        struct plugin_config **ret_config, struct config_problems *problems);

@@ -10,6 +10,7 @@
 #include "keeper/fence.h"
 #include "keeper/notify.h"
 #include "keeper/state.h"
+#include "keeper/trial.h"
 #include "keeper/system.h"
 
 #include <errno.h>
@@ -241,6 +242,7 @@ static uint64_t tick(struct keeper *k, uint64_t now)
     const uint64_t due[] = {
         supervise_tick(k, now), accept_tick(k, now), fence_tick(k, now), store_tick(&k->store, now),
         pulse_tick(k, now),     leave_tick(k, now),  notify_tick(now),
+        trial_tick(k, now),
     };
     uint64_t next = UINT64_MAX;
 

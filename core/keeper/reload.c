@@ -3,7 +3,7 @@
  * Another configuration for everything that runs, as one transaction over keeper and worker:
  *
  *   begin      the file is read (or a text comes in its place), new addresses are bound and listen,
- *              a new file is written beside the old one
+ *              a new file is written beside the old one, plugins are tried in another process
  *   RELOAD     the worker gets the text and prepares for it; RELOAD_READY says that nothing can fail
  *   COMMIT     before it, later workers have the new text, the listeners and the file are changed
  *   RELOADED   the worker has put it into effect
@@ -17,6 +17,7 @@
 #include "config/file.h"
 #include "config/replace.h"
 #include "keeper/fence.h"
+#include "keeper/trial.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -30,7 +31,8 @@ struct reload {
     int fd;                /* sealed, with the text */
     struct portals portals;
     struct config_replacement *file; /* NULL: the file stays as it is */
-    bool asked;                      /* by the worker, which waits for an answer */
+    struct link_reload how;
+    bool asked; /* by the worker, which waits for an answer */
     bool committed;
 };
 
@@ -39,6 +41,7 @@ static void reload_free(struct keeper *k)
     struct reload *r = k->reload;
     if (!r)
         return;
+    trial_stop(k);
     portals_close(&r->portals);
     config_free(r->config);
     config_replace_abandon(r->file);
@@ -113,6 +116,26 @@ static char *prepare(struct keeper *k, struct reload *r, bool write)
     return why;
 }
 
+/* Plugins have been tried; `why`: one of them would take the worker down. */
+static void tried(struct keeper *k, const char *why)
+{
+    struct reload *r = k->reload;
+    struct link_message m = { .type = LINK_RELOAD, .fd = r->fd, .reload = r->how };
+    bool asked = r->asked;
+    if (!why && k->worker.state != WORKER_READY)
+        why = "no worker is ready";
+    if (!why && k->stopping)
+        why = "stopping";
+    if (why) {
+        g_autofree char *text = g_strdup(why);
+        reload_free(k);
+        refuse(k, asked, text);
+        return;
+    }
+    m.reload.asked = asked;
+    supervise_tell(k, &m);
+}
+
 /* `text` is taken over. */
 static void begin(struct keeper *k, char *text, size_t bytes, const struct link_reload *how,
                   bool asked)
@@ -120,6 +143,7 @@ static void begin(struct keeper *k, char *text, size_t bytes, const struct link_
     struct reload *r = k->reload = g_new0(struct reload, 1);
     r->text = text;
     r->text_bytes = bytes;
+    r->how = *how;
     r->asked = asked;
     r->fd = -1;
     g_autofree char *why = prepare(k, r, how->write);
@@ -128,9 +152,11 @@ static void begin(struct keeper *k, char *text, size_t bytes, const struct link_
         refuse(k, asked, why);
         return;
     }
-    struct link_message m = { .type = LINK_RELOAD, .fd = r->fd, .reload = *how };
-    m.reload.asked = asked;
-    supervise_tell(k, &m);
+    int error = r->config ? trial_start(k, k->exe, r->fd, tried) : -EINVAL;
+    if (r->config && error < 0)
+        log_warning("reload", "plugins are not tried first error=\"%s\"", g_strerror(-error));
+    if (error < 0)
+        tried(k, /* why= */ NULL);
 }
 
 void reload_begin(struct keeper *k)
@@ -218,9 +244,7 @@ void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
         reload_free(k);
         return;
     }
-    int error = k->stopping  ? -ECANCELED
-                : !r->config ? -EINVAL
-                             : config_replace_commit(&r->file);
+    int error = k->stopping ? -ECANCELED : !r->config ? -EINVAL : config_replace_commit(&r->file);
     if (error < 0) {
         g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%s: cannot be put into effect: %s",
                    k->args->file, g_strerror(-error));

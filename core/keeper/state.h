@@ -78,6 +78,7 @@ struct keeper {
     bool binary_to_blame; /* it was of a new binary that has not proved itself */
     uint64_t down_ns;    /* a worker died then, and none has been ready since; 0: one is */
     struct fence *fence; /* NULL: none is configured */
+    struct trial *trial; /* of plugins; NULL: none is under way */
 
     bool stopping;
     bool leaving;        /* all goes to the service manager, and we end */

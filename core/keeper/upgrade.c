@@ -2,7 +2,7 @@
 /*
  * Replacing the worker by the binary that is on disk now:
  *
- *   PREPARING  a new worker of that binary starts beside the old one, reads the configuration, maps
+ *   PREPARING  the plugins that are on disk now are tried by that binary; a new worker of that binary starts beside the old one, reads the configuration, maps
  *              the memory, makes its rings, and says PREPARED
  *   FREEZING   the old one finishes the I/O under way, holds still, and says FROZEN
  *   (done)     the new one gets the connections and GO; the old one ends
@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "keeper/state.h"
+#include "keeper/trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TRIAL_NS     (30 * NS_PER_S) /* for its plugins to be tried; trial.c has a shorter time */
 #define PREPARE_NS   (10 * NS_PER_S) /* for the new binary to come up */
 #define FREEZE_MS    2000u           /* for I/O under way */
 #define FREEZE_NS    (3 * NS_PER_S)  /* ... and to say so */
@@ -45,6 +47,7 @@ static void forget_next(struct keeper *k)
 {
     source_watch(k, &k->next_link, k->next_link.fd, 0);
     source_watch(k, &k->next_exit, k->next_exit.fd, 0);
+    trial_stop(k);
     worker_discard(&k->next);
     exe_close(&k->next_exe);
     k->upgrade = UPGRADE_NONE;
@@ -223,6 +226,15 @@ static void start_next(struct keeper *k)
              k->next.pid);
 }
 
+/* `why`: a plugin would take the new worker down. */
+static void tried(struct keeper *k, const char *why)
+{
+    if (why)
+        fail(k, why);
+    else
+        start_next(k);
+}
+
 const char *upgrade_begin(struct keeper *k, const char *path)
 {
     const char *why = k->stopping || k->leaving                        ? "the daemon stops"
@@ -248,7 +260,10 @@ const char *upgrade_begin(struct keeper *k, const char *path)
         return NULL;
     }
     k->next_exe = r;
-    start_next(k);
+    k->upgrade = UPGRADE_PREPARING;
+    k->upgrade_deadline_ns = clock_now_ns() + TRIAL_NS;
+    if (trial_start(k, k->next_exe, k->config_fd, tried) < 0)
+        start_next(k);
     return NULL;
 }
 

@@ -194,3 +194,43 @@ def _(scale):
             server.upgrade()
         server.check()
         return report(server, loads)
+
+
+def plugin_states(daemon):
+    core = pathlib.Path(daemon).resolve().parent
+    return core.parent / 'tests' / 'plugin' / 'replaced'
+
+
+@case('upgrade: a handler replaced by another version, again and again')
+def _(scale):
+    """200 times in the long form; the disk is in the memory that the keeper has."""
+    if not (plugin_states(Settings.daemon) / 'replaced-good.so').exists():
+        raise Skip('tests/plugin/replaced is not built')
+    wanted = dict(connections=8, depth=4, block='16K', read=50, amount='16M')
+    with tempfile.TemporaryDirectory(prefix='holdfast-plugins.') as folder:
+        path = pathlib.Path(folder) / 'replaced.so'
+
+        def put(state):
+            shutil.copy2(plugin_states(Settings.daemon) / ('replaced-%s.so' % state), folder + '/new')
+            os.replace(folder + '/new', path)
+        put('good')
+        disk = {FIRST: {'portals': ['test'],
+                        'luns': {0: {'handler': 'replaced', 'options': {'size': '64M'}}}}}
+        with serving(disk, daemon={'reactors': 2, 'plugin-path': [folder]}) as server:
+            with loads_on(server, (FIRST, wanted)) as loads:
+                for turn in range(scale.count(5, 200)):
+                    put(('better', 'good')[turn % 2])
+                    if turn % 5 == 3:       # one that does not load is refused, and nothing happens
+                        old = server.worker()
+                        put(('crashes', 'future')[turn % 2])
+                        server.upgrade(good=False)
+                        server.wait_only(old)
+                        put('good')
+                    for load in loads:
+                        load.mark()
+                    server.upgrade()
+                    for load in loads:
+                        load.check()
+                    time.sleep(scale.between(0.02, 0.2))
+            server.check()
+            return report(server, loads)
