@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The line of the plugin that does not survive. */
+/* The line of the first file that is of no use. */
 static int report(struct config_problems *problems)
 {
     const struct hf_error *worst = trial_worst();

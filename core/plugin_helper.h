@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Before a running service loads plugins: holdfastd --plugin-helper FILE, from the keeper alone
- * (keeper/trial.h), with the text of the configuration at TRIAL_FD_CONFIG. Only what the service would not
- * survive counts: a plugin that crashes, exits or hangs. All other mistakes are found, and said with
- * their places, by the worker.
+ * (keeper/trial.h), with the text of the configuration at TRIAL_FD_CONFIG. Only files that
+ * are of no use count: what crashes, exits or hangs would take the service along, and what has been linked
+ * stays, also when it is replaced by a good one. All other mistakes are found, and said with their
+ * places, by the worker.
  */
 #pragma once
 

@@ -122,6 +122,6 @@ int trial_run(int (*run)(void *data, struct hf_error *error), void *data, const 
 
 void trial_note(const struct hf_error *error)
 {
-    if ((error->code == ENOTRECOVERABLE || error->code == ETIMEDOUT) && worst.code == 0)
+    if (worst.code == 0)
         worst = *error;
 }

@@ -20,7 +20,7 @@ bool trial_is_on(void);
  */
 int trial_run(int (*run)(void *data, struct hf_error *error), void *data, const char *what,
               struct hf_error *error);
-/* Remembers an error of a trial, by now with the name of the file. */
+/* Remembers why a file is of no use, by now with its name. */
 void trial_note(const struct hf_error *error);
-/* The first of these two that was remembered in this process; code 0: none has. */
+/* The first that was remembered in this process; code 0: none was. */
 const struct hf_error *trial_worst(void);
