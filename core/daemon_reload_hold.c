@@ -161,6 +161,7 @@ void reload_hold(struct daemon_reload *r)
         swap_at(r, i)->held = l->unit;
         g_ptr_array_add(h->rest.luns, l);
     }
+    log_info("reload", "LUNs are held count=%u", r->swaps->len);
     daemon_rest_begin(r->daemon, &h->rest);
 }
 

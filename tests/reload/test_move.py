@@ -83,8 +83,8 @@ def during(target, lun, *words, expect=client.DONE):
 
 
 def is_held(target):
-    """Waits until commands for LUN 1 are held: one that was sent is not answered."""
-    time.sleep(0.3)
+    """Waits until commands for LUN 1 are held."""
+    target.daemon.wait_log('LUNs are held')
 
 
 # --- the way it goes
