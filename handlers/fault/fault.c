@@ -13,6 +13,7 @@
  * An I/O below runs in its room. What waits is in one list a queue; a timer looks at it.
  */
 #include "fault.h"
+#include "wrap.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -61,24 +62,13 @@ static void complete(struct held *held, int32_t result)
 static void below_done(struct hf_lower_io *below, int32_t result)
 {
     struct held *held = (struct held *)below; /* its first member */
-    held->io->extent_bytes = below->extent_bytes;
-    held->io->extent_mapped = below->extent_mapped;
+    wrap_answer(held->io, below);
     complete(held, result == 0 ? held->error : result);
 }
 
 static void pass_on(struct held *held)
 {
-    const struct hf_io *io = held->io;
-    held->below = (struct hf_lower_io){
-        .size = sizeof(held->below),
-        .op = io->op,
-        .flags = io->flags,
-        .iov_count = io->iov_count,
-        .iov = io->iov,
-        .offset = io->offset,
-        .length = io->length,
-        .done = below_done,
-    };
+    wrap_io(&held->below, held->io, below_done);
     host->lower_submit(held->queue->name, held->queue->disk->lower, &held->below);
 }
 
@@ -93,13 +83,10 @@ static void tear(struct held *held)
         complete(held, held->error);
         return;
     }
-    held->below = (struct hf_lower_io){ .size = sizeof(held->below),
-                                        .op = HF_OP_WRITE,
-                                        .flags = io->flags,
-                                        .iov = held->iov,
-                                        .offset = io->offset,
-                                        .length = left,
-                                        .done = below_done };
+    wrap_io(&held->below, io, below_done);
+    held->below.iov = held->iov;
+    held->below.iov_count = 0;
+    held->below.length = left;
     for (uint32_t i = 0; left > 0; i++) {
         uint64_t piece = io->iov[i].iov_len < left ? io->iov[i].iov_len : left;
         held->iov[i] = (struct iovec){ io->iov[i].iov_base, piece };
@@ -207,8 +194,9 @@ static int32_t fault_validate(const void *data, struct hf_error *error)
 {
     const struct config *config = data;
     const struct rule *rules = config->rules.items;
-    if (host->size <= offsetof(struct hf_host, lower_cancel) || !host->lower_open)
-        return host->fail(error, ENOTSUP, "this daemon has no stacking (API 1.1)");
+    int32_t r = wrap_check(host, error);
+    if (r < 0)
+        return r;
     for (uint32_t i = 0; i < config->rules.count; i++) {
         if (rules[i].action == ACTION_DELAY && rules[i].delay_ns == 0)
             return host->fail(error, EINVAL, "rule %u: a delay of 0", i + 1);
@@ -220,18 +208,10 @@ static int32_t fault_validate(const void *data, struct hf_error *error)
     return 0;
 }
 
-/* What this LUN is, by what the one below is. */
-static void take_info(struct hf_lun_info *info)
-{
-    info->features &= ~HF_FEATURE_IMMEDIATE;
-}
-
 static void fault_lower_changed(void *handle, const struct hf_lun_info *below)
 {
-    struct disk *disk = handle;
-    struct hf_lun_info info = *below;
-    take_info(&info);
-    host->lu_changed(disk->name, &info);
+    const struct disk *disk = handle;
+    wrap_changed(host, disk->name, below);
 }
 
 static int32_t fault_open(const struct hf_open *how, const void *data, struct hf_lun_info *info,
@@ -250,7 +230,7 @@ static int32_t fault_open(const struct hf_open *how, const void *data, struct hf
     rules_set(&disk->rules, config);
     disk->block_bytes = info->block_bytes;
     disk->name = how->lun;
-    take_info(info);
+    wrap_info(info);
     *ret_handle = disk;
     return 0;
 }

@@ -5,10 +5,12 @@
  *     2026-11-25T18:42:53.123456 write 4096 8192 fua 0 153us
  *     end of the I/O, operation, offset and length in bytes, flags or -, result (0 or errno), time taken
  */
+#include "wrap.h"
 #include "writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +22,14 @@ struct config {
     const struct hf_lower_config *of;
     const char *path;
     uint64_t limit;
+    uint32_t trace, reserved;
 };
 
 struct disk {
     struct hf_lun *name; /* the daemon's */
     struct hf_lower *lower;
     struct writer *writer;
+    _Atomic uint32_t on;
 };
 
 struct queue {
@@ -88,9 +92,9 @@ static void add_line(const struct traced *traced, int32_t result)
 static void below_done(struct hf_lower_io *below, int32_t result)
 {
     struct traced *traced = (struct traced *)below;
-    traced->io->extent_bytes = below->extent_bytes;
-    traced->io->extent_mapped = below->extent_mapped;
-    add_line(traced, result);
+    wrap_answer(traced->io, below);
+    if (atomic_load_explicit(&traced->queue->disk->on, memory_order_relaxed))
+        add_line(traced, result);
     host->complete(traced->queue->name, traced->io->id, result);
 }
 
@@ -100,16 +104,7 @@ static void log_submit(void *queue, struct hf_io *io)
     traced->queue = queue;
     traced->io = io;
     clock_gettime(CLOCK_MONOTONIC, &traced->begun);
-    traced->below = (struct hf_lower_io){
-        .size = sizeof(traced->below),
-        .op = io->op,
-        .flags = io->flags,
-        .iov_count = io->iov_count,
-        .iov = io->iov,
-        .offset = io->offset,
-        .length = io->length,
-        .done = below_done,
-    };
+    wrap_io(&traced->below, io, below_done);
     host->lower_submit(traced->queue->name, traced->queue->disk->lower, &traced->below);
 }
 
@@ -134,23 +129,13 @@ static int32_t log_queue_open(void *handle, struct hf_queue *name, void **ret_qu
 
 static int32_t log_validate(const void *config, struct hf_error *error)
 {
-    return host->size > offsetof(struct hf_host, lower_cancel) && host->lower_open
-               ? 0
-               : host->fail(error, ENOTSUP, "this daemon has no stacking (API 1.1)");
-}
-
-/* What this LUN is, by what the one below is. */
-static void take_info(struct hf_lun_info *info)
-{
-    info->features &= ~HF_FEATURE_IMMEDIATE;
+    return wrap_check(host, error);
 }
 
 static void log_lower_changed(void *handle, const struct hf_lun_info *below)
 {
-    struct disk *disk = handle;
-    struct hf_lun_info info = *below;
-    take_info(&info);
-    host->lu_changed(disk->name, &info);
+    const struct disk *disk = handle;
+    wrap_changed(host, disk->name, below);
 }
 
 static int32_t log_open(const struct hf_open *how, const void *data, struct hf_lun_info *info,
@@ -161,6 +146,7 @@ static int32_t log_open(const struct hf_open *how, const void *data, struct hf_l
     if (!disk)
         return host->fail(error, ENOMEM, "no memory");
     disk->name = how->lun;
+    disk->on = config->trace;
     int32_t r = host->lower_open(how->lun, config->of, info, &disk->lower, error);
     if (r == 0 && !(disk->writer = writer_open(config->path, config->limit)))
         r = host->fail(error, errno, "%s: %s", config->path, strerror(errno));
@@ -168,8 +154,16 @@ static int32_t log_open(const struct hf_open *how, const void *data, struct hf_l
         free(disk);
         return r;
     }
-    take_info(info);
+    wrap_info(info);
     *ret_handle = disk;
+    return 0;
+}
+
+static int32_t log_update(void *handle, const void *data, struct hf_error *error)
+{
+    struct disk *disk = handle;
+    const struct config *config = data;
+    atomic_store_explicit(&disk->on, config->trace, memory_order_relaxed);
     return 0;
 }
 
@@ -210,6 +204,13 @@ static const struct hf_option options[] = {
       .min = 4096,
       .max = 1ull << 50,
       .offset = offsetof(struct config, limit) },
+    { .size = sizeof(struct hf_option),
+      .type = HF_OPTION_BOOL,
+      .name = "trace",
+      .help = "no: lines are added from when it is yes; may change under I/O",
+      .default_value = "yes",
+      .change = HF_CHANGE_LIVE,
+      .offset = offsetof(struct config, trace) },
     { .size = 0 },
 };
 
@@ -220,6 +221,7 @@ static const struct hf_handler_ops ops = {
     .queue_depth = 256,
     .validate = log_validate,
     .open = log_open,
+    .update = log_update,
     .close = log_close,
     .queue_open = log_queue_open,
     .submit = log_submit,
