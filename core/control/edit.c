@@ -30,6 +30,22 @@ static bool is_plain(const char *text)
     return true;
 }
 
+static void put_value(GString *out, JsonNode *node);
+
+static void put_mapping(GString *out, JsonObject *object)
+{
+    g_autoptr(GList) names = json_object_get_members(object);
+    g_string_append(out, "{ ");
+    for (GList *n = names; n; n = n->next) {
+        g_autoptr(JsonNode) name = json_node_init_string(json_node_alloc(), n->data);
+        put_value(out, name);
+        g_string_append(out, ": ");
+        put_value(out, json_object_get_member(object, n->data));
+        g_string_append(out, n->next ? ", " : " ");
+    }
+    g_string_append_c(out, '}');
+}
+
 static void put_value(GString *out, JsonNode *node)
 {
     if (JSON_NODE_HOLDS_ARRAY(node)) {
@@ -41,6 +57,8 @@ static void put_value(GString *out, JsonNode *node)
             put_value(out, json_array_get_element(items, i));
         }
         g_string_append_c(out, ']');
+    } else if (JSON_NODE_HOLDS_OBJECT(node)) {
+        put_mapping(out, json_node_get_object(node));
     } else if (json_node_get_value_type(node) == G_TYPE_BOOLEAN) {
         g_string_append(out, json_node_get_boolean(node) ? "yes" : "no");
     } else if (json_node_get_value_type(node) == G_TYPE_STRING &&
@@ -243,8 +261,9 @@ static int edit_lun(struct call *call, bool remove)
         return remove ? put_nothing(call)
                       : call_fail(call, RPC_REFUSED, "there is no target '%s'", name);
     if (!remove && !config_find_lun(find(call, name), (unsigned)lun) && !has_keys(call))
-        return call_fail(call, RPC_PARAMS, "target %s has no LUN %s; a new one needs its keys, as handler",
-                         name, number);
+        return call_fail(call, RPC_PARAMS,
+                         "target %s has no LUN %s; a new one needs its keys, as handler", name,
+                         number);
     struct editing e = begin(call);
     return finish(call, &e, remove ? edit(call, &e, path, NULL) : edit_keys(call, &e, path));
 }

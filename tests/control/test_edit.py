@@ -3,6 +3,7 @@
 """target set, target remove, lun set, lun remove: the daemon and its file change, twice is no error."""
 import json
 import pathlib
+import time
 
 import client
 from client import REFUSED, USAGE, NO_DAEMON, look, run
@@ -62,6 +63,62 @@ def _(target):
     assert 'read-only' not in text(target)
     assert session.command(scsi.test_unit_ready(), lun=0).sense.what() == (6, 0x3f03)
     session.write(0, b'x' * 4096, lun=0).good()
+
+
+def faulty(**options):
+    below = {'handler': 'ram', 'options': {'size': '8M'}}
+    disk = {'handler': 'fault', 'options': dict({'of': below}, **options)}
+    return {IQN: {'portals': ['test'], 'luns': {0: disk}}}
+
+
+@case('rules of the handler fault come and go under a session', own={'targets': faulty()})
+def _(target):
+    session = target.login()
+    session.write(0, b'x' * 4096, lun=0).good()
+    run(target.daemon, 'lun', 'set', IQN, 0, 'rules=[{op: write, error: ENOSPC, times: 2}, {op: read, from: 1M}]')
+    assert 'error: ENOSPC' in text(target), text(target)
+    for _ in range(2):
+        assert session.write(0, b'y' * 4096, lun=0).sense.what() == (7, 0x2707)
+    session.write(0, b'z' * 4096, lun=0).good()
+    assert session.read(4096, 8, lun=0).status == 2
+    run(target.daemon, 'lun', 'set', IQN, 0, 'rules=')
+    assert 'rules' not in text(target)
+    assert session.read(4096, 8, lun=0).good()
+    assert session.read(0, 8, lun=0).good().data == b'z' * 4096
+    bad = run(target.daemon, 'lun', 'set', IQN, 0, 'rules=[{op: wrote}]', expect=REFUSED)
+    assert 'wrote' in bad or 'op' in bad, bad
+
+
+@case('what hangs goes on when the rules are taken away',
+      own={'targets': faulty(rules=[{'action': 'hang', 'times': 1}])})
+def _(target):
+    session = target.login()
+    task = session.start(scsi.write_10(0, 8), write=b'h' * 4096, lun=0)
+    run(target.daemon, 'lun', 'set', IQN, 0, 'rules=')
+    task.wait()
+    assert task.status == 0
+    assert session.read(0, 8, lun=0).good().data == b'h' * 4096
+
+
+TRACED = {'handler': 'log', 'options': {'of': {'handler': 'ram', 'options': {'size': '8M'}},
+                                        'path': '$FOLDER/trace', 'trace': 'no'}}
+
+
+@case('a trace is switched off and on again under a session',
+      own={'targets': {IQN: {'portals': ['test'], 'luns': {0: TRACED}}}})
+def _(target):
+    session = target.login()
+    for lba, state in ((8, 'yes'), (16, 'no'), (24, 'yes')):
+        session.write(lba, b'x' * 512, lun=0).good()
+        run(target.daemon, 'lun', 'set', IQN, 0, 'trace=' + state)
+    session.write(32, b'x' * 512, lun=0).good()
+    trace = pathlib.Path(target.daemon.folder, 'trace')
+    deadline = time.monotonic() + client.LIMIT
+    while ' 16384 ' not in trace.read_text():
+        assert time.monotonic() < deadline, trace.read_text()
+        time.sleep(0.01)
+    writes = [line.split()[2] for line in trace.read_text().splitlines() if line.split()[1] == 'write']
+    assert writes == ['8192', '16384'], writes
 
 
 @case('what is refused changes neither the daemon nor the file', own={'targets': ONE})
