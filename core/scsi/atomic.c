@@ -292,6 +292,7 @@ enum scsi_next start_write_atomic(struct scsi_command *cmd)
         scsi_bad_cdb(cmd, 12, -1);
         return SCSI_ENDED;
     }
+    atomic_store_explicit(&cmd->unit->atomic_used, true, memory_order_relaxed);
     uint64_t bytes = cmd->blocks << cmd->unit->block_shift;
     return collect_whole(cmd, bytes, /* exactly= */ false) ? SCSI_EXECUTE : SCSI_ENDED;
 }

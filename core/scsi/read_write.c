@@ -27,8 +27,10 @@ enum scsi_next start_read(struct scsi_command *cmd)
     if (!scsi_check_range(cmd) || !scsi_check_length(cmd))
         return SCSI_ENDED;
     scsi_sending(cmd, cmd->blocks << cmd->unit->block_shift);
-    /* What is sent from the store has no moment of its own: not while somebody has blocks alone. */
-    bool alone = atomic_load_explicit(&cmd->unit->ranges.exclusive, memory_order_relaxed) != 0;
+    /* What is sent from the store has no moment of its own: not while somebody has blocks alone, and
+       not where one may write atomically before it is sent. */
+    bool alone = atomic_load_explicit(&cmd->unit->ranges.exclusive, memory_order_relaxed) != 0 ||
+                 atomic_load_explicit(&cmd->unit->atomic_used, memory_order_relaxed);
     if (info->store_arena && cmd->data_in_bytes && !alone)
         cmd->mapped = arena_ref_make(info->store_arena, cmd->lba << cmd->unit->block_shift);
     else

@@ -49,7 +49,7 @@ struct scsi_unit_config {
     /* The same disk as it was before, at rest: the new unit has its id, so that for a nexus nothing has
        changed, and goes on with what is kept. NULL: a new one. */
     struct scsi_unit *replaces;
-    unsigned lanes;                /* data reactors; commands come with reactor->index below this */
+    unsigned lanes; /* data reactors; commands come with reactor->index below this */
     const struct scsi_services *services; /* NULL: one lane, and nothing outlives the process */
 };
 
@@ -96,6 +96,7 @@ struct scsi_unit {
     bool thin;                 /* LBPME: the backend can unmap */
     uint8_t compare_max;       /* blocks of a COMPARE AND WRITE */
     uint32_t atomic_max;       /* blocks of a WRITE ATOMIC; 0: there is none */
+    _Atomic bool atomic_used;  /* somebody writes so: what is read is copied at one moment */
     uint32_t mode_default;     /* SCSI_MODE_* */
     uint32_t mode_changeable;  /* SCSI_MODE_* */
     uint8_t naa[16], eui[16], naa_bytes, eui_bytes;

@@ -239,6 +239,31 @@ static void write_atomic_is_aligned_to_physical_blocks(void)
     rig_teardown(&rig);
 }
 
+/* A READ that is sent from the store later would show parts of what is written meanwhile. */
+static void what_is_written_atomically_is_read_so(void)
+{
+    struct rig rig = { 0 };
+    struct ask read = { .cdb = CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 16),
+                        .in = true,
+                        .expected = 16 * BLOCK };
+
+    rig_setup(&rig, &(struct disk_options){ .store = true }, NULL);
+    struct task *t = task_run(&rig, &read);
+    g_assert_cmpuint(t->cmd.mapped, !=, 0);
+    task_free(t);
+    memset(data, 1, sizeof(data));
+    expect_good(ask_out(&rig, CDB(0x9c, [13] = 16), data, 16 * BLOCK));
+    t = task_run(&rig, &read);
+    g_assert_cmpuint(t->cmd.mapped, ==, 0);
+    memset(data, 2, sizeof(data));
+    expect_good(ask_out(&rig, CDB(0x9c, [13] = 16), data, 16 * BLOCK));
+    memset(data, 1, sizeof(data));
+    expect_good(t);
+    g_assert_cmpmem(t->in, t->in_bytes, data, 16 * BLOCK);
+    task_free(t);
+    rig_teardown(&rig);
+}
+
 static void write_atomic_is_only_where_it_can_be(void)
 {
     struct rig rig = { 0 };
@@ -453,6 +478,7 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/atomic/write-atomic", write_atomic_is_only_where_it_can_be);
     g_test_add_func("/scsi/atomic/write-atomic-aligned",
                     write_atomic_is_aligned_to_physical_blocks);
+    g_test_add_func("/scsi/atomic/write-atomic-is-read-so", what_is_written_atomically_is_read_so);
     g_test_add_func("/scsi/range/write-waits", a_write_waits_for_a_compare_and_write);
     g_test_add_func("/scsi/range/waits-for-writes", a_compare_and_write_waits_for_writes_before_it);
     g_test_add_func("/scsi/range/order", compare_and_writes_queue_in_order);
