@@ -1,52 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reservations and what becomes of sessions: an I_T nexus goes, comes back, is reset (SPC-4 5.12, SPC-2)."""
-import os
-import signal
-import struct
 import time
 
 import dialogue  # noqa: F401  pylint: disable=unused-import
 import scsi
 from management import COLD_RESET, COMPLETE, LUN_RESET, WARM_RESET, held_write
 from peer import IQN, LIMIT, Closed, case, main, new_isid, ram
+from reservations import (CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER, REGISTER_AND_IGNORE, RELEASE, RESERVE,
+                          attentions, keys, kill_worker, out, write_status)
 
 MANY = {IQN: {'portals': ['test'], 'luns': {0: ram()}, 'session': {'max-connections': 4}}}
 JOINING = {'HeaderDigest': 'None', 'DataDigest': 'None', 'MaxRecvDataSegmentLength': '65536'}
-REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER_AND_IGNORE = range(7)
 EXCLUSIVE_ACCESS, WRITE_EXCLUSIVE_REGISTRANTS = 3, 5
 RELEASED, REGISTRATIONS_PREEMPTED, RESERVATIONS_PREEMPTED = 0x2a04, 0x2a05, 0x2a03
-
-
-def out(session, action, key, action_key=0, kind=0, **more):
-    cdb = bytes([0x5f, action, kind, 0, 0, 0, 0, 0, 24, 0])
-    return session.command(cdb, write=struct.pack('>QQ8x', key, action_key), **more)
-
-
-def keys(session):
-    data = session.command(bytes([0x5e, 0, 0, 0, 0, 0, 0, 16, 0, 0]), read=4096).data
-    return [key for key, in struct.iter_unpack('>Q', data[8:])]
-
-
-def write_status(session, **more):
-    return session.write(0, b'w' * 512, **more).status
-
-
-def attentions(session):
-    """The codes of what is pending, one command each."""
-    found = []
-    while True:
-        task = session.command(scsi.test_unit_ready())
-        if task.status == scsi.GOOD:
-            return found
-        assert task.sense.key == 6 and len(found) < 8, repr(task.sense)
-        found.append(task.sense.code)
-
-
-def kill_worker(target):
-    old = target.daemon.workers()
-    target.daemon.killed_workers = True
-    os.kill(old[0], signal.SIGKILL)
-    target.daemon.wait_for_worker(not_among=old)
 
 
 def gone(session):
