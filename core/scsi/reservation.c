@@ -186,6 +186,19 @@ static void unregister(struct change *c, int i)
     drop(c, i);
 }
 
+/* With ALL_TG_PT at every target port, the sender's own as the last. */
+static void unregister_sender(struct change *c)
+{
+    const struct pr_request_data *r = c->r;
+
+    for (unsigned i = 0; r->all_ports && i < r->tag_count; i++) {
+        int known = r->tags[i] == r->tag ? -1 : pr_find(c->t, r->port, r->tags[i]);
+        if (known >= 0)
+            unregister(c, known);
+    }
+    unregister(c, c->self);
+}
+
 /* ---- REGISTER ---- */
 
 static bool room_for(struct change *c, unsigned more)
@@ -258,7 +271,7 @@ static void do_register(struct change *c)
         }
         c->t->registrations[c->self].key = r->action_key;
     } else {
-        unregister(c, c->self);
+        unregister_sender(c);
     }
     set_aptpl(c);
 }
@@ -392,6 +405,10 @@ static void do_move(struct change *c)
     const struct pr_request_data *r = c->r;
     const struct pr_name *to = r->name_count ? &r->names[0] : NULL;
 
+    if (c->t->type == PR_NONE) { /* there is nothing to move */
+        refuse_field(c, PR_BAD_CDB, 1, 4);
+        return;
+    }
     if (pr_all_registrants(c->t->type) || !pr_is_holder(c->t, c->self)) {
         refuse(c, PR_CONFLICT);
         return;

@@ -17,7 +17,7 @@ from reservations import PREEMPT, PREEMPT_AND_ABORT, attentions, kill_worker
 STEPS = int(os.environ.get('HOLDFAST_STEPS', '400'))
 DAEMON = dict(targets={IQN: {'portals': ['test'], 'luns': {0: ram()}}}, daemon={'reactors': 4})
 TYPES, ALL, TOLD = (1, 3, 5, 6, 7, 8), (7, 8), (5, 6, 7, 8)
-GOOD, CONFLICT, BAD_LIST, BAD_RELEASE = 'good', 'conflict', (5, 0x2600), (5, 0x2604)
+GOOD, CONFLICT, BAD_CDB, BAD_LIST, BAD_RELEASE = 'good', 'conflict', (5, 0x2400), (5, 0x2600), (5, 0x2604)
 PREEMPTED, RELEASED, UNREGISTERED = 0x2a03, 0x2a04, 0x2a05
 
 
@@ -106,6 +106,8 @@ class Model:
         return GOOD
 
     def move(self, nexus, new, to, unregister):
+        if not self.type:
+            return BAD_CDB
         if self.holder != nexus:
             return CONFLICT
         if not new or to == nexus:

@@ -501,6 +501,16 @@ static void all_target_ports(void)
     g_assert_cmpuint(get_be32(t->in + 4), ==, 2 * (24 + bytes));
     g_assert_cmpuint(get_be16(t->in + 8 + 18), ==, 1);
     g_assert_cmpuint(get_be16(t->in + 8 + 24 + bytes + 18), ==, 2);
+    expect_good(out(rig.b, PR_REGISTER, 0, 0, KEY_B));
+    expect_good(out(rig.a, PR_RESERVE, PR_WRITE_EXCLUSIVE_REGISTRANTS, KEY_A, 0));
+    expect_good(out_flags(rig.a, PR_REGISTER, 0, KEY_A, 0, 0x04));
+    expect_keys(1, KEY_B, 0, 0);
+    expect_reservation(0, 0);
+    expect_unit_attention(tur(rig.b), ASC_RESERVATIONS_RELEASED);
+    expect_good(tur(rig.a));
+    expect_good(out_flags(rig.a, PR_REGISTER, 0, 0, KEY_A, 0x04));
+    expect_good(out_flags(rig.a, PR_REGISTER_AND_IGNORE, 0, 0, 0, 0)); /* at its own port alone */
+    expect_keys(2, KEY_B, KEY_A, 0);
     teardown();
 }
 
@@ -537,7 +547,11 @@ static void moving(void)
     put_be16(list + 18, 1);
     unsigned bytes = put_port(list + 24, INITIATOR_NAME "3,i,0x400001370000");
     put_be32(list + 20, bytes);
-    expect_conflict(out_list(rig.a, PR_REGISTER_AND_MOVE, 0, list, 24 + bytes)); /* holds nothing */
+    expect_check(out_list(rig.a, PR_REGISTER_AND_MOVE, 0, list, 24 + bytes), SENSE_ILLEGAL_REQUEST,
+                 ASC_INVALID_FIELD_IN_CDB); /* nobody holds anything */
+    expect_good(out(rig.b, PR_RESERVE, PR_EXCLUSIVE_ACCESS, KEY_B, 0));
+    expect_conflict(out_list(rig.a, PR_REGISTER_AND_MOVE, 0, list, 24 + bytes)); /* somebody else */
+    expect_good(out(rig.b, PR_RELEASE, PR_EXCLUSIVE_ACCESS, KEY_B, 0));
     expect_good(out(rig.a, PR_RESERVE, PR_EXCLUSIVE_ACCESS, KEY_A, 0));
     put_be16(list + 18, 3); /* no such port */
     expect_check(out_list(rig.a, PR_REGISTER_AND_MOVE, 0, list, 24 + bytes), SENSE_ILLEGAL_REQUEST,
