@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "daemon_private.h"
+#include "handover/image_format.h"
 #include "iscsi/session.h"
 #include "iscsi/state.h"
 #include "scsi/keep.h"
@@ -16,8 +17,10 @@
 #define REACTORS_AUTO_MAX 16u
 #define LOGIN_POOL_BYTES  (64u << 20)
 #define POOL_THREADS      16u
-#define LOGIN_NICE        5 /* a storm of logins gets what established I/O leaves, and a quarter at least */
-#define MEMFD_WAIT_MS     5000
+#define LOGIN_NICE                                                                                 \
+    5 /* a storm of logins gets what established I/O leaves, and a quarter at least */
+#define MEMFD_WAIT_MS 5000
+#define POOL_PREFIX   "keep:pool:"
 
 static unsigned cpus(void)
 {
@@ -27,7 +30,8 @@ static unsigned cpus(void)
     return (unsigned)CPU_COUNT(&set);
 }
 
-static int map(struct daemon *d, unsigned arena, const char *name, uint64_t bytes, bool *ret_existed)
+static int map(struct daemon *d, unsigned arena, const char *name, uint64_t bytes,
+               bool *ret_existed)
 {
     int fd;
     int r = link_get_memfd(&d->link, name, bytes, MEMFD_WAIT_MS, &fd, ret_existed, NULL);
@@ -54,7 +58,24 @@ static struct state_head layout(const struct daemon *d)
         .session_bytes = sizeof(struct session_record),
         .connection_bytes = sizeof(struct connection_record),
         .task_bytes = sizeof(struct task_record),
+        .pool_mib = (uint32_t)(d->config->daemon.buffer_memory_bytes >> BUFPOOL_SUPERBLOCK_SHIFT),
     };
+}
+
+/*
+ * Workers with pools of another number or size can be there at the same time: each has names of its own.
+ * (A version that did not say how large they are had numbers alone.)
+ */
+void daemon_engine_pool(const struct daemon *d, const struct image_head *of, unsigned index,
+                        char name[static STATE_NAME_MAX], uint64_t *ret_bytes)
+{
+    uint32_t mib = of->pool_mib ? of->pool_mib : layout(d).pool_mib;
+    *ret_bytes =
+        index == of->reactors ? LOGIN_POOL_BYTES : (uint64_t)mib << BUFPOOL_SUPERBLOCK_SHIFT;
+    if (of->pool_mib)
+        snprintf(name, STATE_NAME_MAX, POOL_PREFIX "%u/%u:%uM", index, of->reactors, mib);
+    else
+        snprintf(name, STATE_NAME_MAX, POOL_PREFIX "%u", index);
 }
 
 uint64_t daemon_engine_layout(const struct daemon *d)
@@ -75,7 +96,8 @@ struct state_head daemon_engine_head(const struct daemon *d)
 /* Memory of another layout has another name: two workers can prepare beside each other. */
 void daemon_engine_state_name(const struct daemon *d, char name[static STATE_NAME_MAX])
 {
-    snprintf(name, STATE_NAME_MAX, "keep:sessions:%016llx", (unsigned long long)daemon_engine_layout(d));
+    snprintf(name, STATE_NAME_MAX, "keep:sessions:%016llx",
+             (unsigned long long)daemon_engine_layout(d));
 }
 
 /* The memory may hold what an earlier worker of the same layout left: daemon_engine_begin() looks, when
@@ -85,7 +107,8 @@ static int map_state(struct daemon *d)
     uint32_t n = d->config->daemon.max_connections;
     char name[STATE_NAME_MAX];
     daemon_engine_state_name(d, name);
-    return map(d, ARENA_STATE, name, state_bytes(n, n + config_spare_connections(&d->config->daemon)), &d->resume);
+    return map(d, ARENA_STATE, name,
+               state_bytes(n, n + config_spare_connections(&d->config->daemon)), &d->resume);
 }
 
 void daemon_engine_begin(struct daemon *d)
@@ -96,7 +119,8 @@ void daemon_engine_begin(struct daemon *d)
     if (fits && d->failures < THAW_CRASHES_MAX)
         return;
     if (fits)
-        log_error("handover", "workers keep dying: sessions are not resumed deaths=%u", d->failures);
+        log_error("handover", "workers keep dying: sessions are not resumed deaths=%u",
+                  d->failures);
     else if (d->resume)
         log_notice("handover", "the state memory has another layout: sessions are not resumed");
     d->resume = false;
@@ -107,9 +131,8 @@ void daemon_engine_begin(struct daemon *d)
 static int create_reactor(struct daemon *d, unsigned i)
 {
     bool login = i == d->data_count;
-    char name[16], pool[32];
+    char name[16], pool[STATE_NAME_MAX];
     snprintf(name, sizeof(name), login ? "hf-login" : "hf-data-%u", i);
-    snprintf(pool, sizeof(pool), "keep:pool:%u", i);
     struct reactor_options options = {
         .name = name,
         .index = i,
@@ -123,7 +146,11 @@ static int create_reactor(struct daemon *d, unsigned i)
         log_error("daemon", "%s", ring_refusal_text(r));
         return r;
     }
-    uint64_t bytes = login ? LOGIN_POOL_BYTES : d->config->daemon.buffer_memory_bytes;
+    struct state_head head = layout(d);
+    uint64_t bytes;
+    daemon_engine_pool(d,
+                       &(struct image_head){ .reactors = head.reactors, .pool_mib = head.pool_mib },
+                       i, pool, &bytes);
     r = map(d, ARENA_POOL_FIRST + i, pool, bytes, NULL);
     if (r < 0)
         return r;

@@ -66,34 +66,113 @@ int daemon_image_export(const struct daemon *d)
 static bool find_predecessor(struct daemon *d, const struct image_head *from)
 {
     if (!g_str_has_prefix(from->state_name, "keep:sessions:") || from->state_bytes < STATE_PAGE ||
-        link_get_memfd(&d->link, from->state_name, from->state_bytes, WAIT_MS, &d->predecessor, NULL, NULL) < 0)
+        link_get_memfd(&d->link, from->state_name, from->state_bytes, WAIT_MS, &d->predecessor,
+                       NULL, NULL) < 0)
         return false;
     void *page = mmap(NULL, STATE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, d->predecessor, 0);
     d->predecessor_head = page == MAP_FAILED ? NULL : page;
     return d->predecessor_head && *d->predecessor_head == STATE_MAGIC;
 }
 
+/* ---- pools of another number or size ---- */
+
+struct old_pools {
+    struct daemon *daemon;
+    const struct image_head *from;
+    struct {
+        uint8_t *base;
+        uint64_t bytes;
+    } pool[ARENA_POOL_LAST - ARENA_POOL_FIRST + 1];
+};
+
+static const uint8_t *old_pool(void *user, unsigned index, uint64_t *ret_bytes)
+{
+    struct old_pools *old = user;
+    char name[STATE_NAME_MAX];
+    uint64_t bytes;
+    int fd;
+
+    if (!old->pool[index].base) {
+        daemon_engine_pool(old->daemon, old->from, index, name, &bytes);
+        if (link_get_memfd(&old->daemon->link, name, bytes, WAIT_MS, &fd, NULL, NULL) < 0)
+            return NULL;
+        void *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+        close(fd);
+        if (base == MAP_FAILED)
+            return NULL;
+        old->pool[index].base = base;
+        old->pool[index].bytes = bytes;
+    }
+    *ret_bytes = old->pool[index].bytes;
+    return old->pool[index].base;
+}
+
+static void old_pools_unmap(struct old_pools *old)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(old->pool); i++)
+        if (old->pool[i].base)
+            munmap(old->pool[i].base, old->pool[i].bytes);
+}
+
+static void drop(struct daemon *d, const char *name)
+{
+    struct link_message m = { .type = LINK_MEMFD_DROP, .fd = -1 };
+    g_strlcpy(m.memfd_drop.name, name, sizeof(m.memfd_drop.name));
+    daemon_tell(d, &m);
+}
+
+/* What only the worker before had: nobody comes back to it. */
+static void drop_old(struct daemon *d)
+{
+    const struct image_head *from = &d->predecessor_image;
+    struct state_head ours = daemon_engine_head(d);
+    char name[STATE_NAME_MAX];
+    uint64_t bytes;
+
+    drop(d, from->state_name);
+    if (from->reactors == ours.reactors && from->pool_mib == ours.pool_mib)
+        return;
+    for (unsigned i = 0; i <= from->reactors; i++) {
+        daemon_engine_pool(d, from, i, name, &bytes);
+        drop(d, name);
+    }
+    if (from->reactors != ours.reactors) {
+        scsi_keep_area_name(from->reactors, name);
+        drop(d, name);
+    }
+}
+
 const char *daemon_image_import(struct daemon *d, int fd)
 {
     uint64_t begin = clock_now_ns();
     struct state_head head = daemon_engine_head(d);
-    struct image_import in = {.layout = daemon_engine_layout(d), .head = &head, .area = d->scsi.area};
+    struct image_import in = { .layout = daemon_engine_layout(d),
+                               .head = &head,
+                               .area = d->scsi.area };
+    struct old_pools old = { .daemon = d, .from = &in.from };
+    struct image_move move = {
+        .pools = d->pools, .reactors = d->data_count, .old_pool = old_pool, .user = &old
+    };
     struct stat st;
     if (fcntl(fd, F_GET_SEALS) != SEALS || fstat(fd, &st) < 0 || st.st_size <= 0)
         return "it is no sealed memory";
     void *image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
     if (image == MAP_FAILED)
         return g_strerror(errno);
+    in.move = &move;
     const char *why = image_import(&in, image, (size_t)st.st_size);
+    old_pools_unmap(&old);
     munmap(image, (size_t)st.st_size);
     if (!why && !find_predecessor(d, &in.from))
         why = "the memory of the old worker is not there";
     if (why)
         return why;
     d->resume = true;
-    log_info("handover", "state read from=%016llx bytes=%lld sessions=%u connections=%u units=%u took=%.3fms",
-             (unsigned long long)in.from.layout, (long long)st.st_size, in.sessions, in.connections, in.units,
-             (double)(clock_now_ns() - begin) / 1e6);
+    d->predecessor_image = in.from;
+    log_info("handover",
+             "state read from=%016llx bytes=%lld sessions=%u connections=%u units=%u took=%.3fms",
+             (unsigned long long)in.from.layout, (long long)st.st_size, in.sessions, in.connections,
+             in.units, (double)(clock_now_ns() - begin) / 1e6);
     return NULL;
 }
 
@@ -114,4 +193,5 @@ void daemon_image_end(struct daemon *d)
     close(d->predecessor);
     d->predecessor = -1;
     d->predecessor_head = NULL;
+    drop_old(d);
 }

@@ -9,6 +9,7 @@
 #include "control/control.h"
 #include "control/control.h"
 #include "daemon.h"
+#include "handover/image_format.h"
 #include "handover/thaw.h"
 #include "iscsi/acceptor.h"
 #include "iscsi/engine.h"
@@ -85,6 +86,7 @@ struct daemon {
     bool resume;                       /* the state memory holds what an earlier worker left */
     int predecessor;                   /* memfd: state in the layout of the worker before; or -1 */
     uint64_t *predecessor_head;        /* its first page */
+    struct image_head predecessor_image; /* what its image says of it */
     GArray *held;                      /* struct thaw_socket: connections of earlier workers */
     struct control_take_over taken_over;
 
@@ -173,6 +175,9 @@ int daemon_engine_create(struct daemon *d);
 uint64_t daemon_engine_layout(const struct daemon *d);
 #define STATE_NAME_MAX 64
 void daemon_engine_state_name(const struct daemon *d, char name[static STATE_NAME_MAX]);
+/* The pool of a worker's data reactor (or, `index` of->reactors, its login reactor). */
+void daemon_engine_pool(const struct daemon *d, const struct image_head *of, unsigned index,
+                        char name[static STATE_NAME_MAX], uint64_t *ret_bytes);
 struct state_head daemon_engine_head(const struct daemon *d);
 /* After GO: the state memory is ours, either with what is in it (d->resume) or empty. */
 void daemon_engine_begin(struct daemon *d);

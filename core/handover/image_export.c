@@ -285,6 +285,9 @@ GByteArray *image_export(const struct image_source *source)
         .layout = source->layout,
         .state_bytes = arena_table[ARENA_STATE].bytes,
         .reactors = head->reactors,
+        .pool_mib = head->pool_mib,
+        .session_places = head->sessions,
+        .connection_places = head->connections,
     };
     struct image_writer w;
 

@@ -18,6 +18,9 @@ struct image_head {
     char state_name[64];      /* … and its name: to be made unusable when the new worker begins */
     uint32_t reactors;        /* data reactors; the pools are theirs */
     uint32_t sessions, connections, units; /* that follow */
+    /* All 0: of a version that did not say. */
+    uint32_t pool_mib; /* of each data reactor */
+    uint32_t session_places, connection_places, unused;
 };
 
 struct image_unit {
@@ -119,7 +122,7 @@ struct image_send {
     uint8_t trailer[8];
 };
 
-#define IMAGE_LEAST_HEAD       sizeof(struct image_head)
+#define IMAGE_LEAST_HEAD       offsetof(struct image_head, pool_mib)
 #define IMAGE_LEAST_UNIT       sizeof(struct image_unit)
 #define IMAGE_LEAST_NAME       sizeof(struct image_name)
 #define IMAGE_LEAST_SESSION    sizeof(struct image_session)
@@ -131,7 +134,7 @@ struct image_send {
 #define IMAGE_LEAST_WINDOW     sizeof(struct image_window)
 #define IMAGE_LEAST_SEND       sizeof(struct image_send)
 
-_Static_assert(sizeof(struct image_head) == 104, "");
+_Static_assert(sizeof(struct image_head) == 120, "");
 _Static_assert(sizeof(struct image_unit) == 344, "");
 _Static_assert(sizeof(struct image_session) == 584, "");
 _Static_assert(sizeof(struct image_task) == 144, "");

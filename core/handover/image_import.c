@@ -27,6 +27,12 @@ static bool is_outside(arena_ref ref)
     return ref == 0 || (arena >= ARENA_POOL_FIRST && arena < ARENA_MAX);
 }
 
+static bool is_in_pool(arena_ref ref)
+{
+    uint64_t arena = ref >> ARENA_OFFSET_BITS;
+    return arena >= ARENA_POOL_FIRST && arena <= ARENA_POOL_LAST;
+}
+
 static struct iscsi_params params_of(const struct image_params *p)
 {
     return (struct iscsi_params){
@@ -50,6 +56,59 @@ static struct iscsi_params params_of(const struct image_params *p)
     };
 }
 
+/* ---- places ---- */
+
+static bool moves(const struct image_import *in)
+{
+    return in->from.reactors != in->head->reactors || in->from.pool_mib != in->head->pool_mib;
+}
+
+/* The pool of the reactor that the session lives on. */
+static unsigned pool_of(const struct image_import *in, const struct session_record *r)
+{
+    return r->discovery ? in->head->reactors : r->engine;
+}
+
+/* With another number of reactors they are dealt out in turn. */
+static uint32_t engine_of(const struct image_import *in, const struct image_session *from)
+{
+    return in->from.reactors == in->head->reactors ? from->engine
+                                                   : in->sessions % in->head->reactors;
+}
+
+static bool is_session_used(const struct image_import *in, uint32_t index)
+{
+    return *state_session_used(index) != 0;
+}
+
+static bool is_connection_used(const struct image_import *in, uint32_t index)
+{
+    return *state_connection_used(in->head->sessions, index) != 0;
+}
+
+/*
+ * Our record for the one that the old worker had at `index`, of `old` places: the same where there is one.
+ * NULL and *ret_index, or why not.
+ */
+static const char *place_of(const struct image_import *in, GHashTable *placed, uint32_t index,
+                            uint32_t old, uint32_t ours,
+                            bool (*is_used)(const struct image_import *in, uint32_t index),
+                            uint32_t *ret_index)
+{
+    uint32_t at = index;
+
+    if (index >= (old ? old : ours) || g_hash_table_contains(placed, GUINT_TO_POINTER(index)))
+        return "it has an impossible place";
+    if (at >= ours || is_used(in, at))
+        for (at = 0; at < ours && is_used(in, at);)
+            at++;
+    if (at == ours)
+        return "there are more of them than max-connections allows";
+    g_hash_table_insert(placed, GUINT_TO_POINTER(index), GUINT_TO_POINTER(at + 1));
+    *ret_index = at;
+    return NULL;
+}
+
 /* ---- a session ---- */
 
 static const char *take_session(struct image_import *in, const struct image_record *record)
@@ -59,25 +118,28 @@ static const char *take_session(struct image_import *in, const struct image_reco
     if (!TAKE(record, from, IMAGE_LEAST_SESSION) || from.initiator[IMAGE_NAME - 1] ||
         from.target[IMAGE_NAME - 1] || from.peer[IMAGE_PLACE - 1])
         return "a session is cut off";
-    if (from.index >= in->head->sessions || *state_session_used(from.index))
-        return "a session has no place";
     if (!from.window || from.window > STATE_WINDOW_MAX ||
         from.touched > from.window + STATE_TASKS_EXTRA)
         return "a session has an impossible window";
-    struct session_record *r = session_at(from.index);
+    uint32_t index;
+    const char *why = place_of(in, in->session_index, from.index, in->from.session_places,
+                               in->head->sessions, is_session_used, &index);
+    if (why)
+        return why;
+    struct session_record *r = session_at(index);
     r->tsih = from.tsih;
     r->portal_group_tag = from.portal_group_tag;
     memcpy(r->isid, from.isid, sizeof(r->isid));
     r->discovery = from.discovery != 0;
     r->window = from.window;
-    r->engine = from.engine;
+    r->engine = engine_of(in, &from);
     r->touched = from.touched;
     r->nexus_id = from.nexus_id;
     r->params = params_of(&from.params);
     g_strlcpy(r->initiator, from.initiator, sizeof(r->initiator));
     g_strlcpy(r->target, from.target, sizeof(r->target));
     g_strlcpy(r->peer, from.peer, sizeof(r->peer));
-    *state_session_used(from.index) = 1;
+    *state_session_used(index) = 1;
     in->session = r;
     in->tasks_max = from.touched;
     in->task = NULL;
@@ -145,6 +207,11 @@ static const char *take_task(struct image_import *in, const struct image_record 
     memcpy(r->answer, from.answer, sizeof(r->answer));
     in->task = r;
     in->transfers = 0;
+    in->answer = 0;
+    if (moves(in) && !from.answer_in_small && is_in_pool(from.answer_data)) {
+        in->answer = from.answer_data; /* its buffers follow */
+        r->answer_data = 0;
+    }
     return NULL;
 }
 
@@ -176,6 +243,18 @@ static const char *take_transfer(struct image_import *in, const struct image_rec
     return NULL;
 }
 
+/* The answer of the task may lie in it. */
+static const char *move_buffer(struct image_import *in, struct image_buffer *from)
+{
+    arena_ref before = from->ref;
+    const char *why =
+        image_move_buffer(in->move, pool_of(in, in->session), before, from->bytes, &from->ref);
+
+    if (!why && in->answer >= before && in->answer - before < from->bytes)
+        in->task->answer_data = from->ref + (in->answer - before);
+    return why;
+}
+
 static const char *take_buffer(struct image_import *in, const struct image_record *record)
 {
     struct image_buffer from;
@@ -183,6 +262,11 @@ static const char *take_buffer(struct image_import *in, const struct image_recor
     if (!in->task || in->task->buffers == STATE_TASK_BUFFERS ||
         !TAKE(record, from, IMAGE_LEAST_BUFFER) || !from.ref || !is_outside(from.ref))
         return "a buffer does not fit";
+    if (moves(in)) {
+        const char *why = move_buffer(in, &from);
+        if (why)
+            return why;
+    }
     in->task->buffer[in->task->buffers] = from.ref;
     in->task->buffer_bytes[in->task->buffers++] = from.bytes;
     return NULL;
@@ -219,15 +303,18 @@ static const char *take_connection(struct image_import *in, const struct image_r
     if (!TAKE(record, from, IMAGE_LEAST_CONNECTION) || from.peer[IMAGE_PLACE - 1] ||
         from.portal[IMAGE_PLACE - 1])
         return "a connection is cut off";
-    if (from.index >= in->head->connections ||
-        *state_connection_used(in->head->sessions, from.index))
-        return "a connection has no place";
-    if (from.session >= in->head->sessions || !*state_session_used(from.session) ||
-        from.number >= STATE_CONNECTIONS_PER_SESSION)
+    uint32_t session =
+        GPOINTER_TO_UINT(g_hash_table_lookup(in->session_index, GUINT_TO_POINTER(from.session)));
+    if (!session || from.number >= STATE_CONNECTIONS_PER_SESSION)
         return "a connection has no session";
-    struct connection_record *r = connection_at(from.index);
+    uint32_t index;
+    why = place_of(in, in->connection_index, from.index, in->from.connection_places,
+                   in->head->connections, is_connection_used, &index);
+    if (why)
+        return why;
+    struct connection_record *r = connection_at(index);
     r->slot = from.slot;
-    r->session = from.session;
+    r->session = session - 1;
     r->blames = from.blames;
     r->blamed_pos = from.blamed_pos;
     r->full = 1;
@@ -247,7 +334,7 @@ static const char *take_connection(struct image_import *in, const struct image_r
     hot->tx_tail = from.tx_tail;
     hot->direct_bytes = from.direct_bytes;
     memcpy(hot->number, from.numbers, sizeof(hot->number));
-    *state_connection_used(in->head->sessions, from.index) = 1;
+    *state_connection_used(in->head->sessions, index) = 1;
     in->connection = r;
     in->connections++;
     return NULL;
@@ -273,8 +360,11 @@ static bool send_place(const struct image_import *in, const struct image_send *f
 
     switch (from->place) {
     case IMAGE_SEND_REF:
-        *ret_data = from->data;
-        return is_outside(from->data) && (from->data || !from->data_bytes);
+        if (!is_outside(from->data) || (!from->data && from->data_bytes))
+            return false;
+        /* What was in no buffer any more has been sent already: the socket's position says so. */
+        *ret_data = moves(in) ? image_move_ref(in->move, from->data) : from->data;
+        return true;
     case IMAGE_SEND_SMALL:
         if (!from->owner || from->data > STATE_SMALL_BYTES ||
             from->data_bytes > STATE_SMALL_BYTES - from->data)
@@ -362,8 +452,10 @@ static const char *take_head(struct image_import *in, struct image_reader *reade
         return "it needs a newer version to be read";
     if (in->from.layout == in->layout)
         return "both workers have one layout of the state memory, and it would be overwritten";
-    if (in->from.reactors != in->head->reactors)
-        return "the old worker has another number of reactors";
+    if (in->from.reactors > ARENA_POOL_LAST - ARENA_POOL_FIRST)
+        return "it has an impossible number of reactors";
+    if (moves(in) && !in->move)
+        return "the old worker has other pools of buffers";
     return NULL;
 }
 
@@ -403,7 +495,17 @@ const char *image_import(struct image_import *in, const void *image, size_t byte
     if (why)
         return why;
     clear(in);
+    in->session_index = g_hash_table_new(NULL, NULL);
+    in->connection_index = g_hash_table_new(NULL, NULL);
+    if (moves(in)) {
+        in->move->old_reactors = in->from.reactors;
+        image_move_begin(in->move);
+    }
     why = take_all(in, &reader);
+    if (moves(in))
+        image_move_end(in->move);
+    g_hash_table_unref(in->connection_index);
+    g_hash_table_unref(in->session_index);
     if (in->keep.data)
         scsi_keep_close(&in->keep);
     if (why)

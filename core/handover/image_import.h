@@ -10,6 +10,7 @@
 #pragma once
 
 #include "handover/image_format.h"
+#include "handover/image_move.h"
 #include "iscsi/state.h"
 #include "scsi/keep.h"
 
@@ -18,14 +19,17 @@ struct image_import {
     uint64_t layout;               /* of this worker's memory */
     const struct state_head *head; /* what the state arena will begin with */
     struct keep_area *area;        /* NULL: there is none */
+    struct image_move *move;       /* for a worker that had other pools; NULL: those are refused */
     /* Out: head.state_name and state_bytes say what to make unusable before the first byte moves. */
     struct image_head from;
     uint32_t sessions, connections, units;
     /* Private. */
-    struct scsi_keep keep;          /* the unit, … */
-    struct session_record *session; /* … the session, … */
+    struct scsi_keep keep;                        /* the unit, … */
+    GHashTable *session_index, *connection_index; /* of the old records -> of ours + 1 */
+    struct session_record *session;               /* … the session, … */
     uint32_t tasks_max;
     struct task_record *task; /* … the task, … */
+    arena_ref answer;         /* … what its answer was before its buffers moved, … */
     unsigned transfers;
     struct connection_record *connection; /* … and the connection that is being read */
     uint64_t send_end;

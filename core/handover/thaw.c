@@ -12,14 +12,17 @@
 #include "handover/thaw_task.h"
 #include "iscsi/session.h"
 
+#define STATE_SLOTS_MAX (1u << 20) /* more than any max-connections */
+
 struct thaw {
     struct acceptor *acceptor;
     struct registry *registry;
     const struct catalog *catalog;
-    uint32_t sessions, connections;      /* records */
-    struct thaw_socket **by_slot;        /* [connections] */
-    uint32_t *first;                     /* [sessions] of a chain through next; record + 1, 0: end */
-    uint32_t *next;                      /* [connections] */
+    uint32_t sessions, connections; /* records */
+    struct thaw_socket **by_slot;   /* [slots] */
+    uint32_t slots;                 /* the keeper may count further than we have records */
+    uint32_t *first;                /* [sessions] of a chain through next; record + 1, 0: end */
+    uint32_t *next;                 /* [connections] */
     struct thaw_result *result;
 };
 
@@ -35,7 +38,7 @@ static struct connection_record *connection_record(uint32_t index)
 
 static struct thaw_socket *socket_of(const struct thaw *t, uint32_t slot)
 {
-    struct thaw_socket *socket = slot < t->connections ? t->by_slot[slot] : NULL;
+    struct thaw_socket *socket = slot < t->slots ? t->by_slot[slot] : NULL;
     return socket && socket->fd >= 0 ? socket : NULL;
 }
 
@@ -66,8 +69,7 @@ static bool adopt_connections(struct thaw *t, uint32_t index, struct thawed *w,
             return false;
         }
         int error;
-        struct connection *c =
-            acceptor_adopt(t->acceptor, i, socket->fd, socket->slot, &error);
+        struct connection *c = acceptor_adopt(t->acceptor, i, socket->fd, socket->slot, &error);
         if (!c) {
             *ret_why = error == -ESTALE ? "records and socket do not fit" : g_strerror(-error);
             return false;
@@ -196,8 +198,8 @@ static void blame(struct thaw *t, bool crashed)
         uint64_t pos = committed(r)->rx_parsed;
         r->blames = r->blames && r->blamed_pos == pos ? r->blames + 1 : 1;
         r->blamed_pos = pos;
-        log_warning("handover", "a worker crashed over what came from address=%s times=%u%s", r->peer,
-                    r->blames, r->blames >= THAW_BLAMES_MAX ? "; put aside" : "");
+        log_warning("handover", "a worker crashed over what came from address=%s times=%u%s",
+                    r->peer, r->blames, r->blames >= THAW_BLAMES_MAX ? "; put aside" : "");
         if (r->blames >= THAW_BLAMES_MAX) {
             r->full = 0;
             t->result->quarantined++;
@@ -233,14 +235,16 @@ void thaw_all(struct acceptor *acceptor, struct registry *registry, const struct
         .catalog = catalog,
         .sessions = head->sessions,
         .connections = head->connections,
-        .by_slot = g_new0(struct thaw_socket *, head->connections),
         .first = g_new0(uint32_t, head->sessions),
         .next = g_new0(uint32_t, head->connections),
         .result = ret_result,
     };
-    *ret_result = (struct thaw_result){0};
+    *ret_result = (struct thaw_result){ 0 };
     for (unsigned i = 0; i < count; i++)
-        if (sockets[i].slot < t.connections)
+        t.slots = MAX(t.slots, MIN(sockets[i].slot, STATE_SLOTS_MAX - 1) + 1);
+    t.by_slot = g_new0(struct thaw_socket *, t.slots + 1);
+    for (unsigned i = 0; i < count; i++)
+        if (sockets[i].slot < t.slots)
             t.by_slot[sockets[i].slot] = &sockets[i];
     blame(&t, crashed);
     sort_connections(&t);

@@ -32,14 +32,14 @@
 #endif
 
 #define STATE_MAGIC   UINT64_C(0x686f6c6466617374)
-#define STATE_VERSION 9u /* of the meaning; sizes are looked at as well */
+#define STATE_VERSION 10u /* of the meaning; sizes are looked at as well */
 
-#define STATE_WINDOW_MAX  1024u                     /* commands outstanding in a session */
-#define STATE_TASKS_EXTRA 128u                      /* immediate ones, and answers not yet written */
-#define STATE_TASKS_MAX   (STATE_WINDOW_MAX + STATE_TASKS_EXTRA)
+#define STATE_WINDOW_MAX              1024u /* commands outstanding in a session */
+#define STATE_TASKS_EXTRA             128u  /* immediate ones, and answers not yet written */
+#define STATE_TASKS_MAX               (STATE_WINDOW_MAX + STATE_TASKS_EXTRA)
 #define STATE_CONNECTIONS_PER_SESSION 8u
-#define STATE_TASK_BUFFERS 5u
-#define STATE_SMALL_BYTES  72u
+#define STATE_TASK_BUFFERS            5u
+#define STATE_SMALL_BYTES             72u
 
 /* stream_hot.number[] of a full-feature connection. */
 enum {
@@ -53,7 +53,7 @@ enum {
     STATE_SEGMENT_OFFSET, /* ... from this offset on */
     STATE_DISCARD_LEFT,
     STATE_DISCARD_CRC,
-    STATE_NOP_TAG,        /* the last TTT of a ping */
+    STATE_NOP_TAG, /* the last TTT of a ping */
 };
 
 /* How far a task's data has come. Of the two copies the newer one (by seq) counts whose positions
@@ -65,7 +65,7 @@ struct state_transfer {
     uint32_t data_sn;        /* expected next in the current sequence */
     uint32_t sequence_end, r2t_offset;
     uint32_t r2t_sent, r2t_done;
-    uint32_t sent;           /* Data-In bytes in PDUs */
+    uint32_t sent; /* Data-In bytes in PDUs */
     uint32_t data_in_sn;
     uint8_t unsolicited, segment_open, fault, fault_key, fault_asc, fault_ascq, unused[2];
 };
@@ -79,14 +79,14 @@ struct task_record {
     uint32_t itt, cmd_sn;
     uint32_t expected_bytes;
     uint8_t opcode, flags, connection, buffers; /* connection: its number in the session */
-    uint8_t kind;                     /* enum task_kind */
+    uint8_t kind;                               /* enum task_kind */
     uint8_t answer_next_status, cdb_bytes;
-    uint8_t begun;                    /* TASK_MANAGEMENT: it has ended the task that it names */
-    uint8_t cdb[32];                  /* behind one of 16 bytes: task_record_kept() */
+    uint8_t begun;   /* TASK_MANAGEMENT: it has ended the task that it names */
+    uint8_t cdb[32]; /* behind one of 16 bytes: task_record_kept() */
     struct state_transfer transfer[2];
     arena_ref buffer[STATE_TASK_BUFFERS];
     uint32_t buffer_bytes[STATE_TASK_BUFFERS];
-    uint32_t answer_bytes;            /* answers of one PDU: its data ... */
+    uint32_t answer_bytes; /* answers of one PDU: its data ... */
     arena_ref answer_data;
     uint8_t answer[ISCSI_BHS_BYTES];  /* ... and header */
     uint8_t small[STATE_SMALL_BYTES]; /* sense data, a rejected header: sent from here; or the
@@ -103,9 +103,9 @@ static inline struct scsi_kept *task_record_kept(struct task_record *rec)
 
 /* One writer, the session's reactor. */
 struct session_counters {
-    uint64_t commands;               /* SCSI commands taken */
-    uint64_t answered, errors;       /* of them; those with a status other than GOOD */
-    uint64_t executed, latency_ns;   /* by units; the sum of their times, as of turns */
+    uint64_t commands;             /* SCSI commands taken */
+    uint64_t answered, errors;     /* of them; those with a status other than GOOD */
+    uint64_t executed, latency_ns; /* by units; the sum of their times, as of turns */
     uint64_t read_bytes, written_bytes;
 };
 
@@ -115,12 +115,12 @@ struct session_record {
     uint8_t isid[ISCSI_ISID_BYTES];
     uint8_t discovery, unused;
     uint32_t window;
-    uint32_t engine;     /* the reactor it lives on */
-    uint32_t touched;    /* task records from here on were never used */
+    uint32_t engine;  /* the reactor it lives on */
+    uint32_t touched; /* task records from here on were never used */
     struct iscsi_params params;
     char initiator[ISCSI_NAME_MAX + 1];
     char target[ISCSI_NAME_MAX + 1];
-    char peer[64];       /* of the leading connection */
+    char peer[64]; /* of the leading connection */
     uint32_t nexus_id;
     struct session_counters counters;
     struct scsi_nexus_unit nexus_units[SCSI_LUNS_MAX]; /* what is pending for it on each unit */
@@ -130,14 +130,15 @@ struct session_record {
 struct connection_record {
     STATE_OTHER_LAYOUT(4160)
     struct stream_state stream;
-    uint32_t slot;       /* the keeper's */
-    uint32_t session;    /* index */
-    uint32_t blames;     /* workers that crashed one after the other while they parsed what is at ... */
+    uint32_t slot;    /* the keeper's */
+    uint32_t session; /* index */
+    uint32_t blames; /* workers that crashed one after the other while they parsed what is at ... */
     uint64_t blamed_pos; /* ... this place of the stream */
     uint32_t full;       /* in full feature phase, and neither logged out nor being closed */
-    uint64_t full_pos;   /* ... once the committed tx_tail is here: the final Login Response is queued */
+    uint64_t
+        full_pos; /* ... once the committed tx_tail is here: the final Login Response is queued */
     uint16_t cid;
-    uint8_t number;      /* in the session: task_record.connection */
+    uint8_t number; /* in the session: task_record.connection */
     uint8_t unused;
     uint64_t nop_interval_ns, nop_timeout_ns;
     struct iscsi_params params;
@@ -152,12 +153,12 @@ struct state_head {
     uint32_t sessions, connections;
     uint32_t reactors;
     uint32_t session_bytes, connection_bytes, task_bytes; /* of this layout */
-    uint32_t unused;
+    uint32_t pool_mib; /* of each data reactor: records refer to its buffers */
 };
 
-#define STATE_PAGE             4096u
-#define STATE_ROUND(n)         (((n) + STATE_PAGE - 1) / STATE_PAGE * STATE_PAGE)
-#define STATE_SESSION_STRIDE   STATE_ROUND((uint64_t)sizeof(struct session_record))
+#define STATE_PAGE              4096u
+#define STATE_ROUND(n)          (((n) + STATE_PAGE - 1) / STATE_PAGE * STATE_PAGE)
+#define STATE_SESSION_STRIDE    STATE_ROUND((uint64_t)sizeof(struct session_record))
 #define STATE_CONNECTION_STRIDE STATE_ROUND((uint64_t)sizeof(struct connection_record))
 
 /*

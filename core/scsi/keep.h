@@ -88,6 +88,9 @@ struct scsi_keep {
  */
 int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,
                         struct keep_area **ret_area);
+/* Of the memfd for units with that many lanes. */
+#define SCSI_KEEP_NAME_MAX 64
+void scsi_keep_area_name(unsigned lanes, char name[static SCSI_KEEP_NAME_MAX]);
 struct keep_area *scsi_keep_area_free(struct keep_area *area);
 /* Says which layout the memory has: one that another worker left is used only when it is the same. */
 uint64_t scsi_keep_layout(void);

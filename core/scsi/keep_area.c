@@ -12,7 +12,7 @@
 #include "scsi/counters.h"
 
 #define AREA_MAGIC   UINT64_C(0x686f6c646b656570)
-#define AREA_VERSION 2u
+#define AREA_VERSION 3u
 #define PAGE         4096u
 #define ROUND(n)     (((n) + PAGE - 1) / PAGE * (uint64_t)PAGE)
 #define RARE_STRIDE  ROUND(sizeof(struct keep_rare))
@@ -104,12 +104,19 @@ static void check_counters(struct keep_area *area)
     head->lanes = area->lanes;
 }
 
-static int map(const struct scsi_services *services, uint64_t bytes, uint8_t **ret_base,
-               bool *ret_existed)
+/* One with other lanes has another name: both may be in use while a worker follows another. */
+void scsi_keep_area_name(unsigned lanes, char name[static SCSI_KEEP_NAME_MAX])
 {
-    g_autofree char *name =
-        g_strdup_printf("keep:units:%016llx", (unsigned long long)scsi_keep_layout());
+    g_snprintf(name, SCSI_KEEP_NAME_MAX, "keep:units:%016llx:%u",
+               (unsigned long long)scsi_keep_layout(), lanes);
+}
+
+static int map(const struct scsi_services *services, uint64_t bytes, unsigned lanes,
+               uint8_t **ret_base, bool *ret_existed)
+{
+    char name[SCSI_KEEP_NAME_MAX];
     int fd;
+    scsi_keep_area_name(lanes, name);
     int r = services->memfd_get(services->user, name, bytes, &fd, ret_existed);
     if (r < 0)
         return r;
@@ -127,7 +134,7 @@ int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,
     bool existed;
     uint64_t bytes =
         COUNTERS_AT + ROUND((uint64_t)SCSI_KEEP_UNITS_MAX * lanes * sizeof(struct scsi_counters));
-    int r = services->memfd_get ? map(services, bytes, &base, &existed) : -ENOENT;
+    int r = services->memfd_get ? map(services, bytes, lanes, &base, &existed) : -ENOENT;
     if (r < 0)
         return r;
     struct keep_area *area = g_new0(struct keep_area, 1);

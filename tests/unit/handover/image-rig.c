@@ -36,6 +36,7 @@ void memory_begin(uint32_t sessions, uint64_t layout)
         .session_bytes = sizeof(struct session_record),
         .connection_bytes = sizeof(struct connection_record),
         .task_bytes = sizeof(struct task_record),
+        .pool_mib = 64,
     };
     *(struct state_head *)arena_table[ARENA_STATE].base = head;
     memory_layout = layout;
