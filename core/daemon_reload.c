@@ -39,14 +39,14 @@ static void take_text(struct config_problems *problems, char text[static LINK_TE
     }
 }
 
-/* Who asked for it hears how it ended; NULL: it is in effect. */
-static void answer(struct daemon *d, const struct plan *plan, const char *why)
+/* Who asked for it hears how it ended; NULL: it is in effect, or (not 0) that upgrade has begun. */
+static void answer(struct daemon *d, const struct plan *plan, unsigned upgrade, const char *why)
 {
     struct daemon_asker asker = d->asker;
     d->asker = (struct daemon_asker){ 0 };
     g_free(asker.target);
     if (asker.done)
-        asker.done(asker.data, plan, why);
+        asker.done(asker.data, plan, upgrade, why);
 }
 
 /* Every problem, a line each; g_free(). */
@@ -60,7 +60,7 @@ static char *all_problems(struct config_problems *problems)
     return g_string_free(text, FALSE);
 }
 
-static void finish(struct daemon_reload *r)
+static void finish(struct daemon_reload *r, unsigned upgrade)
 {
     struct daemon *d = r->daemon;
     bool asked = r->how.asked;
@@ -68,14 +68,15 @@ static void finish(struct daemon_reload *r)
     config_problems_print(r->problems, stderr);
     d->reload = NULL;
     if (asked)
-        answer(d, r->plan, config_problems_errors(r->problems) ? why : NULL);
+        answer(d, r->plan, upgrade, config_problems_errors(r->problems) ? why : NULL);
     reload_free(r);
 }
 
 void reload_say(struct daemon_reload *r)
 {
     struct link_message m = { .type = LINK_RELOAD_READY, .fd = -1 };
-    m.verdict.ok = config_problems_errors(r->problems) == 0;
+    if (config_problems_errors(r->problems) == 0)
+        m.verdict.ok = r->handover ? LINK_OK_HANDOVER : LINK_OK;
     take_text(r->problems, m.verdict.text);
     if (!m.verdict.ok)
         reload_undo(r);
@@ -83,7 +84,7 @@ void reload_say(struct daemon_reload *r)
     if (m.verdict.ok)
         r->ready = true;
     else
-        finish(r);
+        finish(r, 0);
 }
 
 /* ---- what stands in the way ---- */
@@ -123,13 +124,33 @@ static void judge_target(struct daemon_reload *r, const struct config_target *t)
                              t->name, SCSI_PORTS_MAX - 1);
 }
 
+/* What another worker takes over must be the same targets and LUNs; the rest it may read for itself. */
+static void judge_handover(struct daemon_reload *r, const struct plan_step *s)
+{
+    const struct plan_step *with = NULL;
+    for (unsigned i = 0; i < r->plan->count && !with; i++)
+        if (r->plan->steps[i].class == PLAN_HANDOVER)
+            with = &r->plan->steps[i];
+    if (!with || s == with ||
+        (s->class <= PLAN_LOGIN && s->object != PLAN_LUN &&
+         (s->object != PLAN_TARGET || s->kind == PLAN_CHANGE)))
+        return;
+    g_autofree char *name = plan_step_name(s);
+    config_problem_error(r->problems, s->at,
+                         "%s %s cannot be changed together with %s, which another worker takes "
+                         "over: one after the other, please",
+                         plan_object_name(s->object), name, with->keys);
+}
+
 static void judge(struct daemon_reload *r)
 {
+    r->handover = plan_class(r->plan) == PLAN_HANDOVER;
     for (unsigned i = 0; i < r->plan->count; i++) {
         const struct plan_step *s = &r->plan->steps[i];
-        if (s->class >= PLAN_HANDOVER)
+        if (s->class > PLAN_HANDOVER)
             config_problem_error(r->problems, s->at,
                                  "%s cannot be changed without a stop and a start", s->keys);
+        judge_handover(r, s);
         if (s->object == PLAN_LUN)
             judge_lun(r, s);
     }
@@ -217,6 +238,10 @@ void daemon_reload(struct daemon *d, const struct link_message *m)
     }
     r->config = NULL; /* the snapshot's */
     d->reload = r;
+    if (r->handover) { /* nothing of it is done here */
+        reload_say(r);
+        return;
+    }
     r->in_use = g_new0(unsigned, r->plan->count + 1);
     r->round.look = in_use_look;
     r->round.done = in_use_known;
@@ -232,7 +257,11 @@ void daemon_reload_commit(struct daemon *d, const struct link_verdict *verdict)
     if (!verdict->ok) {
         reload_undo(r);
         config_problem_error(r->problems, NULL, "%s", verdict->text);
-        finish(r);
+        finish(r, 0);
+        return;
+    }
+    if (r->handover) {
+        finish(r, (unsigned)g_ascii_strtoull(verdict->text, NULL, 10));
         return;
     }
     uint64_t begin = clock_now_ns();
@@ -242,12 +271,12 @@ void daemon_reload_commit(struct daemon *d, const struct link_verdict *verdict)
     daemon_tell(d, &m);
     log_notice("reload", "in effect steps=%u took=%.3fms", r->plan->count,
                (double)(clock_now_ns() - begin) / 1e6);
-    finish(r);
+    finish(r, 0);
 }
 
 void daemon_reload_failed(struct daemon *d, const char *why)
 {
-    answer(d, NULL, why);
+    answer(d, NULL, 0, why);
 }
 
 void daemon_reload_ask(void *user, const struct control_reload *how, control_reload_fn *done,
@@ -256,7 +285,7 @@ void daemon_reload_ask(void *user, const struct control_reload *how, control_rel
     struct daemon *d = user;
     struct link_message m = { .type = LINK_RELOAD_ASK, .fd = how->fd };
     if (d->asker.done || d->reload || d->resize) {
-        done(data, NULL, "another change is under way");
+        done(data, NULL, 0, "another change is under way");
         return;
     }
     d->asker = (struct daemon_asker){ done, data, g_strdup(how->reopen_target), how->reopen_lun };

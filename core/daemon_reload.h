@@ -37,6 +37,7 @@ struct daemon_reload {
     GArray *swaps;      /* struct reload_swap */
     struct daemon_round round;
     unsigned *in_use; /* [plan->count]: sessions that a step would end */
+    bool handover;    /* the worker that comes next has the new configuration */
     bool ready;       /* RELOAD_READY was said */
     uint64_t until_ns, held_ns;
 };

@@ -278,6 +278,7 @@ static void update_handlers(struct daemon_reload *r)
 static void change_daemon(struct daemon *d, const struct config_daemon *c)
 {
     log_set_level(c->log_level);
+    control_listen(d->control);
     acceptor_set_limits(d->acceptor, c->login_timeout_ns, c->max_connections_per_address,
                         c->max_logins);
     for (unsigned i = 0; i < d->data_count; i++)

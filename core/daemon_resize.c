@@ -225,7 +225,7 @@ static void answer(struct resize *r, const char *why)
     resize_free(r);
 }
 
-static void taken_back(void *data, const struct plan *plan, const char *why)
+static void taken_back(void *data, const struct plan *plan, unsigned upgrade, const char *why)
 {
     struct resize *r = data;
     answer(r, r->why);
@@ -243,7 +243,7 @@ static struct daemon_lun *find_again(const struct resize *r)
     return NULL;
 }
 
-static void rewritten(void *data, const struct plan *plan, const char *why)
+static void rewritten(void *data, const struct plan *plan, unsigned upgrade, const char *why)
 {
     struct resize *r = data;
     struct daemon *d = r->daemon;

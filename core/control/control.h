@@ -92,8 +92,13 @@ struct control_reload {
 };
 
 struct plan;
-/* `why` NULL: it is in effect; else what stood in the way, a line each. `plan` may be NULL; until it returns. */
-typedef void control_reload_fn(void *data, const struct plan *plan, const char *why);
+/*
+ * `why` NULL: it is in effect, or (`upgrade` is not 0) another worker takes over with it, and the keeper's
+ * upgrade of that number says how that ends. Else what stood in the way, a line each. `plan` may be NULL;
+ * until it returns.
+ */
+typedef void control_reload_fn(void *data, const struct plan *plan, unsigned upgrade,
+                               const char *why);
 
 struct control_services {
     void *user;
@@ -126,7 +131,8 @@ struct control_services {
                    void (*done)(void *data, const char *why, const struct config_node *stale),
                    void *data);
     /* `done` comes once, from within or later. */
-    void (*reload)(void *user, const struct control_reload *how, control_reload_fn *done, void *data);
+    void (*reload)(void *user, const struct control_reload *how, control_reload_fn *done,
+                   void *data);
 };
 
 /*

@@ -126,13 +126,13 @@ static int edit_keys(struct call *call, struct editing *e, const char *const *be
 
 /* ---- carrying it out ---- */
 
-static void done(void *data, const struct plan *plan, const char *why)
+static void done(void *data, const struct plan *plan, unsigned upgrade, const char *why)
 {
     struct call *call = data;
     if (why)
         call_fail(call, RPC_REFUSED, "%s", why);
     else
-        plan_put(&call->result, plan, NULL);
+        plan_put(&call->result, plan, NULL, upgrade);
     call_end(call);
 }
 

@@ -68,11 +68,14 @@ static void put_step(struct json_writer *w, const struct plan_step *s,
     json_put_close(w, '}');
 }
 
-void plan_put(struct json_writer *w, const struct plan *plan, const struct snapshot *snapshot)
+void plan_put(struct json_writer *w, const struct plan *plan, const struct snapshot *snapshot,
+              unsigned upgrade)
 {
     json_put_open(w, NULL, '{');
     json_put_string(w, "file", plan->to->file);
     json_put_string(w, "class", plan->count ? plan_class_name(plan_class(plan)) : "none");
+    if (upgrade)
+        json_put_u64(w, "upgrade", upgrade);
     json_put_open(w, "steps", '[');
     for (unsigned i = 0; i < plan->count; i++)
         put_step(w, &plan->steps[i], snapshot);
@@ -120,7 +123,7 @@ int look_plan(struct call *call)
     if (r == 0)
         r = plan_make(s->config(s->user), to, &plan, problems);
     if (r == 0)
-        plan_put(&call->result, plan, call->snapshot);
+        plan_put(&call->result, plan, call->snapshot, 0);
     else
         fail_with(call, problems);
     plan_free(plan);

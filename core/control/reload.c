@@ -6,13 +6,13 @@
 
 #define DRAIN_MAX_NS (3600 * NS_PER_S)
 
-static void done(void *data, const struct plan *plan, const char *why)
+static void done(void *data, const struct plan *plan, unsigned upgrade, const char *why)
 {
     struct call *call = data;
     if (why)
         call_fail(call, RPC_REFUSED, "%s", why);
     else
-        plan_put(&call->result, plan, NULL);
+        plan_put(&call->result, plan, NULL, upgrade);
     call_end(call);
 }
 

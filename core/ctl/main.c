@@ -23,7 +23,8 @@ static const char usage[] =
     "usage: holdfastctl [--socket PATH] [--json] [--timeout SECONDS] VERB ...\n"
     "  status                         what runs, since when, and how it is doing\n"
     "  targets                        the targets\n"
-    "  sessions [--advice] [TARGET]   who is logged in; what it agreed to, and how long it can wait\n"
+    "  sessions [--advice] [TARGET]   who is logged in; what it agreed to, and how long it can "
+    "wait\n"
     "  luns [TARGET]                  the disks, what they have done and how fast\n"
     "  portals                        where the daemon listens\n"
     "  session drop ID                end a session (its initiator will come back)\n"
@@ -39,7 +40,8 @@ static const char usage[] =
     "  plan FILE                      what a reload of FILE would do; exit code 4: something\n"
     "  upgrade [BINARY]               replace the worker by the binary on disk, or by this one\n"
     "  fence raise|lower|show         keep initiators waiting; let them in again; which it is\n"
-    "  reload [--force] [--drain TIME]  put the configuration file into effect; what is in use does\n"
+    "  reload [--force] [--drain TIME]  put the configuration file into effect; what is in use "
+    "does\n"
     "                                 not go without one of the two\n"
     "holdfastctl --version | --help\n";
 
@@ -54,7 +56,14 @@ struct options {
 };
 
 /* A parameter of a method, from a word of the command line. */
-enum word_type { WORD_TEXT, WORD_FILE /* sent along, too */, WORD_KEYS /* all that follow */, WORD_NUMBER, WORD_SIZE, WORD_LEVEL };
+enum word_type {
+    WORD_TEXT,
+    WORD_FILE /* sent along, too */,
+    WORD_KEYS /* all that follow */,
+    WORD_NUMBER,
+    WORD_SIZE,
+    WORD_LEVEL
+};
 
 struct word {
     const char *name;
@@ -65,8 +74,8 @@ struct word {
 #define WORDS_MAX 3
 
 struct command {
-    const char *verb, *second; /* "session", "drop" */
-    const char *method;        /* NULL: a verb that is more than one question */
+    const char *verb, *second;                    /* "session", "drop" */
+    const char *method;                           /* NULL: a verb that is more than one question */
     void (*show)(JsonNode *result, GString *out); /* NULL: nothing to show */
     bool repeatable;
     struct word words[WORDS_MAX];
@@ -96,7 +105,9 @@ static const struct command commands[] = {
       "lun.set",
       show_plan,
       false,
-      { { "target", WORD_TEXT, false }, { "lun", WORD_NUMBER, false }, { "keys", WORD_KEYS, true } },
+      { { "target", WORD_TEXT, false },
+        { "lun", WORD_NUMBER, false },
+        { "keys", WORD_KEYS, true } },
       CHANGE_OPTIONS },
     { "lun",
       "reopen",
@@ -119,7 +130,12 @@ static const struct command commands[] = {
       false,
       { { "target", WORD_TEXT, false }, { "keys", WORD_KEYS, true } },
       CHANGE_OPTIONS },
-    { "target", "remove", "target.remove", show_plan, false, { { "target", WORD_TEXT, false } },
+    { "target",
+      "remove",
+      "target.remove",
+      show_plan,
+      false,
+      { { "target", WORD_TEXT, false } },
       CHANGE_OPTIONS },
     { "log", NULL, "log.level", show_log_level, true, { { "level", WORD_LEVEL, true } } },
     { "plan", NULL, "plan", show_plan, true, { { "file", WORD_FILE, false } } },
@@ -220,8 +236,7 @@ static int take_words(const struct options *o, const struct command *c, char **w
         if (at == count && word->optional)
             break;
         if (word->type == WORD_KEYS) {
-            g_autofree char *why =
-                keys_put(&w, !strcmp(c->verb, "lun"), words + at, count - at);
+            g_autofree char *why = keys_put(&w, !strcmp(c->verb, "lun"), words + at, count - at);
             if (why)
                 return wrong("%s set: %s", c->verb, why);
             at = count;
@@ -252,6 +267,14 @@ static void print_json(JsonNode *result)
     printf("%s\n", text);
 }
 
+static int exit_code(enum rpc_outcome outcome, const char *why)
+{
+    if (outcome == RPC_DONE)
+        return EXIT_DONE;
+    fprintf(stderr, "holdfastctl: %s\n", why);
+    return outcome == RPC_REFUSED ? EXIT_REFUSED : EXIT_NO_DAEMON;
+}
+
 static int run(const struct options *o, const struct command *c, const char *params,
                const char *file)
 {
@@ -260,18 +283,12 @@ static int run(const struct options *o, const struct command *c, const char *par
                              .repeatable = c->repeatable,
                              .file = file };
     bool changes;
+    uint64_t upgrade;
     g_autofree char *why = NULL;
     JsonNode *result = NULL;
-    switch (rpc_call(&o->rpc, &call, &result, &why)) {
-    case RPC_REFUSED:
-        fprintf(stderr, "holdfastctl: %s\n", why);
-        return EXIT_REFUSED;
-    case RPC_UNREACHABLE:
-        fprintf(stderr, "holdfastctl: %s\n", why);
-        return EXIT_NO_DAEMON;
-    case RPC_DONE:
-        break;
-    }
+    enum rpc_outcome outcome = rpc_call(&o->rpc, &call, &result, &why);
+    if (outcome != RPC_DONE)
+        return exit_code(outcome, why);
     if (o->json) {
         print_json(result);
     } else if (o->advice) {
@@ -284,19 +301,14 @@ static int run(const struct options *o, const struct command *c, const char *par
         fputs(out->str, stdout);
     }
     changes = !strcmp(c->method, "plan") && plan_steps(result) > 0;
+    upgrade = c->show == show_plan ? plan_upgrade(result) : 0;
     json_node_unref(result);
+    outcome = upgrade ? upgrade_wait(&o->rpc, upgrade, o->json, &why) : RPC_DONE;
+    if (outcome != RPC_DONE)
+        return exit_code(outcome, why);
     if (fflush(stdout) != 0 || ferror(stdout))
         return EXIT_REFUSED;
     return changes ? EXIT_CHANGES : EXIT_DONE;
-}
-
-/* For what is more than one question. */
-static int exit_code(enum rpc_outcome outcome, const char *why)
-{
-    if (outcome == RPC_DONE)
-        return EXIT_DONE;
-    fprintf(stderr, "holdfastctl: %s\n", why);
-    return outcome == RPC_REFUSED ? EXIT_REFUSED : EXIT_NO_DAEMON;
 }
 
 static int run_top(struct options *o)

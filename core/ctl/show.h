@@ -2,6 +2,8 @@
 /* Results for people. Each appends text to `out`. */
 #pragma once
 
+#include <stdint.h>
+
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
@@ -20,3 +22,5 @@ void show_fence(JsonNode *result, GString *out);
 /* show_plan.c */
 void show_plan(JsonNode *result, GString *out);
 unsigned plan_steps(JsonNode *result);
+/* The upgrade that carries it out; 0: none. */
+uint64_t plan_upgrade(JsonNode *result);

@@ -17,6 +17,11 @@ unsigned plan_steps(JsonNode *result)
     return value_count(value_array(object_of(result), "steps"));
 }
 
+uint64_t plan_upgrade(JsonNode *result)
+{
+    return value_number(object_of(result), "upgrade");
+}
+
 static void put_step(struct table *t, JsonObject *s)
 {
     JsonObject *at = value_object(s, "at");

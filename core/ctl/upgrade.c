@@ -86,15 +86,17 @@ static bool has_ended(JsonObject *o, uint64_t number, enum rpc_outcome *ret_outc
     return !strcmp(state, "done");
 }
 
-enum rpc_outcome upgrade_run(const struct rpc *rpc, const char *binary, bool json, char **ret_why)
+static const struct rpc_call show = { .method = "upgrade.show", .repeatable = true };
+
+/* `result` is how it stands now (taken over), if `outcome` is RPC_DONE; `number` 0: of that one. */
+static enum rpc_outcome follow(const struct rpc *rpc, uint64_t number, enum rpc_outcome outcome,
+                               JsonNode *result, bool json, JsonNode **ret_result, char **ret_why)
 {
-    const struct rpc_call show = { .method = "upgrade.show", .repeatable = true };
     uint64_t deadline = clock_now_ns() + rpc->timeout_ms * NS_PER_MS;
     g_autofree char *shown = NULL;
-    JsonNode *result = NULL;
-    enum rpc_outcome outcome = begin(rpc, binary, &result, ret_why);
-    uint64_t number = value_number(object_of(result), "number");
 
+    if (!number)
+        number = value_number(object_of(result), "number");
     while (outcome == RPC_DONE) {
         if (!json)
             progress(object_of(result), &shown);
@@ -103,11 +105,30 @@ enum rpc_outcome upgrade_run(const struct rpc *rpc, const char *binary, bool jso
         g_clear_pointer(&result, json_node_unref);
         if (clock_now_ns() >= deadline) {
             *ret_why = g_strdup("it has not ended in time; it goes on");
-            return RPC_UNREACHABLE;
+            outcome = RPC_UNREACHABLE;
+            break;
         }
         g_usleep(AGAIN_MS * 1000);
         outcome = rpc_call(rpc, &show, &result, ret_why);
     }
+    *ret_result = result;
+    return outcome;
+}
+
+enum rpc_outcome upgrade_wait(const struct rpc *rpc, uint64_t number, bool json, char **ret_why)
+{
+    JsonNode *result = NULL;
+    enum rpc_outcome outcome = rpc_call(rpc, &show, &result, ret_why);
+    outcome = follow(rpc, number, outcome, result, json, &result, ret_why);
+    g_clear_pointer(&result, json_node_unref);
+    return outcome;
+}
+
+enum rpc_outcome upgrade_run(const struct rpc *rpc, const char *binary, bool json, char **ret_why)
+{
+    JsonNode *result = NULL;
+    enum rpc_outcome outcome = begin(rpc, binary, &result, ret_why);
+    outcome = follow(rpc, 0, outcome, result, json, &result, ret_why);
     if (outcome == RPC_DONE && json) {
         g_autofree char *text = json_to_string(result, TRUE);
         printf("%s\n", text);

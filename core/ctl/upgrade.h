@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "ctl/rpc.h"
 
@@ -10,4 +11,6 @@
  * `binary` is a path or NULL. Progress and outcome go to standard output, with `json` the outcome alone.
  * RPC_DONE: the new binary serves; else *ret_why says what is the matter (g_free()).
  */
+/* For one that has begun already: that of a reload. Progress goes to standard output; with `json`, nothing. */
+enum rpc_outcome upgrade_wait(const struct rpc *rpc, uint64_t number, bool json, char **ret_why);
 enum rpc_outcome upgrade_run(const struct rpc *rpc, const char *binary, bool json, char **ret_why);

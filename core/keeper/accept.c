@@ -20,10 +20,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define ACCEPTS_A_TURN     64
-#define LINK_QUEUE_LONG    256 /* messages */
-#define SHORTAGE_PAUSE     (100 * NS_PER_MS)
-#define REFUSED_LOG_EVERY  (10 * NS_PER_S)
+#define ACCEPTS_A_TURN    64
+#define LINK_QUEUE_LONG   256 /* messages */
+#define SHORTAGE_PAUSE    (100 * NS_PER_MS)
+#define REFUSED_LOG_EVERY (10 * NS_PER_S)
 
 static void accept_ready(struct keeper *k, struct source *s, uint32_t events);
 
@@ -42,7 +42,8 @@ static uint32_t connections_limit(const struct keeper *k)
 
     if (fds >= system_files_needed(config))
         return (uint32_t)max;
-    return (uint32_t)(fds > 2 * SYSTEM_FDS_FOR_OTHER_USES ? fds - SYSTEM_FDS_FOR_OTHER_USES : fds / 2);
+    return (uint32_t)(fds > 2 * SYSTEM_FDS_FOR_OTHER_USES ? fds - SYSTEM_FDS_FOR_OTHER_USES
+                                                          : fds / 2);
 }
 
 static void acceptors_new(struct keeper *k)
@@ -50,6 +51,11 @@ static void acceptors_new(struct keeper *k)
     k->acceptors = g_new0(struct source, k->portals.count);
     for (unsigned i = 0; i < k->portals.count; i++)
         k->acceptors[i] = (struct source){ .ready = accept_ready, .fd = -1 };
+}
+
+void accept_change_limit(struct keeper *k)
+{
+    connections_set_max(&k->connections, connections_limit(k));
 }
 
 void accept_init(struct keeper *k)
@@ -165,7 +171,8 @@ static bool offer(void *user, uint32_t slot, int fd, uint32_t listener)
 {
     struct keeper *k = user;
     struct address peer;
-    return address_peer(fd, &peer) == 0 && tell_worker(k, slot, fd, listener, &peer, /* held= */ false) == 0;
+    return address_peer(fd, &peer) == 0 &&
+           tell_worker(k, slot, fd, listener, &peer, /* held= */ false) == 0;
 }
 
 static bool offer_held(void *user, uint32_t slot, int fd, uint32_t listener)
@@ -180,8 +187,7 @@ static bool offer_held(void *user, uint32_t slot, int fd, uint32_t listener)
 
 uint32_t accept_hand_over(struct keeper *k)
 {
-    uint32_t taken =
-        connections_hand_over(&k->connections, k->worker.generation, offer_held, k);
+    uint32_t taken = connections_hand_over(&k->connections, k->worker.generation, offer_held, k);
     supervise_link_update(k);
     return taken;
 }

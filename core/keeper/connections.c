@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define NO_SLOT        UINT32_MAX
+#define SLOTS_MAX      (1u << 20) /* more than any configuration allows */
 #define OFFERS_MAX     2 /* a connection that kills workers by being there must not go on for ever */
 #define DISCARD_ROUNDS 64 /* times 64 KiB; a peer that sends without end gets its RST */
 
@@ -33,9 +34,11 @@ struct held {
 
 void connections_init(struct connections *c, uint32_t max, struct store *store)
 {
-    *c = (struct connections){
-        .slots = g_new0(struct held, max), .max = max, .store = store, .first_free = NO_SLOT
-    };
+    *c = (struct connections){ .slots = g_new0(struct held, max),
+                               .max = max,
+                               .places = max,
+                               .store = store,
+                               .first_free = NO_SLOT };
 }
 
 void connections_close_in_order(int fd)
@@ -48,6 +51,20 @@ void connections_close_in_order(int fd)
             break;
     }
     close(fd);
+}
+
+static void make_places(struct connections *c, uint32_t places)
+{
+    if (places <= c->places)
+        return;
+    c->slots = g_renew(struct held, c->slots, places);
+    c->places = places;
+}
+
+void connections_set_max(struct connections *c, uint32_t max)
+{
+    make_places(c, max);
+    c->max = max;
 }
 
 /*
@@ -92,9 +109,11 @@ int connections_add(struct connections *c, int fd, uint32_t listener, uint32_t g
 {
     uint32_t slot = c->first_free;
 
+    if (c->used >= c->max)
+        return -ENOSPC;
     if (slot != NO_SLOT)
         c->first_free = c->slots[slot].next_free;
-    else if (c->touched < c->max)
+    else if (c->touched < c->places)
         slot = c->touched++;
     else
         return -ENOSPC;
@@ -110,8 +129,9 @@ int connections_add(struct connections *c, int fd, uint32_t listener, uint32_t g
 
 int connections_restore(struct connections *c, uint32_t slot, uint32_t listener, int fd)
 {
-    if (slot >= c->max)
+    if (slot >= SLOTS_MAX)
         return -ENOSPC;
+    make_places(c, slot + 1); /* there were more once */
     for (; c->touched <= slot; c->touched++)
         c->slots[c->touched] = (struct held){ .fd = -1 };
     struct held *h = &c->slots[slot];

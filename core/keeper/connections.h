@@ -12,14 +12,15 @@
 #include <stdint.h>
 
 struct connections {
-    struct held *slots; /* max of them; memory is touched only as they get used */
-    uint32_t max;
+    struct held *slots; /* `places` of them; memory is touched only as they get used */
+    uint32_t places;
+    uint32_t max; /* that are held at the same time */
     uint32_t used;
     uint32_t touched; /* slots below this have been used at least once */
     uint32_t first_free;
     struct store *store;
     bool leaving; /* closing tells the peer nothing: others hold it, too, and go on with it */
-    bool silent; /* closing says nothing on the wire: a fence is up and we stop */
+    bool silent;  /* closing says nothing on the wire: a fence is up and we stop */
 };
 
 void connections_init(struct connections *c, uint32_t max, struct store *store);
@@ -31,6 +32,8 @@ int connections_restore(struct connections *c, uint32_t slot, uint32_t listener,
 /* After the last of them. */
 void connections_restored(struct connections *c);
 /* Closes all of them in order. */
+/* What is held stays held. */
+void connections_set_max(struct connections *c, uint32_t max);
 void connections_deinit(struct connections *c);
 /*
  * Takes over `fd`; 0 and the slot, or -ENOSPC (the caller still owns fd). `listener` is the number of

@@ -36,7 +36,8 @@
 #define LINK_WORKER_FD_LINK      3
 #define LINK_WORKER_FD_TOMBSTONE 4 /* write end; registered in every ring, then closed */
 #define LINK_WORKER_FD_CONFIG    5 /* sealed memfd: the text of the configuration file */
-#define LINK_WORKER_FD_CONTROL   6 /* listening UNIX socket of holdfastctl; closed when there is none */
+#define LINK_WORKER_FD_CONTROL                                                                     \
+    6 /* listening UNIX socket of holdfastctl; closed when there is none */
 
 enum link_type {
     /* keeper to worker */
@@ -58,7 +59,8 @@ enum link_type {
     LINK_STATUS = 14,  /* the answer to STATUS_GET */
     LINK_AMENDED = 15, /* the answer to AMEND */
     LINK_COMMIT = 40,  /* the answer to RELOAD_READY: put it into effect, or text says why not */
-    LINK_RELOAD_FAILED = 41, /* the answer to RELOAD_ASK when it comes to no RELOAD; text says why */
+    LINK_RELOAD_FAILED =
+        41, /* the answer to RELOAD_ASK when it comes to no RELOAD; text says why */
     /* worker to keeper */
     LINK_READY = 16,  /* the whole configuration is applied: accept */
     LINK_FAILED = 17, /* cannot start; reasons are on stderr, the first one in text */
@@ -71,12 +73,13 @@ enum link_type {
     LINK_IMAGE = 24,         /* + fd: the state as it is; holds still until LET_GO or GO_ON */
     LINK_IMPORTED = 25,      /* the image has become this worker's state (else FAILED) */
     LINK_STATUS_GET = 30,
-    LINK_RELOAD_ASK = 42,   /* (+ fd: this text in place of the file) */
-    LINK_RELOAD_READY = 43, /* the answer to RELOAD: nothing can fail any more; or text says what does */
-    LINK_RELOADED = 44,     /* after COMMIT: it is in effect; text: but for this */
-    LINK_MEMFD_DROP = 45,   /* a LUN is gone for good: nobody will ask for its memory */
-    LINK_AMEND = 31, /* a LUN's size in the configuration that later workers get */
-    LINK_ASK = 32,   /* what an administrator wants of the keeper; answered at once */
+    LINK_RELOAD_ASK = 42, /* (+ fd: this text in place of the file) */
+    LINK_RELOAD_READY =
+        43, /* the answer to RELOAD: nothing can fail any more; or text says what does */
+    LINK_RELOADED = 44,   /* after COMMIT: it is in effect; text: but for this */
+    LINK_MEMFD_DROP = 45, /* a LUN is gone for good: nobody will ask for its memory */
+    LINK_AMEND = 31,      /* a LUN's size in the configuration that later workers get */
+    LINK_ASK = 32,        /* what an administrator wants of the keeper; answered at once */
     /* one each way */
     LINK_PING = 50, /* do you live? */
     LINK_PONG = 51, /* the answer: every reactor has gone round */
@@ -106,15 +109,20 @@ struct link_memfd {
 
 /* What may happen to what is in use and goes away. */
 struct link_reload {
-    uint32_t force;    /* 1: it ends at once; also, disks may become smaller */
-    uint32_t drain_ms; /* it ends when its initiators have left it, or after this time; 0: refused */
-    uint32_t asked;    /* 1: the answer to RELOAD_ASK */
-    uint32_t write;    /* 1: the text takes the place of the file when it is in effect */
+    uint32_t force; /* 1: it ends at once; also, disks may become smaller */
+    uint32_t
+        drain_ms;   /* it ends when its initiators have left it, or after this time; 0: refused */
+    uint32_t asked; /* 1: the answer to RELOAD_ASK */
+    uint32_t write; /* 1: the text takes the place of the file when it is in effect */
 };
 
+#define LINK_OK 1u
+#define LINK_OK_HANDOVER                                                                           \
+    2u /* nothing is to be done but a hand-over to a worker with that configuration */
+
 struct link_verdict {
-    uint32_t ok;
-    char text[LINK_TEXT_MAX]; /* not ok: why not */
+    uint32_t ok;              /* 0, or LINK_OK, LINK_OK_HANDOVER */
+    char text[LINK_TEXT_MAX]; /* not ok: why not; COMMIT, OK_HANDOVER: the number of the upgrade */
 };
 
 struct link_amend {
@@ -127,14 +135,14 @@ struct link_amend {
 
 /* What only the keeper knows, for people and for metrics. */
 struct link_status {
-    uint64_t uptime_ns;       /* of the keeper */
-    uint64_t refused;         /* connections turned away: too many, or no descriptors */
-    uint32_t generation;      /* of the newest worker */
-    uint32_t deaths;          /* workers that ended without having been told to */
-    uint32_t held, held_max;  /* duplicates of connections, now and at most */
+    uint64_t uptime_ns;      /* of the keeper */
+    uint64_t refused;        /* connections turned away: too many, or no descriptors */
+    uint32_t generation;     /* of the newest worker */
+    uint32_t deaths;         /* workers that ended without having been told to */
+    uint32_t held, held_max; /* duplicates of connections, now and at most */
     struct status_pauses upgrades, restarts; /* restart: after a death */
     struct status_fence fence;
-    char how[LINK_HOW_MAX];   /* the last of them ended, "signal 9 (Killed)"; "": none has */
+    char how[LINK_HOW_MAX]; /* the last of them ended, "signal 9 (Killed)"; "": none has */
 };
 
 enum link_what {
@@ -215,10 +223,12 @@ struct link_message {
             uint32_t deadline_ms; /* after this the keeper kills */
         } stop;
         struct {
-            uint32_t crashed;  /* 1: by a fault of its own (SIGSEGV, SIGABRT …), not by SIGKILL, and its
+            uint32_t
+                crashed; /* 1: by a fault of its own (SIGSEGV, SIGABRT …), not by SIGKILL, and its
                                   binary has proved itself: what it worked on is to blame */
             uint32_t failures; /* deaths in a row */
-            uint32_t unsettled; /* 1: it was about to give LUNs the sizes that the configuration now has */
+            uint32_t
+                unsettled; /* 1: it was about to give LUNs the sizes that the configuration now has */
         } after;
         struct {
             uint32_t deadline_ms;

@@ -8,6 +8,10 @@
  *   COMMIT     before it, later workers have the new text, the listeners and the file are changed
  *   RELOADED   the worker has put it into effect
  *
+ * When it takes another worker (the number of reactors and the like), RELOAD_READY says so: then COMMIT only
+ * names the upgrade that has begun (upgrade.c), to a worker that is given the new text, and all the above is
+ * done when that one is ready.
+ *
  * Until COMMIT a failure, whoever meets it, leaves everything as it was. A worker that dies after it is
  * followed by one that starts with the new text.
  */
@@ -17,6 +21,7 @@
 #include "config/file.h"
 #include "config/replace.h"
 #include "keeper/fence.h"
+#include "keeper/system.h"
 #include "keeper/trial.h"
 
 #include <errno.h>
@@ -34,6 +39,7 @@ struct reload {
     struct link_reload how;
     bool asked; /* by the worker, which waits for an answer */
     bool committed;
+    bool handover; /* an upgrade carries it out */
 };
 
 static void reload_free(struct keeper *k)
@@ -229,16 +235,70 @@ static void commit(struct keeper *k, struct reload *r)
         fence_config_changed(k);
     config_free(old);
     log_set_level(k->config->daemon.log_level);
+    accept_change_limit(k);
     k->unsettled = true;
     r->committed = true;
+}
+
+/* NULL, or why not. */
+static const char *hand_over(struct keeper *k, struct reload *r)
+{
+    if (k->stopping || k->leaving || !r->config)
+        return k->stopping || k->leaving ? "stopping" : "the configuration has mistakes";
+    system_raise_files(r->config); /* a worker gets its limit from us */
+    r->handover = true;
+    upgrade_begin_config(k, r->fd);
+    return k->reload ? NULL : k->report.why; /* it has failed already */
+}
+
+static void begin_handover(struct keeper *k, struct reload *r)
+{
+    struct link_message m = { .type = LINK_COMMIT, .fd = -1 };
+    const char *why = hand_over(k, r);
+    if (why) {
+        g_strlcpy(m.verdict.text, why, sizeof(m.verdict.text));
+        log_error("reload", "refused, everything stays as it is: %s", why);
+        reload_free(k);
+    } else {
+        m.verdict.ok = LINK_OK_HANDOVER;
+        g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%u", k->report.number);
+    }
+    supervise_tell(k, &m);
+}
+
+bool reload_is_handover(const struct keeper *k)
+{
+    return k->reload && k->reload->handover;
+}
+
+void reload_handover_failed(struct keeper *k)
+{
+    if (!reload_is_handover(k))
+        return;
+    log_error("reload", "the old configuration stays in effect");
+    reload_free(k);
+}
+
+void reload_handed_over(struct keeper *k)
+{
+    struct reload *r = k->reload;
+    int error = config_replace_commit(&r->file);
+    if (error < 0)
+        log_error("reload", "%s: keeps its old text: %s", k->args->file, g_strerror(-error));
+    commit(k, r);
+    reload_done(k, &(struct link_verdict){ .ok = LINK_OK });
 }
 
 void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
 {
     struct reload *r = k->reload;
     struct link_message m = { .type = LINK_COMMIT, .fd = -1 };
-    if (!r || r->committed)
+    if (!r || r->committed || r->handover)
         return;
+    if (verdict->ok == LINK_OK_HANDOVER) {
+        begin_handover(k, r);
+        return;
+    }
     if (!verdict->ok) {
         log_error("reload", "refused, everything stays as it is: %s", verdict->text);
         reload_free(k);
@@ -252,7 +312,7 @@ void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
         reload_free(k);
     } else {
         commit(k, r);
-        m.verdict.ok = 1;
+        m.verdict.ok = LINK_OK;
     }
     supervise_tell(k, &m);
 }

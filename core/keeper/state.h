@@ -35,13 +35,13 @@ struct keeper {
     char config_sum[65]; /* of the file that this keeper was started with */
 
     struct control_socket control;
-    struct link_status status; /* its counters; the rest is filled in when a worker asks */
-    const struct config *config;  /* in effect: args->config, or that of the last reload */
-    struct config *own_config;    /* to be freed: that of the last reload */
-    char *text;                   /* of the file when it was last read or written */
+    struct link_status status;   /* its counters; the rest is filled in when a worker asks */
+    const struct config *config; /* in effect: args->config, or that of the last reload */
+    struct config *own_config;   /* to be freed: that of the last reload */
+    char *text;                  /* of the file when it was last read or written */
     size_t text_bytes;
-    struct reload *reload;        /* reload.c: under way; or NULL */
-    bool unsettled;               /* a worker was told to commit and has not said that it has */
+    struct reload *reload; /* reload.c: under way; or NULL */
+    bool unsettled;        /* a worker was told to commit and has not said that it has */
     struct portals portals;
     struct source *acceptors; /* one a listener, by its number */
     struct connections connections;
@@ -55,14 +55,20 @@ struct keeper {
     struct source worker_exit, worker_link;
     struct list tombstones;
     uint64_t layout, next_layout; /* of the state memory of the running worker, and the next one */
-    enum { IMAGE_NONE, IMAGE_EXPORTING, IMAGE_IMPORTING, IMAGE_COMMITTED } image; /* of an upgrade */
+    enum {
+        IMAGE_NONE,
+        IMAGE_EXPORTING,
+        IMAGE_IMPORTING,
+        IMAGE_COMMITTED
+    } image; /* of an upgrade */
 
     enum { UPGRADE_NONE, UPGRADE_PREPARING, UPGRADE_FREEZING } upgrade;
-    struct link_upgrade report;   /* the upgrade under way, or the last one */
-    struct worker next, old;      /* on its way in; on its way out */
+    struct link_upgrade report; /* the upgrade under way, or the last one */
+    struct worker next, old;    /* on its way in; on its way out */
     struct source next_exit, next_link, old_exit;
-    char *exe_path;               /* what lies on disk under our name */
-    int exe, next_exe, previous_exe; /* binaries: of the worker, of the next, of the one before; or -1 */
+    char *exe_path; /* what lies on disk under our name */
+    int exe, next_exe,
+        previous_exe; /* binaries: of the worker, of the next, of the one before; or -1 */
     uint64_t upgrade_deadline_ns, old_deadline_ns, take_over_deadline_ns, freeze_ns, upgraded_ns;
     struct {
         uint32_t number;            /* of the last question */
@@ -74,7 +80,7 @@ struct keeper {
     uint64_t restart_ns;
     uint64_t reap_ns; /* when to try again to reap the dead worker */
     bool ever_ready;
-    bool died, crashed;  /* the last worker; for the next one */
+    bool died, crashed;   /* the last worker; for the next one */
     bool binary_to_blame; /* it was of a new binary that has not proved itself */
     uint64_t down_ns;    /* a worker died then, and none has been ready since; 0: one is */
     struct fence *fence; /* NULL: none is configured */
@@ -135,6 +141,8 @@ void upgrade_deinit(struct keeper *k);
  * of it is in k->report.
  */
 const char *upgrade_begin(struct keeper *k, const char *path);
+/* To another worker of the same binary, with this configuration, for reload.c: when nothing else is under way. */
+void upgrade_begin_config(struct keeper *k, int config_fd);
 /* The old worker goes on, because of `why`; nothing when none is under way. */
 void upgrade_abandon(struct keeper *k, const char *why);
 void upgrade_frozen(struct keeper *k, bool clean);
@@ -157,6 +165,10 @@ void reload_begin(struct keeper *k);
 void reload_ask(struct keeper *k, const struct link_message *m);
 void reload_prepared(struct keeper *k, const struct link_verdict *verdict);
 void reload_done(struct keeper *k, const struct link_verdict *verdict);
+/* The upgrade under way has begun for a reload; it came to nothing; the new worker is ready. */
+bool reload_is_handover(const struct keeper *k);
+void reload_handover_failed(struct keeper *k);
+void reload_handed_over(struct keeper *k);
 /* The worker has died. */
 void reload_death(struct keeper *k);
 
@@ -174,6 +186,8 @@ uint64_t leave_tick(struct keeper *k, uint64_t now_ns);
 void accept_init(struct keeper *k);
 /* Other listening sockets in place of k->portals, which are closed as far as they are not the same. */
 void accept_change(struct keeper *k, struct portals *portals);
+/* As many connections as the configuration now says. */
+void accept_change_limit(struct keeper *k);
 /* Accepts exactly while a worker is ready and neither link nor descriptors are short. */
 void accept_update(struct keeper *k);
 /* Before GO: every connection held from earlier workers goes to the new one; how many. */

@@ -75,6 +75,7 @@ static void fail(struct keeper *k, const char *why)
         tell_old(k, LINK_GO_ON);
     k->image = IMAGE_NONE;
     forget_next(k);
+    reload_handover_failed(k);
     accept_update(k);
 }
 
@@ -99,8 +100,9 @@ static void on_prepared(struct keeper *k, uint64_t layout)
     k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
     k->freeze_ns = clock_now_ns();
     accept_update(k); /* connections wait in the backlog now */
-    supervise_tell(k, &(struct link_message){
-                          .type = same ? LINK_FREEZE : LINK_EXPORT, .fd = -1, .freeze.deadline_ms = FREEZE_MS });
+    supervise_tell(k, &(struct link_message){ .type = same ? LINK_FREEZE : LINK_EXPORT,
+                                              .fd = -1,
+                                              .freeze.deadline_ms = FREEZE_MS });
 }
 
 void upgrade_image(struct keeper *k, int fd)
@@ -206,9 +208,9 @@ static const char *open_binary_error(int r)
     return r == -EPERM ? "others than root can write to it" : g_strerror(-r);
 }
 
-static void start_next(struct keeper *k)
+static void start_next(struct keeper *k, int config_fd)
 {
-    int r = worker_start(&k->next, &k->store, ++k->generation, k->config_fd, k->control.fd,
+    int r = worker_start(&k->next, &k->store, ++k->generation, config_fd, k->control.fd,
                          k->args->file, k->next_exe);
     if (r == 0)
         r = source_watch(k, &k->next_exit, k->next.pidfd, EPOLLIN);
@@ -232,7 +234,14 @@ static void tried(struct keeper *k, const char *why)
     if (why)
         fail(k, why);
     else
-        start_next(k);
+        start_next(k, k->config_fd);
+}
+
+static void report_begin(struct keeper *k, const char *path)
+{
+    k->report =
+        (struct link_upgrade){ .number = k->report.number + 1, .state = LINK_UPGRADE_PREPARING };
+    g_strlcpy(k->report.binary, path, sizeof(k->report.binary));
 }
 
 const char *upgrade_begin(struct keeper *k, const char *path)
@@ -249,9 +258,7 @@ const char *upgrade_begin(struct keeper *k, const char *path)
     bool named = path != NULL;
     if (!named)
         path = k->exe_path;
-    k->report =
-        (struct link_upgrade){ .number = k->report.number + 1, .state = LINK_UPGRADE_PREPARING };
-    g_strlcpy(k->report.binary, path, sizeof(k->report.binary));
+    report_begin(k, path);
     int r = open_binary(path, named);
     if (r < 0) {
         g_autofree char *text = g_strdup_printf("%s: %s", path, open_binary_error(r));
@@ -263,8 +270,19 @@ const char *upgrade_begin(struct keeper *k, const char *path)
     k->upgrade = UPGRADE_PREPARING;
     k->upgrade_deadline_ns = clock_now_ns() + TRIAL_NS;
     if (trial_start(k, k->next_exe, k->config_fd, tried) < 0)
-        start_next(k);
+        start_next(k, k->config_fd);
     return NULL;
+}
+
+void upgrade_begin_config(struct keeper *k, int config_fd)
+{
+    report_begin(k, k->exe_path);
+    k->next_exe = fcntl(k->exe, F_DUPFD_CLOEXEC, 0);
+    if (k->next_exe < 0) {
+        fail(k, g_strerror(errno));
+        return;
+    }
+    start_next(k, config_fd);
 }
 
 /* ---- the old worker's end ---- */
@@ -278,7 +296,8 @@ static void old_exit_ready(struct keeper *k, struct source *s, uint32_t events)
 
 static void promote(struct keeper *k)
 {
-    source_watch(k, &k->old_exit, k->old_exit.fd, 0); /* of the upgrade before: it may be there still */
+    source_watch(k, &k->old_exit, k->old_exit.fd,
+                 0); /* of the upgrade before: it may be there still */
     worker_discard(&k->old);
     source_watch(k, &k->worker_exit, k->worker_exit.fd, 0);
     source_watch(k, &k->worker_link, k->worker_link.fd, 0);
@@ -306,8 +325,10 @@ void upgrade_frozen(struct keeper *k, bool clean)
         leave_now(k);
         return;
     }
-    if (k->upgrade != UPGRADE_FREEZING) { /* the new one died meanwhile; this one has let go of all */
-        log_notice("upgrade", "generation %u holds still already, another one of its binary goes on",
+    if (k->upgrade !=
+        UPGRADE_FREEZING) { /* the new one died meanwhile; this one has let go of all */
+        log_notice("upgrade",
+                   "generation %u holds still already, another one of its binary goes on",
                    k->worker.generation);
         worker_kill(&k->worker);
         k->worker.killed = false; /* it has done nothing wrong */
@@ -334,16 +355,22 @@ void upgrade_ready(struct keeper *k)
         return;
     if (k->old.state != WORKER_NONE)
         link_deinit(&k->old.link); /* it has waited for this to end */
-    exe_close(&k->previous_exe);
-    k->previous_exe = k->exe;
-    k->exe = k->next_exe;
-    k->next_exe = -1;
-    k->upgraded_ns = clock_now_ns();
-    supervise_count_pause(&k->status.upgrades, k->freeze_ns, k->upgraded_ns);
+    uint64_t now = clock_now_ns();
+    if (reload_is_handover(k)) { /* the binary is the same */
+        exe_close(&k->next_exe);
+        reload_handed_over(k);
+    } else {
+        exe_close(&k->previous_exe);
+        k->previous_exe = k->exe;
+        k->exe = k->next_exe;
+        k->next_exe = -1;
+        k->upgraded_ns = now;
+    }
+    supervise_count_pause(&k->status.upgrades, k->freeze_ns, now);
     k->report.state = LINK_UPGRADE_DONE;
-    k->report.pause_ns = k->upgraded_ns - k->freeze_ns;
+    k->report.pause_ns = now - k->freeze_ns;
     log_notice("upgrade", "done generation=%u pid=%d pause=%.3fms", k->worker.generation,
-               k->worker.pid, (double)(k->upgraded_ns - k->freeze_ns) / 1e6);
+               k->worker.pid, (double)k->report.pause_ns / 1e6);
 }
 
 /* The worker died. Which binary is next? */
@@ -355,9 +382,14 @@ void upgrade_death(struct keeper *k)
     if (k->upgrade != UPGRADE_NONE) {
         fail(k, "the old worker died meanwhile");
     } else if (k->next_exe >= 0) {
-        log_error("upgrade", "the new binary died before it was ready: back to the old one");
-        report_failure(k, "the new binary died before it was ready: back to the old one");
+        const char *why =
+            reload_is_handover(k)
+                ? "the new worker died before it was ready: back to the old configuration"
+                : "the new binary died before it was ready: back to the old one";
+        log_error("upgrade", "%s", why);
+        report_failure(k, why);
         exe_close(&k->next_exe);
+        reload_handover_failed(k);
         k->failures = 0; /* the old binary has not failed: at once */
     } else if (on_trial && k->failures >= ROLLBACK_CRASHES) {
         log_error("upgrade", "the new binary keeps crashing: back to the old one");

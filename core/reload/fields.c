@@ -74,23 +74,22 @@ const struct plan_row plan_daemon_rows[] = {
     { "busy-poll", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, busy_poll_ns) },
     { "state-directory", ROW_TEXT, PLAN_RESTART, AT(config_daemon, state_directory) },
     { "control-socket", ROW_TEXT, PLAN_RESTART, AT(config_daemon, control_socket) },
-    { "metrics-listen", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, metrics_listen) },
     { "plugin-path", ROW_WORDS, PLAN_LIVE, AT(config_daemon, plugin_path) },
     { "user", ROW_TEXT, PLAN_RESTART, AT(config_daemon, user) },
-    { "sandbox", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, sandbox) },
+    { "sandbox", ROW_PLAIN, PLAN_HANDOVER, AT(config_daemon, sandbox) },
     { "drain", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, drain_ns) },
-    { "metrics-listen", ROW_ELSEWHERE, PLAN_RESTART },
+    { "metrics-listen", ROW_ELSEWHERE, PLAN_LIVE },
     { "log-level", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, log_level) },
     { "login-timeout", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, login_timeout_ns) },
-    { "max-connections", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, max_connections) },
+    { "max-connections", ROW_PLAIN, PLAN_HANDOVER, AT(config_daemon, max_connections) },
     { "max-connections-per-address", ROW_PLAIN, PLAN_LOGIN,
       AT(config_daemon, max_connections_per_address) },
     { "max-logins", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, max_logins) },
-    { "login-concurrency", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, login_concurrency) },
+    { "login-concurrency", ROW_PLAIN, PLAN_HANDOVER, AT(config_daemon, login_concurrency) },
     { "listen-backlog", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, listen_backlog) },
     { "socket-receive-buffer", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, socket_receive_buffer) },
     { "socket-send-buffer", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, socket_send_buffer) },
-    { "buffer-memory", ROW_PLAIN, PLAN_RESTART, AT(config_daemon, buffer_memory_bytes) },
+    { "buffer-memory", ROW_PLAIN, PLAN_HANDOVER, AT(config_daemon, buffer_memory_bytes) },
     { "nop-interval", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, nop_interval_ns) },
     { "nop-timeout", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, nop_timeout_ns) },
     { "watchdog", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, watchdog_ns) },
@@ -105,7 +104,7 @@ void differ_daemon(struct difference *d, const struct config_daemon *a,
         found(d, "", "drain", PLAN_LIVE);
     if (a->metrics_listen.length != b->metrics_listen.length ||
         (a->metrics_listen.length && !address_equal(&a->metrics_listen, &b->metrics_listen)))
-        found(d, "", "metrics-listen", PLAN_RESTART);
+        found(d, "", "metrics-listen", PLAN_LIVE);
 }
 
 /* ---- portal ---- */

@@ -269,8 +269,8 @@ def _(target):
 
 @case('what needs a stop and a start is refused with its key', own={'targets': BASE})
 def _(target):
-    error = reload(target, BASE, daemon={'max-connections': 77}, expect=REFUSED)
-    assert 'max-connections cannot be changed without a stop and a start' in error, error
+    error = reload(target, BASE, daemon={'state-directory': '/srv/other'}, expect=REFUSED)
+    assert 'state-directory cannot be changed without a stop and a start' in error, error
 
 
 @case('log level and busy-poll change while it runs; nothing to do is said', own={'targets': BASE})

@@ -124,7 +124,7 @@ static void reload(void *user, const struct control_reload *how, control_reload_
     struct config_problems *problems = config_problems_new();
     struct plan *plan = NULL;
     g_assert_cmpint(plan_make(config, config, &plan, problems), ==, 0);
-    done(data, plan, how->force ? "refused" : NULL);
+    done(data, plan, how->drain_ms ? 7 : 0, how->force ? "refused" : NULL);
     plan_free(plan);
     config_problems_free(problems);
 }
