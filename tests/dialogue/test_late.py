@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A handler that does not answer in time: what its initiators hear, what status says of it, and that other
-LUNs do not notice. The handler `fault` lets the first write of each LUN take longer than its deadline."""
+LUNs do not notice. The handler `fault` lets the first write of each LUN hang until its rules are changed."""
 import json
+import signal
 import socket
 import time
 
@@ -12,15 +13,25 @@ BUSY = 0x08
 WAIT = 60.0
 
 
-def slow(when):
-    rule = {'op': 'write', 'action': 'delay', 'delay': '3s', 'times': 1}
+def hanging(when, *rules):
     return {'handler': 'fault', 'options': {'of': {'handler': 'ram', 'options': {'size': '64M'}},
-                                            'rules': [rule]},
+                                            'rules': list(rules)},
             'deadline': '500ms', 'when-late': when}
 
 
+def targets(when, *rules):
+    return {IQN: {'portals': ['test'], 'luns': {0: ram(), 1: hanging(when, *rules)}}}
+
+
 def luns(when):
-    return dict(targets={IQN: {'portals': ['test'], 'luns': {0: ram(), 1: slow(when)}}})
+    return dict(targets=targets(when, {'op': 'write', 'action': 'hang', 'times': 1}))
+
+
+def let_go(target, when):
+    """The handler answers: no rule stands against it any more."""
+    target.daemon.write_config(targets(when))
+    target.daemon.signal(signal.SIGHUP)
+    target.daemon.wait_log('reload: done')
 
 
 def status(target, lun):
@@ -69,6 +80,7 @@ def _(target):
     assert late.status == BUSY, late.status
     assert session.read(16, 8, lun=1).status == BUSY
     assert session.write(16, b'next' * 1024, lun=1).status == BUSY
+    let_go(target, 'busy')
     assert until_good(session, 16, 8, lun=1) == b'late' * 1024
     session.write(16, b'next' * 1024, lun=1).good()
     assert session.read(16, 8, lun=1).good().data == b'next' * 1024
@@ -83,6 +95,7 @@ def _(target):
     session, late = give_up(target)
     for task in (late, session.read(16, 8, lun=1)):
         task.check((0xb, 0x2e02))
+    let_go(target, 'fail')
     assert until_good(session, 16, 8, lun=1) == b'late' * 1024
 
 
@@ -90,9 +103,15 @@ def _(target):
 def _(target):
     session = target.login()
     session.alive(lun=1)
-    begun = time.monotonic()
-    session.write(16, b'late' * 1024, lun=1).good()
-    assert time.monotonic() - begun >= 3.0
+    late = session.start(scsi.write_10(16, 8), write=b'late' * 1024, lun=1)
+    end = time.monotonic() + WAIT
+    while status(target, 1)['oldest-seconds'] < 0.5:
+        assert time.monotonic() < end, 'it does not get old'
+        time.sleep(0.02)
+    neighbour_works(target.login(initiator='iqn.2026-11.org.example:neighbour'))
+    assert late.status is None
+    let_go(target, 'stall')
+    late.wait().good()
     assert session.read(16, 8, lun=1).good().data == b'late' * 1024
     assert status(target, 1)['given-up-ever'] == 0
 
