@@ -138,6 +138,38 @@ static void put_reactors(struct json_writer *w, const struct snapshot *s)
     json_put_close(w, ']');
 }
 
+#define OLD_NS NS_PER_S /* an I/O that the handler has had for so long is worth a line */
+
+/* The I/O that a handler has had for longest, when that is long. */
+static void put_oldest(struct json_writer *w, const struct control_services *s)
+{
+    uint64_t now = clock_now_ns(), most = 0;
+    struct control_target t, t_most = { 0 };
+    struct control_lun l, l_most = { 0 };
+    for (unsigned i = 0; i < s->target_count(s->user); i++) {
+        s->target(s->user, i, &t);
+        for (unsigned j = 0; j < t.lun_count; j++) {
+            s->lun(s->user, i, j, &l);
+            uint64_t age = l.backend ? storage_age_ns(l.backend, now) : 0;
+            if (age <= most)
+                continue;
+            most = age;
+            t_most = t;
+            l_most = l;
+        }
+    }
+    if (most < OLD_NS) {
+        json_put_string(w, "oldest-io", NULL);
+        return;
+    }
+    json_put_open(w, "oldest-io", '{');
+    json_put_string(w, "target", t_most.config->name);
+    json_put_u64(w, "lun", l_most.config->number);
+    json_put_string(w, "handler", l_most.config->handler);
+    json_put_double(w, "seconds", seconds_of(most));
+    json_put_close(w, '}');
+}
+
 int look_status(struct call *call)
 {
     const struct control_services *s = &call->control->services;
@@ -162,6 +194,7 @@ int look_status(struct call *call)
     json_put_u64(w, "targets", targets);
     json_put_u64(w, "luns", luns);
     json_put_u64(w, "portals", config->portal_count);
+    put_oldest(w, s);
     put_logins(w, s->acceptor);
     put_take_over(w, s->take_over);
     if (call->snapshot) {

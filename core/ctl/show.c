@@ -107,6 +107,12 @@ void show_status(JsonNode *result, GString *out)
          g_strdup_printf("%" PRIu64 " targets, %" PRIu64 " LUNs, %" PRIu64 " portals",
                          value_number(s, "targets"), value_number(s, "luns"),
                          value_number(s, "portals")));
+    JsonObject *oldest = value_object(s, "oldest-io");
+    if (oldest)
+        line(out, "oldest I/O",
+             g_strdup_printf("%.1f s, not answered by handler %s of %s LUN %" PRIu64,
+                             value_real(oldest, "seconds"), value_text(oldest, "handler"),
+                             value_text(oldest, "target"), value_number(oldest, "lun")));
     line(out, "sessions",
          g_strdup_printf("%" PRIu64 ", and %" PRIu64 " of discovery", value_number(s, "sessions"),
                          value_number(s, "discovery-sessions")));

@@ -34,14 +34,17 @@ def let_go(target, when):
     target.daemon.wait_log('reload: done')
 
 
-def status(target, lun):
-    """What the control socket says of a LUN."""
+def ask(target, method):
     with socket.socket(socket.AF_UNIX) as control:
         control.settimeout(WAIT)
         control.connect(str(target.daemon.folder / 'control.sock'))
-        control.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "luns"}\n')
-        line = control.makefile().readline()
-    return next(l for l in json.loads(line)['result'] if l['lun'] == lun)
+        control.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "%s"}\n' % method.encode())
+        return json.loads(control.makefile().readline())['result']
+
+
+def status(target, lun):
+    """What the control socket says of a LUN."""
+    return next(l for l in ask(target, 'luns') if l['lun'] == lun)
 
 
 def until_good(session, lba, blocks, lun):
@@ -105,13 +108,16 @@ def _(target):
     session.alive(lun=1)
     late = session.start(scsi.write_10(16, 8), write=b'late' * 1024, lun=1)
     end = time.monotonic() + WAIT
-    while status(target, 1)['oldest-seconds'] < 0.5:
+    while status(target, 1)['oldest-seconds'] < 0.5 or not ask(target, 'status')['oldest-io']:
         assert time.monotonic() < end, 'it does not get old'
         time.sleep(0.02)
+    oldest = ask(target, 'status')['oldest-io']
+    assert (oldest['target'], oldest['lun'], oldest['handler']) == (IQN, 1, 'fault'), oldest
     neighbour_works(target.login(initiator='iqn.2026-11.org.example:neighbour'))
     assert late.status is None
     let_go(target, 'stall')
     late.wait().good()
+    assert ask(target, 'status')['oldest-io'] is None
     assert session.read(16, 8, lun=1).good().data == b'late' * 1024
     assert status(target, 1)['given-up-ever'] == 0
 
