@@ -12,6 +12,7 @@
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 /* The line of the first file that is of no use. */
 static int report(struct config_problems *problems)
@@ -38,6 +39,7 @@ int plugin_helper_run(int argc, char **argv)
     char *text = NULL;
     size_t length = 0;
 
+    prctl(PR_SET_NAME, "holdfast-trial");
     if (argc != 3)
         return 2;
     if (config_file_read_fd(TRIAL_FD_CONFIG, &text, &length) < 0 ||

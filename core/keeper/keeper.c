@@ -256,6 +256,7 @@ static void loop(struct keeper *k)
     while (!k->done) {
         uint64_t now = clock_now_ns();
         uint64_t next = tick(k, now);
+        reload_tick(k);
         record_if_changed(k);
         if (k->done)
             break;

@@ -168,6 +168,10 @@ static void begin(struct keeper *k, char *text, size_t bytes, const struct link_
 void reload_begin(struct keeper *k)
 {
     struct link_reload how = { 0 };
+    if (k->reload && !k->stopping && !k->leaving) {
+        k->reload_again = true; /* the file may have changed since it was read */
+        return;
+    }
     const char *why = not_now(k);
     char *text = NULL;
     size_t bytes = 0;
@@ -178,6 +182,14 @@ void reload_begin(struct keeper *k)
         refuse(k, /* asked= */ false, why ? why : unread);
     else
         begin(k, text, bytes, &how, /* asked= */ false);
+}
+
+void reload_tick(struct keeper *k)
+{
+    if (!k->reload_again || k->reload)
+        return;
+    k->reload_again = false;
+    reload_begin(k);
 }
 
 void reload_ask(struct keeper *k, const struct link_message *m)

@@ -85,6 +85,7 @@ struct keeper {
     uint64_t down_ns;    /* a worker died then, and none has been ready since; 0: one is */
     struct fence *fence; /* NULL: none is configured */
     struct trial *trial; /* of plugins; NULL: none is under way */
+    bool reload_again;   /* SIGHUP came while a reload was under way */
 
     bool stopping;
     bool leaving;        /* all goes to the service manager, and we end */
@@ -161,6 +162,8 @@ void reload_init(struct keeper *k);
 void reload_deinit(struct keeper *k);
 /* SIGHUP. */
 void reload_begin(struct keeper *k);
+/* Begins another one when SIGHUP has come during the last. */
+void reload_tick(struct keeper *k);
 /* Of the worker: a client of its wants one; it is ready for one, or not; it has carried it out. */
 void reload_ask(struct keeper *k, const struct link_message *m);
 void reload_prepared(struct keeper *k, const struct link_verdict *verdict);

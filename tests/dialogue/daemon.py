@@ -141,10 +141,17 @@ class Daemon:
         raise AssertionError('never logged: %r\n%s' % (word, self.log()[-8000:]))
 
     def workers(self):
-        """Process ids of the keeper's children."""
+        """Process ids of the keeper's children that are workers: it has helpers, too."""
         return sorted(int(pid) for path in pathlib.Path(
             '/proc/%d/task' % self.process.pid).glob('*/children')
-            for pid in path.read_text(encoding='ascii').split())
+            for pid in path.read_text(encoding='ascii').split() if self._is_worker(pid))
+
+    @staticmethod
+    def _is_worker(pid):
+        try:
+            return pathlib.Path('/proc/%s/comm' % pid).read_text(encoding='ascii') == 'holdfast-worker\n'
+        except OSError:
+            return False
 
     def wait_for_worker(self, not_among=()):
         """The process id of a worker that is not one of these."""

@@ -95,6 +95,20 @@ def _(target):
     assert attention(session) == LUNS_CHANGED and luns_of(session) == [0, 1, 5]
 
 
+@case('SIGHUP while a reload is under way: the file is read again after it', own={'targets': BASE})
+def _(target):
+    session = target.login()
+    for number in (5, 6, 7):
+        target.daemon.write_config(changed(luns={number: ram('8M')}, session={'max-burst-length': '256K'}),
+                                   daemon={'drain': 'force'})
+        target.daemon.signal(signal.SIGHUP)
+    deadline = time.monotonic() + 60
+    while [l['lun'] for l in look(target.daemon, 'luns') if l['target'] == IQN] != [0, 1, 7]:
+        assert time.monotonic() < deadline, target.daemon.log()[-4000:]
+        time.sleep(0.02)
+    session.alive()
+
+
 @case('a LUN in use is not removed without a word for it', own={'targets': BASE})
 def _(target):
     session, other = target.login(), target.login(iqn=OTHER)
