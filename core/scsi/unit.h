@@ -96,7 +96,6 @@ struct scsi_unit {
     bool thin;                 /* LBPME: the backend can unmap */
     uint8_t compare_max;       /* blocks of a COMPARE AND WRITE */
     uint32_t atomic_max;       /* blocks of a WRITE ATOMIC; 0: there is none */
-    _Atomic bool atomic_used;  /* somebody writes so: what is read is copied at one moment */
     uint32_t mode_default;     /* SCSI_MODE_* */
     uint32_t mode_changeable;  /* SCSI_MODE_* */
     uint8_t naa[16], eui[16], naa_bytes, eui_bytes;
@@ -112,7 +111,8 @@ struct scsi_unit {
     _Atomic uint64_t prevents;       /* PREVENT ALLOW: generation 32, nexuses that prevent 32 */
     struct scsi_ua_ring *attentions; /* in home.keep */
     struct scsi_ranges ranges;
-    struct scsi_home home; /* reservations */
+    _Atomic bool atomic_used; /* by WRITE ATOMIC: what is read is copied at one moment */
+    struct scsi_home home;    /* reservations */
     struct scsi_sanitize sanitize;
 
     char *ident_path; /* of the file of identifying information; NULL: there is no place */
