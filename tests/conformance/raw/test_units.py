@@ -3,17 +3,20 @@
 states that change under writes (SPC-4, SBC-3)."""
 import os
 import random
+import signal
 import struct
+import time
 
 import dialogue  # noqa: F401  pylint: disable=unused-import
 import scsi
-from peer import IQN, case, main, ram
+from peer import IQN, LIMIT, case, main, ram
+from reservations import attentions, kill_worker
 
 HUGE = {IQN: {'portals': ['test'], 'luns': {0: {'handler': 'null', 'options': {'size': str((1 << 63) - 4096)}}}}}
 NUMBERS = (0, 1, 255, 256, 16383)
 MANY = {IQN: {'portals': ['test'], 'luns': {n: ram('4M', **({'block-size': 4096} if n == 1 else {}))
                                             for n in NUMBERS}}}
-END = scsi.LBA_OUT_OF_RANGE
+END, STANDBY = scsi.LBA_OUT_OF_RANGE, (2, 0x040b)
 
 
 def block_16(opcode, lba, blocks, flags=0):
@@ -147,6 +150,44 @@ def _(target):
     assert refused and now, 'nothing was tried'
     for block, value in now.items():
         assert session.read(8 * block, 8).good().data == value
+
+
+def two_groups(state):
+    return dict(portals={'test': {'listen': ['127.0.0.1:$PORT'], 'tag': 1},
+                         'other': {'listen': ['127.0.0.2:$PORT'], 'tag': 2, 'access-state': state}},
+                targets={IQN: {'portals': ['test', 'other'], 'luns': {0: ram()}}})
+
+
+@case('a port state of the configuration denies, a reload changes it and tells everybody, a dead worker does not',
+      own=two_groups('standby'))
+def _(target):
+    one = target.login()
+    two = target.session()
+    two.address = ('127.0.0.2', target.address[1])
+    two.login()
+    while two.command(scsi.test_unit_ready()).wait().sense.key == 6:
+        pass
+
+    def denied():
+        two.command(scsi.test_unit_ready()).check(STANDBY)
+        two.read(0, 1).check(STANDBY)
+        two.command(scsi.inquiry(36), read=36).good()
+        assert one.write(0, b's' * 512).status == scsi.GOOD
+
+    denied()
+    target.daemon.write_config(**two_groups('active-optimized'))
+    target.daemon.signal(signal.SIGHUP)
+    limit = time.monotonic() + LIMIT
+    while two.command(scsi.test_unit_ready()).wait().sense.key == 2:
+        assert time.monotonic() < limit, 'the reload changed nothing'
+    assert attentions(one) == [0x2a06]
+    assert two.read(0, 1).good().data == b's' * 512
+    one.command(struct.pack('>BBBBHIBB', 0xa4, 0x0a, 0, 0, 0, 8, 0, 0),
+                write=bytes([0, 0, 0, 0, 2, 0, 0, 2])).good()      # standby again
+    assert two.command(scsi.test_unit_ready()).check((6, 0x2a06))
+    denied()
+    kill_worker(target)
+    denied()
 
 
 if __name__ == '__main__':
