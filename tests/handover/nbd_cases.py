@@ -5,16 +5,27 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
+import scsi
 from cases import case
+from dialogue_cases import log_in
 from kill_cases import loads_on, report
-from server import IQN, LIMIT, Settings, serving
+from server import IQN, LIMIT, Settings, ram, serving
 from tap import Skip
 
 DISK = 64 << 20
+BUSY = 0x08
+
+
+def until(condition):
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, 'it does not come'
+        time.sleep(0.02)
 
 
 def handler_is_there():
@@ -33,6 +44,7 @@ class NbdServer:
     def resize(self, size):
         with open(self.disk, 'ab') as disk:
             disk.truncate(size)
+        os.chmod(self.disk, 0o666)
 
     def command(self):
         if self.program == 'nbdkit':
@@ -132,3 +144,71 @@ def _(scale):
         assert 'the LUN is as it was known' in server.log(), server.tail()
         server.check()
         return report(server, loads)
+
+
+@case('nbd: a server that hangs is busy for initiators that are to hear so, and a disk again when it goes on')
+def _(scale):
+    with nbd_server() as nbd:
+        disks = over(nbd)
+        disks[IQN]['luns'][0].update({'deadline': '300ms', 'when-late': 'busy'})
+        with serving(disks) as server:
+            session = log_in(server)
+            session.write(0, b'a' * 4096).good()
+            nbd.process.send_signal(signal.SIGSTOP)
+            assert session.write(0, b'b' * 4096).status == BUSY
+            assert session.read(8, 8).status == BUSY
+            nbd.process.send_signal(signal.SIGCONT)
+            until(lambda: session.read(0, 8).status == 0)
+            assert session.read(0, 8).good().data == b'b' * 4096
+            session.close()
+
+
+@case('nbd: an export that has grown is a larger disk, one that has shrunk is waited for')
+def _(scale):
+    with nbd_server() as nbd, serving(over(nbd)) as server:
+        session = log_in(server)
+        session.write(0, b'g' * 4096).good()
+        nbd.kill()
+        nbd.resize(2 * DISK)
+        nbd.start()
+        until(lambda: session.command(scsi.test_unit_ready()).status == 2)  # CAPACITY DATA HAS CHANGED
+        session.write(DISK // 512 + 8, b'h' * 4096).good()
+        nbd.kill()
+        nbd.resize(DISK)
+        nbd.start()
+        server.wait_log('the export has shrunk')
+        waits = session.start(scsi.read_10(DISK // 512 + 8, 8), read=4096)
+        nbd.kill()
+        nbd.resize(2 * DISK)
+        nbd.start()
+        assert waits.good().data == b'\0' * 4096
+        assert session.read(0, 8).good().data == b'g' * 4096
+        session.close()
+
+
+@case('nbd: a disk goes although its server is away, and what waits there with it')
+def _(scale):
+    with nbd_server() as nbd:
+        disks = over(nbd)
+        disks[IQN]['luns'][1] = ram('8M')
+        with serving(disks) as server:
+            session = log_in(server)
+            session.write(0, b'w' * 4096).good()
+            nbd.kill()
+            session.start(scsi.write_10(0, 8), write=b'x' * 4096)
+            server.wait_log('I/O waits')
+            ctl = pathlib.Path(Settings.daemon).parent / 'ctl' / 'holdfastctl'
+            subprocess.run([ctl, '--socket', server.daemon.folder / 'control.sock', 'lun', 'remove', IQN, '0',
+                            '--force'], check=True, timeout=LIMIT, stdout=subprocess.DEVNULL)
+            session.write(0, b'y' * 4096, lun=1)
+            until(lambda: session.read(0, 8, lun=1).status == 0)
+            assert session.read(0, 8).status == 2
+            server.wait_for(lambda text: not nbd_threads(server))
+            session.close()
+
+
+def nbd_threads(server):
+    """Threads of the handler in the worker: one for each LUN that it has open."""
+    names = [path.read_text(encoding='ascii').strip()
+             for path in pathlib.Path('/proc/%d/task' % server.worker()).glob('*/comm')]
+    return names.count('nbd')
