@@ -62,6 +62,12 @@ class NbdServer:
             time.sleep(0.005)
         os.chmod(self.socket, 0o666)
 
+    def stop(self):
+        """Until SIGCONT; returns when each of its threads stands still."""
+        self.process.send_signal(signal.SIGSTOP)
+        threads = pathlib.Path('/proc/%d/task' % self.process.pid)
+        until(lambda: all(') T ' in path.read_text(encoding='ascii') for path in threads.glob('*/stat')))
+
     def kill(self):
         if self.process:
             self.process.kill()
@@ -154,7 +160,7 @@ def _(scale):
         with serving(disks) as server:
             session = log_in(server)
             session.write(0, b'a' * 4096).good()
-            nbd.process.send_signal(signal.SIGSTOP)
+            nbd.stop()
             assert session.write(0, b'b' * 4096).status == BUSY
             assert session.read(8, 8).status == BUSY
             nbd.process.send_signal(signal.SIGCONT)
