@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
 
@@ -45,6 +46,14 @@ static inline arena_ref arena_ref_make(unsigned arena, uint64_t offset)
 static inline arena_ref arena_ref_of(unsigned arena, const void *p)
 {
     return arena_ref_make(arena, (uint64_t)((const uint8_t *)p - arena_table[arena].base));
+}
+
+/* The memory that the reference names is there, all of it. */
+static inline bool arena_is_mapped(arena_ref ref, uint64_t bytes)
+{
+    uint64_t arena = ref >> ARENA_OFFSET_BITS, offset = ref & ARENA_OFFSET_MASK;
+    return arena < ARENA_MAX && arena_table[arena].base && offset <= arena_table[arena].bytes &&
+           bytes <= arena_table[arena].bytes - offset;
 }
 
 /* Maps `fd` (taken over on success) as arena number `arena`; 0 or negative errno. */

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/serial.h"
+#include "handover/plausible.h"
 #include "handover/thaw_task.h"
 #include "iscsi/session.h"
 
@@ -63,6 +65,10 @@ static bool adopt_connections(struct thaw *t, uint32_t index, struct thawed *w,
 {
     for (uint32_t next = t->first[index]; next; next = t->next[next - 1]) {
         uint32_t i = next - 1;
+        if (!plausible_params(&connection_record(i)->params)) {
+            *ret_why = "a connection's record is spoilt";
+            return false;
+        }
         struct thaw_socket *socket = socket_of(t, connection_record(i)->slot);
         if (!socket || w->connection_count == STATE_CONNECTIONS_PER_SESSION) {
             *ret_why = "a connection is not there any more";
@@ -113,9 +119,18 @@ static void thaw_session(struct thaw *t, uint32_t index)
 {
     const struct session_record *r = session_record(index);
     const char *why = "its target or its reactor is not there any more";
+    struct { /* what is given up is cleared */
+        char initiator[ISCSI_NAME_MAX + 1], target[ISCSI_NAME_MAX + 1];
+        uint16_t tsih;
+    } who = {.tsih = r->tsih};
+    g_strlcpy(who.initiator, r->initiator, sizeof(who.initiator));
+    g_strlcpy(who.target, r->discovery ? "(discovery)" : r->target, sizeof(who.target));
     struct thaw_socket *sockets[STATE_CONNECTIONS_PER_SESSION];
     struct thawed *w = g_new0(struct thawed, 1);
-    bool fine = adopt_connections(t, index, w, sockets, &why);
+    bool fine = plausible_params(&r->params);
+    if (!fine)
+        why = "its record is spoilt";
+    fine = fine && adopt_connections(t, index, w, sockets, &why);
     if (fine) {
         w->session = registry_adopt(t->registry, index, t->catalog);
         fine = w->session != NULL;
@@ -126,7 +141,7 @@ static void thaw_session(struct thaw *t, uint32_t index)
     }
     if (!fine) {
         log_warning("handover", "session not resumed reason=\"%s\" initiator=%s target=%s tsih=%u",
-                    why, r->initiator, r->discovery ? "(discovery)" : r->target, r->tsih);
+                    why, who.initiator, who.target, who.tsih);
         t->result->doubtful++;
         give_up(w, sockets);
         return;
@@ -137,6 +152,7 @@ static void thaw_session(struct thaw *t, uint32_t index)
     t->result->connections += w->connection_count;
     t->result->tasks += w->due_count;
     thaw_tasks_resumed(w);
+    crash_point("resume");
     w->message.run = go_run;
     reactor_post(w->session->engine->reactor, &w->message);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/serial.h"
+#include "handover/plausible.h"
 #include "scsi/once.h"
 
 #define IMMEDIATE(rec) ((rec)->opcode & ISCSI_IMMEDIATE)
@@ -127,6 +128,10 @@ static bool thaw_live(struct thawed *w, uint16_t index, struct connection *c)
 {
     struct session *s = w->session;
     struct task *t = begin(s, index, c);
+    if (s->discovery && t->kind == TASK_SCSI)
+        return false;
+    if (!plausible_task(t->record, transfer_of(t->record, c), &s->params))
+        return false;
     bool early = !t->immediate && serial_ge(t->cmd_sn, s->exp_cmd_sn) &&
                  (t->kind == TASK_SCSI || t->kind == TASK_MANAGEMENT || t->kind == TASK_NUMBER);
     if (!buffers_adopt(t))
@@ -198,7 +203,8 @@ static bool thaw_receive(struct session *s, struct connection *c)
     if (c->receive == RECEIVE_WAIT)
         return !missing;
     if (c->receive == RECEIVE_DATA) {
-        if (!t || (uint64_t)c->segment_offset + c->segment_placed > t->capacity)
+        if (!t || (uint64_t)c->segment_offset + c->segment_placed > t->capacity ||
+            missing > c->segment_placed)
             return false;
         struct stream_part part[STREAM_PLAN_PARTS];
         unsigned parts = buffers_parts(t, c->segment_offset + c->segment_placed - missing, missing, part);

@@ -270,7 +270,8 @@ struct session *registry_adopt(struct registry *r, uint32_t index, const struct 
 {
     const struct session_record *record = arena_ptr(state_session_ref(index));
     const struct catalog_target *target = catalog_find(catalog, record->target);
-    if ((!target && !record->discovery) || registry_find_tsih(r, record->tsih) || !record->window ||
+    bool fits = record->discovery ? record->discovery == 1 : target != NULL;
+    if (!fits || registry_find_tsih(r, record->tsih) || !record->window ||
         record->window > STATE_WINDOW_MAX || !take_index(r, index))
         return NULL;
     struct registry_entry *e = g_try_new0(struct registry_entry, 1);
