@@ -8,6 +8,7 @@
 #include "check.h"
 #include "daemon.h"
 #include "fence_helper.h"
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "keeper/keeper.h"
 #include "keeper/system.h"
@@ -150,6 +151,7 @@ static int run_worker(int argc, char **argv)
     if (argc != 4)
         return EXIT_USAGE;
     prctl(PR_SET_NAME, "holdfast-worker");
+    crash_points_open();
     struct daemon_args args = {
         .link_fd = LINK_WORKER_FD_LINK,
         .tombstone_fd = LINK_WORKER_FD_TOMBSTONE,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/crash_point.h"
 #include "base/serial.h"
 #include "iscsi/engine.h"
 #include "scsi/sense.h"
@@ -262,6 +263,25 @@ static bool must_wait(const struct session *s, const struct task *t)
     }
 }
 
+/* The commit that tells a successor of it is still to come. */
+static bool is_unborn(const struct task *t)
+{
+    const struct connection *c = t->conn;
+    return c && c->receiving && t->record->born_pos > stream_committed(&c->stream);
+}
+
+/* Not before its PDU is committed, and in its turn: receive_run() looks at the blocked ones. */
+static void put_off(struct task *t)
+{
+    struct session *s = t->session;
+    t->state = TASK_BLOCKED;
+    t->running = t->started = false;
+    s->running--;
+    if (t->cmd.attribute == SCSI_ORDERED)
+        s->ordered_running--;
+    list_prepend(&s->blocked, &t->link);
+}
+
 static void start(struct task *t)
 {
     struct session *s = t->session;
@@ -271,8 +291,14 @@ static void start(struct task *t)
     if (t->cmd.attribute == SCSI_ORDERED)
         s->ordered_running++;
     t->started = true;
-    if (scsi_start(&t->cmd) == SCSI_ENDED)
-        t->ended = true;
+    crash_point("start");
+    t->cmd.unborn = is_unborn(t);
+    enum scsi_next next = scsi_start(&t->cmd);
+    if (__builtin_expect(next == SCSI_LATER, 0)) {
+        put_off(t);
+        return;
+    }
+    t->ended = next == SCSI_ENDED;
     if (!t->segment_open)
         command_advance(t);
 }
@@ -309,8 +335,11 @@ void command_run_blocked(struct session *s)
         if (must_wait(s, t))
             break;
         list_remove(&t->link);
-        if (!command_pause(t))
-            start(t);
+        if (command_pause(t))
+            continue;
+        start(t);
+        if (t->state == TASK_BLOCKED) /* put off */
+            break;
     }
     s->starting = false;
 }
@@ -403,6 +432,7 @@ void command_done(struct scsi_command *cmd)
 {
     struct task *t = container_of(cmd, struct task, cmd);
     struct engine *e = t->session->engine;
+    crash_point("done");
     if (t->executing) {
         t->executing = false;
         e->executing--;

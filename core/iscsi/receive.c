@@ -325,6 +325,9 @@ void receive_run(struct connection *c)
             more = step_discard(c, p, have);
             break;
         }
+        if (c->state == CONNECTION_FULL &&
+            __builtin_expect(!list_empty(&c->session->blocked), 0)) /* until the commit, perhaps */
+            command_run_blocked(c->session);
     }
     c->receiving = false;
     *c->engine->working = 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/crash_point.h"
 #include "iscsi/transmit.h"
 
 #define KEY_ABORTED 0x0b
@@ -129,6 +130,7 @@ bool transfer_r2t(struct task *t)
     }
     c->receiving = inside;
     if (any) {
+        crash_point("r2t");
         task_record_transfer(t, 0, c->stream.next.tx_tail);
         if (!inside)
             stream_commit(&c->stream);

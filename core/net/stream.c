@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crash_point.h"
 #include "net/position.h"
 
 /* Move the unparsed rest to the window's start when less room than this is left. */
@@ -58,14 +59,6 @@ static uint64_t tx_end(const struct stream_tx *e)
     return e->pos + e->header_bytes + e->data_bytes + e->trailer_bytes;
 }
 
-/* The memory that the reference names is there, all of it. */
-static bool is_mapped(arena_ref ref, uint32_t bytes)
-{
-    uint64_t arena = ref >> ARENA_OFFSET_BITS, offset = ref & ARENA_OFFSET_MASK;
-    return arena < ARENA_MAX && arena_table[arena].base && offset <= arena_table[arena].bytes &&
-           bytes <= arena_table[arena].bytes - offset;
-}
-
 /* Finds the first entry that is not wholly written: backwards, since slots before it may hold what was
    never committed. */
 static bool resume_queue(struct stream *s)
@@ -81,7 +74,7 @@ static bool resume_queue(struct stream *s)
         const struct stream_tx *e = &s->state->tx[--i % STREAM_TX_ENTRIES];
         if (e->header_bytes > STREAM_HEADER_MAX || e->trailer_bytes > sizeof(e->trailer) ||
             tx_end(e) != end || e->pos >= end ||
-            (e->data_bytes && !is_mapped(e->data, e->data_bytes)))
+            (e->data_bytes && !arena_is_mapped(e->data, e->data_bytes)))
             return false;
         end = e->pos;
     }
@@ -151,7 +144,9 @@ void stream_commit(struct stream *s)
     struct stream_state *st = s->state;
     uint32_t other = !atomic_load_explicit(&st->cur, memory_order_relaxed);
     st->hot[other] = s->next;
+    crash_point("commit");
     atomic_store_explicit(&st->cur, other, memory_order_release);
+    crash_point("committed");
     if (s->tx_committed != s->next.tx_last) {
         s->tx_committed = s->next.tx_last;
         if (!s->tx_armed && s->reactor)
@@ -385,6 +380,7 @@ static void tx_arm(struct stream *s)
     }
     s->tx_msg = (struct msghdr){.msg_iov = iov, .msg_iovlen = n};
     s->tx_armed = true;
+    crash_point("send");
     if (reactor_busy_polls(s->reactor)) {
         ssize_t sent = sendmsg(s->fd, &s->tx_msg, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent >= 0 || errno != EAGAIN) {
@@ -417,6 +413,7 @@ static void tx_done(struct ring_op *op, int result)
         }
         return;
     }
+    crash_point("sent");
     if (result > 0)
         s->tx_pos += (uint64_t)result;
     bool any = false;

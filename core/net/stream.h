@@ -122,6 +122,13 @@ static inline void stream_consume(struct stream *s, uint32_t bytes)
  * parsed; stream_peek() shows what follows them.
  */
 void stream_direct(struct stream *s, const struct stream_part *part, unsigned count, uint32_t bytes);
+/* Up to where what was received is accounted for, by the last commit. */
+static inline uint64_t stream_committed(const struct stream *s)
+{
+    const struct stream_state *st = s->state;
+    return st->hot[atomic_load_explicit(&st->cur, memory_order_relaxed) & 1].rx_parsed;
+}
+
 /* Bytes of the direct segment that have not been received. */
 static inline uint32_t stream_direct_missing(const struct stream *s)
 {

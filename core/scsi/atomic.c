@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "base/crash_point.h"
 #include "scsi/opcode.h"
 #include "scsi/read_write.h"
 #include "scsi/sense.h"
@@ -137,8 +138,10 @@ static void begin_writing(struct scsi_command *cmd)
 {
     if (!cmd->kept)
         return;
+    crash_point("compared");
     atomic_signal_fence(memory_order_release);
     cmd->kept->begun = 1;
+    crash_point("compare-noted");
 }
 
 /* The cursor runs over the whole of Data-Out: the first half is compared, the second written. */

@@ -44,8 +44,8 @@ static void clear(struct scsi_command *cmd)
     list_init(&cmd->scratch_waiter.link);
 }
 
-/* Ends with the pending unit attention, if there is one. */
-static bool attention(struct scsi_command *cmd, const struct scsi_nexus_unit *state)
+/* SCSI_ENDED: with the pending unit attention. */
+static enum scsi_next attention(struct scsi_command *cmd, const struct scsi_nexus_unit *state)
 {
     struct scsi_unit *unit = cmd->unit;
     uint8_t asc, ascq;
@@ -53,13 +53,15 @@ static bool attention(struct scsi_command *cmd, const struct scsi_nexus_unit *st
     if (atomic_load_explicit(&unit->attentions->head, memory_order_relaxed) ==
             state->attention_at &&
         !state->flags)
-        return false;
+        return SCSI_EXECUTE;
     if (!scsi_nexus_attention(cmd->nexus, unit, /* take= */ false, &asc, &ascq))
-        return false;
+        return SCSI_EXECUTE;
+    if (cmd->unborn)
+        return SCSI_LATER;
     scsi_note(cmd, NOTE_ATTENTION, (uint64_t)(asc << 8 | ascq));
     scsi_nexus_attention(cmd->nexus, unit, /* take= */ true, &asc, &ascq);
     scsi_check_condition(cmd, SENSE_UNIT_ATTENTION, (uint16_t)(asc << 8 | ascq));
-    return true;
+    return SCSI_ENDED;
 }
 
 static bool unknown_opcode(struct scsi_command *cmd, bool known)
@@ -225,8 +227,11 @@ static enum scsi_next start(struct scsi_command *cmd)
         look_at_access(cmd, state);
         if (__builtin_expect(noted == NOTE_ATTENTION, 0) && !(opcode && (opcode->flags & OP_NO_UA)))
             return scsi_once_attention(cmd), SCSI_ENDED;
-        if (!passed && !(opcode && (opcode->flags & OP_NO_UA)) && attention(cmd, state))
-            return SCSI_ENDED;
+        if (!passed && !(opcode && (opcode->flags & OP_NO_UA))) {
+            enum scsi_next next = attention(cmd, state);
+            if (next != SCSI_EXECUTE)
+                return next;
+        }
     } else if (!opcode || !(opcode->flags & OP_ANY_LUN)) {
         scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_LUN_NOT_SUPPORTED);
         return SCSI_ENDED;
@@ -235,6 +240,8 @@ static enum scsi_next start(struct scsi_command *cmd)
         unknown_opcode(cmd, known);
         return SCSI_ENDED;
     }
+    if (__builtin_expect(cmd->unborn && (opcode->flags & (OP_ONCE | OP_ALONE)), 0))
+        return SCSI_LATER;
     cmd->opcode = opcode;
     if (!passed && !common_checks(cmd, opcode, state))
         return SCSI_ENDED;

@@ -35,7 +35,7 @@ struct scsi_unit;
 struct scsi_opcode;
 struct scsi_lane;
 
-enum scsi_next { SCSI_ENDED, SCSI_EXECUTE };
+enum scsi_next { SCSI_ENDED, SCSI_EXECUTE, SCSI_LATER };
 
 enum scsi_attribute { /* SAM-5 8.9; the values are RFC 7143's (11.3.1) */
                       SCSI_UNTAGGED = 0,
@@ -62,6 +62,9 @@ struct scsi_command {
     bool expects_in, expects_out; /* the R and W bits */
     uint32_t expected_bytes;      /* Expected Data Transfer Length */
     struct scsi_kept *kept;       /* NULL: there is no such place */
+    /* Its coming is not written down yet: if this worker died now, it would come again, as a new
+       command. What must be executed once is not begun then: scsi_start() says SCSI_LATER. */
+    bool unborn;
     uint64_t id;                  /* of this command among all of its nexus and others; 0: none */
 
     /* Set by scsi_start() when it returns SCSI_EXECUTE. */

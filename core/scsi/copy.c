@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/crash_point.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
@@ -180,9 +181,11 @@ static void end_segment(struct copy *c)
 /* Segment 16 bits, bytes of it that are done 48 bits. */
 static void keep(struct copy *c)
 {
+    crash_point("copy");
     copy_status_report(c->status, c->segment, c->bytes + c->done);
     if (c->cmd->kept)
         c->cmd->kept->word = (uint64_t)c->segment << 48 | c->done;
+    crash_point("copied");
 }
 
 static void resume(struct copy *c)

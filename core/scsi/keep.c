@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "scsi/keep_area.h"
 
@@ -98,7 +99,9 @@ void scsi_keep_table(struct scsi_keep *keep, const struct pr_table *table)
 
     pr_record_write(table, keep->rare->table[next - 1]);
     keep->rare->table_by[count % KEEP_TABLES_BY] = table->by;
+    crash_point("keep");
     atomic_store(&data->table_at, count << 2 | next);
+    crash_point("kept");
 }
 
 struct pr_table *scsi_keep_get_table(const struct scsi_keep *keep)

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <stdatomic.h>
 
+#include "base/crash_point.h"
 #include "scsi/nexus_internal.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
@@ -116,8 +117,10 @@ void scsi_note(struct scsi_command *cmd, enum scsi_note what, uint64_t value)
     if (!kept)
         return;
     kept->word = value;
+    crash_point("note");
     atomic_signal_fence(memory_order_release); /* the process dies, not the machine */
     kept->begun = what;
+    crash_point("noted");
 }
 
 enum scsi_note scsi_noted(const struct scsi_command *cmd)

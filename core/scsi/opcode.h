@@ -29,6 +29,7 @@
 #define OP_ATOMIC  0x200u /* exists only where a write is never torn */
 #define OP_ALWAYS  0x400u /* also while the unit is sanitized */
 #define OP_REMOVES 0x800u /* exists only on a removable unit */
+#define OP_ONCE    0x1000u /* once.h has more for it than "again"; so for all with OP_ALONE */
 
 enum cdb_layout { /* where LBA and length are */
                   CDB_OTHER,

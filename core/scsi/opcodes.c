@@ -61,7 +61,7 @@
     RUN(start_persistent_in, execute_persistent_in)
 #define PERSISTENT_OUT(action, text)                                                               \
     .name = text, .opcode = 0x5f, .service_action = action, .cdb_bytes = 10, RESERVES, QUICK,      \
-    .length_at = 5, .usage = { 0x5f, action, 0xff, 0, 0, ALL4 },                                   \
+    .flags = OP_ONCE, .length_at = 5, .usage = { 0x5f, action, 0xff, 0, 0, ALL4 },                 \
     RUN(start_persistent_out, execute_persistent_out)
 
 #define COPY_RESULTS(action, text, list)                                                           \
@@ -141,8 +141,8 @@ const struct scsi_opcode scsi_opcodes[] = {
 
     { ROW_6(0x00, "TEST UNIT READY"), .flags = OP_MEDIUM, TESTS, QUICK, .usage = { 0x00 },
       REPLY(reply_test_unit_ready) },
-    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK,
-      ALLOCATION(4, 1), .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
+    { ROW_6(0x03, "REQUEST SENSE"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS | OP_ONCE, FREE,
+      QUICK, ALLOCATION(4, 1), .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
     { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK,
       ALLOCATION(3, 2), .usage = { 0x12, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_inquiry) },
     { ROW_6(0x15, "MODE SELECT(6)"), MODES(DENY_WRITE), QUICK, .length_at = 4,
@@ -225,6 +225,7 @@ const struct scsi_opcode scsi_opcodes[] = {
       .opcode = 0x83,
       .service_action = 0,
       .cdb_bytes = 16,
+      .flags = OP_ONCE,
       CHANGES,
       LONG,
       .length_at = 10,

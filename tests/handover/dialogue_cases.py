@@ -28,8 +28,8 @@ def scene(name, **offer):
     return register
 
 
-def log_in(server, initiator='iqn.2026-11.org.example:initiator', cid=0, **offer):
-    session = Session(server.address, IQN, initiator=initiator)
+def log_in(server, initiator='iqn.2026-11.org.example:initiator', cid=0, target=IQN, **offer):
+    session = Session(server.address, target, initiator=initiator)
     session.login(cid, **offer)
     session.alive()
     return session

@@ -174,9 +174,9 @@ def compare_and_write(lba, old, new):
     return dict(cdb=cdb, write=old + new)
 
 
-def count_up(server, name, lbas, done, failed, stop):
+def count_up(server, name, lbas, done, failed, stop, target=IQN):
     """Adds one to counters with COMPARE AND WRITE until told to stop; done[lba] says how often."""
-    session = log_in(server, initiator='iqn.2026-11.org.example:' + name)
+    session = log_in(server, target=target, initiator='iqn.2026-11.org.example:' + name)
     number = 0
     try:
         while not stop.is_set():

@@ -93,6 +93,8 @@ static void every_opcode_has_its_reason(void)
         g_test_message("%s", o->name);
         g_assert_cmpint(scsi_once_of(o->opcode, o->service_action, &why), !=, 0);
         g_assert_nonnull(why);
+        if (scsi_once_of(o->opcode, o->service_action, NULL) >= ONCE_NOTE) /* not while unborn */
+            g_assert_cmpuint(o->flags & (OP_ONCE | OP_ALONE), !=, 0);
         if (!o->execute) /* an answer made of what there is */
             g_assert_cmpint(scsi_once_of(o->opcode, o->service_action, NULL), !=, ONCE_SAME);
     }
