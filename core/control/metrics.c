@@ -50,8 +50,10 @@ static const struct row lun_rows[] = {
     { P "lun_waiting", NULL, "I/Os that wait for room at the handler.", false, LUN(waiting) },
     { P "lun_stray_answers", NULL, "Answers of the handler to no I/O.", true, LUN(strays) },
     { P "lun_handler_errors", NULL, "I/Os that the handler failed.", true, LUN(errors) },
-    { P "lun_stalls", NULL, "I/Os that the handler left unanswered for too long.", true, LUN(stalls) },
-    { P "lun_given_up", NULL, "I/Os answered for the handler after the deadline.", true, LUN(given_up) },
+    { P "lun_stalls", NULL, "I/Os that the handler left unanswered for too long.", true,
+      LUN(stalls) },
+    { P "lun_given_up", NULL, "I/Os answered for the handler after the deadline.", true,
+      LUN(given_up) },
 };
 static const struct row lun_used_rows[] = {
     { P "lun_read_bytes", "bytes", "Bytes read.", true, LUN(counters.way[SCSI_COUNT_READ].bytes) },
@@ -237,7 +239,8 @@ static const struct row reactor_rows[] = {
     { P "reactor_operations", NULL, "Ring operations started.", true, PART(reactor.started) },
 };
 
-static void put_reactors(const struct snapshot *s, GString *out)
+/* Their counters begin anew with each worker. */
+static void put_reactors(const struct snapshot *s, double since, GString *out)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(reactor_rows); i++) {
         const struct row *r = &reactor_rows[i];
@@ -248,6 +251,8 @@ static void put_reactors(const struct snapshot *s, GString *out)
                        j == s->part_count - 1 ? "login" : "data");
             metrics_number(out, r->name, suffix_of(r->counter), labels,
                            number_at(&s->part[j].observation, r->offset));
+            if (r->counter)
+                metrics_created(out, r->name, labels, since);
         }
     }
 }
@@ -258,7 +263,7 @@ char *metrics_text(struct call *call)
 {
     GString *out = g_string_new(NULL);
     metrics_service(call, out);
-    put_reactors(call->snapshot, out);
+    put_reactors(call->snapshot, call->control->started, out);
     put_sessions(call->snapshot, out);
     put_luns(call, out);
     metrics_end(out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Metrics of the service itself: who runs, since when and after what; logins; what the keeper knows of
- * pauses, deaths and the fence. Counters of the worker begin anew with each worker, those of the keeper
- * live as long as the daemon.
+ * pauses, deaths and the fence. Counters of the worker begin anew with each worker, and say when that was;
+ * those of the keeper live as long as the daemon.
  */
 #include <stddef.h>
 
@@ -13,7 +13,7 @@
 
 #define P "holdfast_"
 
-static void put_refusals(const struct acceptor_counters *c, GString *out)
+static void put_refusals(const struct acceptor_counters *c, double since, GString *out)
 {
     metrics_family(out, P "login_refusals", "counter", NULL, "Logins refused, by status.");
     for (unsigned class = 0; class < 2; class ++) {
@@ -27,11 +27,12 @@ static void put_refusals(const struct acceptor_counters *c, GString *out)
             g_autofree char *labels =
                 metrics_labels("status", code, "reason", login_status_text(status), NULL);
             metrics_number(out, P "login_refusals", "_total", labels, n);
+            metrics_created(out, P "login_refusals", labels, since);
         }
     }
 }
 
-static void put_not_let_in(const struct admission *a, GString *out)
+static void put_not_let_in(const struct admission *a, double since, GString *out)
 {
     metrics_family(out, P "connections_not_let_in", "counter", NULL,
                    "Connections that were not let in, or no longer, by reason.");
@@ -39,27 +40,29 @@ static void put_not_let_in(const struct admission *a, GString *out)
         g_autofree char *labels = metrics_labels("reason", admission_label(i), NULL);
         metrics_number(out, P "connections_not_let_in", "_total", labels,
                        counter_get(&a->refused[i]));
+        metrics_created(out, P "connections_not_let_in", labels, since);
     }
     metrics_gauge(out, P "logins_in_progress", "Connections that have not logged in yet.",
                   __atomic_load_n(&a->logins, __ATOMIC_RELAXED));
 }
 
-static void put_logins(const struct acceptor *acceptor, GString *out)
+static void put_logins(const struct acceptor *acceptor, double since, GString *out)
 {
     const struct acceptor_counters *c = acceptor_counters(acceptor);
     struct histogram duration = { 0 };
     histogram_collect(&duration, &c->duration);
-    metrics_counter(out, P "connections_accepted", "Connections that came from the keeper.",
-                    counter_get(&c->accepted));
-    put_not_let_in(acceptor_admission(acceptor), out);
-    metrics_counter(out, P "logins", "Logins that reached full feature phase.",
-                    counter_get(&c->logins));
-    metrics_counter(out, P "login_timeouts", "Logins not finished in time.",
-                    counter_get(&c->timeouts));
-    put_refusals(c, out);
+    metrics_counter_since(out, P "connections_accepted", "Connections that came from the keeper.",
+                          counter_get(&c->accepted), since);
+    put_not_let_in(acceptor_admission(acceptor), since, out);
+    metrics_counter_since(out, P "logins", "Logins that reached full feature phase.",
+                          counter_get(&c->logins), since);
+    metrics_counter_since(out, P "login_timeouts", "Logins not finished in time.",
+                          counter_get(&c->timeouts), since);
+    put_refusals(c, since, out);
     metrics_family(out, P "login_duration_seconds", "histogram", "seconds",
                    "Time from a connection's arrival to full feature phase.");
     metrics_histogram(out, P "login_duration_seconds", NULL, &duration);
+    metrics_created(out, P "login_duration_seconds", NULL, since);
 }
 
 static void put_keeper(const struct control_keeper *k, GString *out)
@@ -153,10 +156,10 @@ static void put_self(const struct control *control, GString *out)
                  seconds_of(clock_now_ns() - control->started_ns));
     metrics_gauge(out, P "control_clients", "Clients of the control socket.",
                   control->client_count);
-    metrics_counter(out, P "control_calls", "Requests of the control socket.",
-                    control->count.calls);
-    metrics_counter(out, P "control_failed_calls", "Those answered with an error.",
-                    control->count.failed_calls);
+    metrics_counter_since(out, P "control_calls", "Requests of the control socket.",
+                          control->count.calls, control->started);
+    metrics_counter_since(out, P "control_failed_calls", "Those answered with an error.",
+                          control->count.failed_calls, control->started);
 }
 
 void metrics_service(struct call *call, GString *out)
@@ -168,5 +171,5 @@ void metrics_service(struct call *call, GString *out)
     put_pauses(keeper, out);
     put_fence(&keeper->fence, out);
     put_take_over(control->services.take_over, out);
-    put_logins(control->services.acceptor, out);
+    put_logins(control->services.acceptor, control->started, out);
 }

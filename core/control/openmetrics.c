@@ -71,6 +71,13 @@ void metrics_real(GString *out, const char *name, const char *suffix, const char
     g_string_append_c(out, '\n');
 }
 
+void metrics_created(GString *out, const char *name, const char *labels, double since)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    put_name(out, name, "_created", labels);
+    g_string_append_printf(out, "%s\n", g_ascii_formatd(text, sizeof(text), "%.3f", since));
+}
+
 void metrics_histogram(GString *out, const char *name, const char *labels,
                        const struct histogram *h)
 {
@@ -93,6 +100,13 @@ void metrics_counter(GString *out, const char *name, const char *help, uint64_t 
 {
     metrics_family(out, name, "counter", NULL, help);
     metrics_number(out, name, "_total", NULL, number);
+}
+
+void metrics_counter_since(GString *out, const char *name, const char *help, uint64_t number,
+                           double since)
+{
+    metrics_counter(out, name, help, number);
+    metrics_created(out, name, NULL, since);
 }
 
 void metrics_gauge(GString *out, const char *name, const char *help, uint64_t number)

@@ -22,10 +22,18 @@ void metrics_number(GString *out, const char *name, const char *suffix, const ch
                     uint64_t number);
 void metrics_real(GString *out, const char *name, const char *suffix, const char *labels,
                   double number);
+/*
+ * When a counter or histogram that begins anew with each worker began (seconds of the calendar): after its
+ * other samples of these labels. A reader knows by it that a smaller number is a new beginning.
+ */
+void metrics_created(GString *out, const char *name, const char *labels, double since);
 /* All samples of a histogram, in seconds. */
 void metrics_histogram(GString *out, const char *name, const char *labels,
                        const struct histogram *h);
 /* Families of one sample without labels. */
 void metrics_counter(GString *out, const char *name, const char *help, uint64_t number);
+/* One that began then. */
+void metrics_counter_since(GString *out, const char *name, const char *help, uint64_t number,
+                           double since);
 void metrics_gauge(GString *out, const char *name, const char *help, uint64_t number);
 void metrics_end(GString *out);

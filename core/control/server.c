@@ -210,6 +210,7 @@ int control_create(const struct control_services *services, int fd, struct contr
     control->services = *services;
     control->fd = fd;
     control->started_ns = clock_now_ns();
+    control->started = (double)g_get_real_time() / 1e6;
     list_init(&control->clients);
     list_init(&control->ready);
     list_init(&control->asks);

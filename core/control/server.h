@@ -55,6 +55,7 @@ struct control {
     struct list asks; /* ask.c: calls that wait for the keeper */
     uint32_t last_ask;
     uint64_t started_ns;
+    double started; /* the same as seconds of the calendar */
     struct {
         uint64_t clients, refused_clients, calls, failed_calls;
     } count;

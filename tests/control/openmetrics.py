@@ -7,8 +7,8 @@ NAME = r'[a-zA-Z_:][a-zA-Z0-9_:]*'
 COMMENT = re.compile(r'# (TYPE|UNIT|HELP) (%s) (.*)' % NAME)
 SAMPLE = re.compile(r'(%s)(?:\{(.*)\})? ([^ ]+)' % NAME)
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|$)')
-SUFFIXES = {'gauge': [''], 'counter': ['_total'], 'info': ['_info'],
-            'histogram': ['_bucket', '_count', '_sum']}
+SUFFIXES = {'gauge': [''], 'counter': ['_total', '_created'], 'info': ['_info'],
+            'histogram': ['_bucket', '_count', '_sum', '_created']}
 
 
 class Family:

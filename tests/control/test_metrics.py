@@ -84,7 +84,8 @@ def _(target):
     assert value(after, 'holdfast_session_window', **mine) > 0
     assert value(after, 'holdfast_lun_size_bytes', **disk) == 64 << 20
     assert value(after, 'holdfast_sessions', type='normal') == 1
-    commands = sum(after['holdfast_reactor_commands'].samples.values())
+    commands = sum(number for (suffix, _), number in after['holdfast_reactor_commands'].samples.items()
+                   if suffix == '_total')
     assert commands == look(target.daemon, 'sessions')[0]['commands']
 
 
@@ -100,7 +101,8 @@ def _(target):
         assert time.monotonic() < deadline
     families = metrics(target)
     refusals = {dict(labels)['status']: number
-                for (_, labels), number in families['holdfast_login_refusals'].samples.items()}
+                for (suffix, labels), number in families['holdfast_login_refusals'].samples.items()
+                if suffix == '_total'}
     assert refusals == {'0203': 3, '0202': 2}, refusals
     assert value(families, 'holdfast_logins', '_total') == 1
     assert value(families, 'holdfast_login_duration_seconds', '_count') == 1
@@ -137,6 +139,38 @@ def _(target):
     text = run(target.daemon, 'status')
     assert 'restarts      1, 0 crashes; the last pause took ' in text, text
     assert 'upgrades      1, 0 failed; the last pause took ' in text, text
+
+
+def began(family, labels):
+    """When this counter began; 0: with the daemon."""
+    return family.samples.get(('_created', labels), 0)
+
+
+@case('a counter that is smaller after an upgrade or a crash says that it began anew', own={'targets': TWO})
+def _(target):
+    session = target.login()
+    for _ in range(50):
+        session.read(0, 8).good()
+    for replace in ('upgrade', 'kill'):
+        before = metrics(target)
+        if replace == 'kill':
+            kill_worker(target.daemon)
+        else:
+            target.daemon.killed_workers = True
+            run(target.daemon, 'upgrade')
+        after, smaller = metrics(target), 0
+        for name, family in before.items():
+            for (suffix, labels), number in family.samples.items():
+                if family.type not in ('counter', 'histogram') or suffix == '_created':
+                    continue
+                plain = tuple(label for label in labels if label[0] != 'le')
+                same = began(family, plain) == began(after[name], plain)
+                new = after[name].samples.get((suffix, labels), 0)
+                assert new >= number or not same, '%s%s%s: %g after %g' % (name, suffix, labels, new, number)
+                assert not same or not began(family, plain), 'an old beginning: ' + name
+                smaller += new < number
+        assert smaller, 'nothing began anew: what is tested?'
+        session.alive()
 
 
 @case('the reader of Prometheus itself takes it', own={'targets': TWO})
