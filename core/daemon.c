@@ -485,6 +485,7 @@ static void release(struct daemon *d)
     d->acceptor = acceptor_free(d->acceptor);
     d->registry = registry_free(d->registry);
     daemon_engine_free(d);
+    daemon_freeze_free(d);
     daemon_notes_run(d);                              /* the snapshot is not used any more, */
     d->scsi.area = scsi_keep_area_free(d->scsi.area); /* which held the last units */
     g_array_free(d->held, TRUE);

@@ -20,6 +20,7 @@
 
 struct daemon_freeze {
     struct daemon *daemon;
+    struct daemon_freeze *before; /* that came to nothing, too */
     struct daemon_note note;
     uint64_t begin_ns, timeout_ns;
     bool image, abandoned;
@@ -29,7 +30,7 @@ struct daemon_freeze {
 
 static void tell_failed(struct daemon *d, const char *text)
 {
-    struct link_message m = {.type = LINK_FREEZE_FAILED, .fd = -1};
+    struct link_message m = { .type = LINK_FREEZE_FAILED, .fd = -1 };
     g_strlcpy(m.failed.text, text, sizeof(m.failed.text));
     daemon_tell(d, &m);
 }
@@ -41,7 +42,10 @@ static void go_on(struct daemon *d)
         if (z->freezes[i].user) /* holds still */
             freeze_undo(&z->freezes[i]);
     acceptor_release(d->acceptor);
-    d->freeze = NULL; /* the messages of the undo are still in it: a few hundred bytes a failure */
+    d->freeze =
+        NULL; /* the messages of the undo are still in it: kept until the reactors have stopped */
+    z->before = d->abandoned_freezes;
+    d->abandoned_freezes = z;
 }
 
 /*
@@ -64,7 +68,7 @@ static bool wait_for_verdict(struct daemon *d)
         if (r > 0)
             verdict = (int)m.type;
         else
-            poll(&(struct pollfd){.fd = d->link.fd, .events = POLLIN}, 1, -1);
+            poll(&(struct pollfd){ .fd = d->link.fd, .events = POLLIN }, 1, -1);
     }
     if (verdict == LINK_LET_GO)
         return true;
@@ -84,7 +88,7 @@ static bool send_image(struct daemon *d)
         tell_failed(d, "the state cannot be written down");
         return false;
     }
-    daemon_tell(d, &(struct link_message){.type = LINK_IMAGE, .fd = fd});
+    daemon_tell(d, &(struct link_message){ .type = LINK_IMAGE, .fd = fd });
     link_flush(&d->link);
     close(fd);
     return wait_for_verdict(d);
@@ -104,14 +108,14 @@ static void all_answered(struct daemon *d, struct daemon_note *note)
         return;
     daemon_control_stop(d); /* its clients ask the next worker */
     bool clean = daemon_targets_release(d);
-    struct link_message m = {.type = LINK_FROZEN, .fd = -1, .frozen.clean = clean};
+    struct link_message m = { .type = LINK_FROZEN, .fd = -1, .frozen.clean = clean };
     log_info("handover", "holding still took=%.3fms clean=%s",
              (double)(clock_now_ns() - z->begin_ns) / 1e6, clean ? "yes" : "no");
     daemon_tell(d, &m);
     link_flush(&d->link);
     /* Taking down the address space takes time that the new worker can use better: wait for its READY,
        which the keeper shows by closing the link. */
-    poll(&(struct pollfd){.fd = d->link.fd}, 1, LINGER_MS);
+    poll(&(struct pollfd){ .fd = d->link.fd }, 1, LINGER_MS);
     _exit(0);
 }
 
@@ -134,11 +138,19 @@ static void logins_held(void *user)
     struct daemon *d = z->daemon;
     z->missing = d->data_count + 1;
     for (unsigned i = 0; i <= d->data_count; i++) {
-        z->freezes[i] = (struct freeze){.engine = &d->engines[i],
-                                        .timeout_ns = z->timeout_ns,
-                                        .done = answered,
-                                        .user = z};
+        z->freezes[i] = (struct freeze){
+            .engine = &d->engines[i], .timeout_ns = z->timeout_ns, .done = answered, .user = z
+        };
         freeze_begin(&z->freezes[i]);
+    }
+}
+
+void daemon_freeze_free(struct daemon *d)
+{
+    while (d->abandoned_freezes) {
+        struct daemon_freeze *z = d->abandoned_freezes;
+        d->abandoned_freezes = z->before;
+        g_free(z);
     }
 }
 
@@ -154,8 +166,7 @@ void daemon_freeze(struct daemon *d, uint32_t deadline_ms, bool image)
         tell_failed(d, "not now");
         return;
     }
-    struct daemon_freeze *z =
-        g_malloc0(sizeof(*z) + (d->data_count + 1) * sizeof(struct freeze));
+    struct daemon_freeze *z = g_malloc0(sizeof(*z) + (d->data_count + 1) * sizeof(struct freeze));
     z->daemon = d;
     z->note.run = all_answered;
     z->image = image;

@@ -110,6 +110,7 @@ struct daemon {
     bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
     struct daemon_pulse *pulse;        /* daemon_pulse.c; made when it is first asked */
     struct daemon_freeze *freeze;      /* under way */
+    struct daemon_freeze *abandoned_freezes;
     unsigned asides_left;              /* daemon_aside.c: threads that nobody waits for any more */
     struct registry *registry;
     struct acceptor *acceptor;
@@ -122,6 +123,8 @@ void daemon_tell(struct daemon *d, const struct link_message *m);
 void daemon_freeze(struct daemon *d, uint32_t deadline_ms, bool image);
 /* The keeper wants it back: nothing, when it goes on already. */
 void daemon_freeze_abandon(struct daemon *d);
+/* After the reactors have stopped. */
+void daemon_freeze_free(struct daemon *d);
 
 /* daemon_image.c: the image of this worker, held still: a sealed memfd or negative errno. */
 int daemon_image_export(const struct daemon *d);

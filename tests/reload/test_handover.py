@@ -18,6 +18,7 @@ import scsi  # noqa: E402
 
 TARGETS = {IQN: {'portals': ['test'], 'luns': {0: ram('64M'), 1: file('$FOLDER/f.img', '64M')}}}
 MIB = 1 << 20
+BESIDE = 65536     # a block that the load does not write to
 BUSY = (('4K', 8), ('256K', 4))     # what is under way when the worker is replaced
 
 
@@ -64,7 +65,7 @@ def state(target):
 @case('reactors: 1 -> 2 -> 1 under I/O; all sessions go on', own={'targets': TARGETS, 'daemon': {'reactors': 1}})
 def _(target):
     session = target.login()
-    session.write(0, b'r' * 4096).good()
+    session.write(BESIDE, b'r' * 4096).good()
     with Busy(target):
         said = reload(target, reactors=2)
         assert 'hand-over' in said and 'a pause of some milliseconds' in said and 'done: generation 2' in said, said
@@ -73,7 +74,7 @@ def _(target):
         reload(target, reactors=1)
         assert state(target) == (3, 1)
         time.sleep(0.3)
-    assert session.read(0, 8).good().data == b'r' * 4096
+    assert session.read(BESIDE, 8).good().data == b'r' * 4096
     assert run(target.daemon, 'reload') == 'nothing to do\n'
 
 
