@@ -16,6 +16,7 @@
 
 #define LEAVE_WAIT_NS (10 * NS_PER_S) /* for storage of the exchange before this one */
 #define LOOK_MS       2
+#define PATH_WAIT_NS  (60 * NS_PER_S) /* as for opening it */
 
 struct daemon_lun *reload_find_lun(struct daemon *d, const struct plan_step *s)
 {
@@ -101,19 +102,66 @@ static void check_new(struct daemon_reload *r, const struct reload_swap *w)
                              target, number, new->bytes, old->bytes);
 }
 
+/* A look at a path: a file system may let it wait. */
+struct look {
+    char *path;
+    int error;
+};
+
+static void look_free(struct look *l)
+{
+    g_free(l->path);
+    g_free(l);
+}
+
+static void look_run(void *data)
+{
+    struct look *l = data;
+    l->error = access(l->path, F_OK) < 0 ? errno : 0;
+}
+
+static void look_late(struct daemon *d, void *data)
+{
+    look_free(data);
+}
+
+/* 0, or negative errno. */
+static int look_at(struct daemon_reload *r, const struct reload_swap *w, const char *path)
+{
+    struct look *l = g_new0(struct look, 1);
+    const struct daemon_work work = { .verb = "looking for a disk",
+                                      .target = w->lun->target->config->name,
+                                      .lun = w->lun->config->number,
+                                      .deadline_ns = PATH_WAIT_NS,
+                                      .run = look_run,
+                                      .late = look_late };
+    l->path = g_strdup(path);
+    int result = daemon_aside(r->daemon, &work, l);
+    if (result < 0)
+        return result;
+    result = -l->error;
+    look_free(l);
+    return result;
+}
+
 /* Nothing is made for a disk that has contents: a name with a mistake in it would be an empty disk. */
 static bool is_missing(struct daemon_reload *r, const struct reload_swap *w)
 {
     const struct config_lun *c = w->step->new_lun;
     const struct config_node *path = config_node_get(c->options, "path");
-    if (r->how.force || !path || path->type != CONFIG_SCALAR || access(path->text, F_OK) == 0 ||
-        errno != ENOENT)
+    const char *target = w->lun->target->config->name;
+    if (r->how.force || !path || path->type != CONFIG_SCALAR)
         return false;
-    config_problem_error(r->problems, path,
-                         "target %s LUN %u: %s: there is no such file, and a disk in use is not "
-                         "moved to an empty one without --force",
-                         w->lun->target->config->name, c->number, path->text);
-    return true;
+    int error = look_at(r, w, path->text);
+    if (error == -ENOENT)
+        config_problem_error(r->problems, path,
+                             "target %s LUN %u: %s: there is no such file, and a disk in use is "
+                             "not moved to an empty one without --force",
+                             target, c->number, path->text);
+    else if (error == -ETIMEDOUT || error == -ECANCELED)
+        config_problem_error(r->problems, path, "target %s LUN %u: %s: %s", target, c->number,
+                             path->text, g_strerror(-error));
+    return config_problems_errors(r->problems) != 0;
 }
 
 static int open_new(struct daemon_reload *r, struct reload_swap *w, struct backend *beside,
