@@ -52,7 +52,7 @@ static void ask_keeper(void *user)
     daemon_tell(d, &(struct link_message){ .type = LINK_STATUS_GET, .fd = -1 });
 }
 
-static void ask(void *user, enum control_ask what, uint32_t id, const char *path)
+static void ask(void *user, enum control_ask what, uint32_t id, const char *path, bool worker_only)
 {
     static const enum link_what asked[] = {
         [CONTROL_FENCE_SHOW] = LINK_FENCE_SHOW,       [CONTROL_FENCE_RAISE] = LINK_FENCE_RAISE,
@@ -60,7 +60,9 @@ static void ask(void *user, enum control_ask what, uint32_t id, const char *path
         [CONTROL_UPGRADE_BEGIN] = LINK_UPGRADE_BEGIN,
     };
     struct daemon *d = user;
-    struct link_message m = { .type = LINK_ASK, .fd = -1, .ask = { id, asked[what], "" } };
+    struct link_message m = { .type = LINK_ASK,
+                              .fd = -1,
+                              .ask = { id, asked[what], "", worker_only } };
     g_strlcpy(m.ask.path, path ? path : "", sizeof(m.ask.path));
     daemon_tell(d, &m);
 }
@@ -106,6 +108,8 @@ void daemon_control_upgrade(struct daemon *d, const struct link_upgrade *u)
         .pause_ns = u->pause_ns,
         .binary = u->binary,
         .why = u->why,
+        .keeper = (enum control_upgrade_keeper)u->keeper, /* the same numbers */
+        .keeper_why = u->keeper_why,
     };
     control_upgrade_answer(d->control, u->id, &upgrade);
 }
@@ -123,6 +127,8 @@ void daemon_control_status(struct daemon *d, const struct link_status *status)
         .restarts = status->restarts,
         .fence = status->fence,
     };
+    keeper.keepers = status->keepers;
+    g_strlcpy(keeper.version, status->version, sizeof(keeper.version));
     g_strlcpy(keeper.how, status->how, sizeof(keeper.how));
     control_keeper_answer(d->control, &keeper);
 }

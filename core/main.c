@@ -10,6 +10,8 @@
 #include "fence_helper.h"
 #include "base/crash_point.h"
 #include "base/log.h"
+#include "config/file.h"
+#include "keeper/heritage.h"
 #include "keeper/keeper.h"
 #include "keeper/system.h"
 #include "keeper/link.h"
@@ -100,21 +102,49 @@ static bool load(const struct arguments *a, bool check, struct config_file *ret_
     return true;
 }
 
+/* The text that the keeper before has last read or written, whatever lies in the file by now. */
+static bool load_inherited(const char *name, const struct heritage *h, struct config_file *ret_file)
+{
+    struct config_problems *problems = config_problems_new();
+    struct config_file file = { 0 };
+    int r = lseek(h->text_fd, 0, SEEK_SET) < 0
+                ? -errno
+                : config_file_read_fd(h->text_fd, &file.text, &file.bytes);
+    if (r == 0)
+        r = config_parse(file.text, file.bytes, name, &file.config, problems);
+    config_problems_print(problems, stderr);
+    config_problems_free(problems);
+    if (r == 0)
+        *ret_file = file;
+    else
+        config_file_free(&file);
+    return r == 0;
+}
+
 static int run_keeper(const struct arguments *a)
 {
     struct config_file file;
 
     log_set_role("keeper");
-    if (!load(a, /* check= */ false, &file))
+    int fd = heritage_announced();
+    struct heritage *heritage = fd >= 0 ? heritage_read(fd) : NULL;
+    if (heritage && !load_inherited(a->file, heritage, &file)) {
+        adopt_go_back(&(struct keeper_args){ .file = a->file, .heritage = heritage });
+        return EXIT_REFUSED;
+    }
+    if (!heritage && !load(a, /* check= */ false, &file))
         return EXIT_REFUSED;
     log_set_level(file.config->daemon.log_level);
     int r = file.config->daemon.sandbox ? privileges_keeper() : 0;
     if (r < 0)
         log_warning("keeper", "cannot give up privileges error=\"%s\"", strerror(-r));
-    struct keeper_args args = {
-        .config = file.config, .text = file.text, .text_bytes = file.bytes, .file = a->file
-    };
+    struct keeper_args args = { .config = file.config,
+                                .text = file.text,
+                                .text_bytes = file.bytes,
+                                .file = a->file,
+                                .heritage = heritage };
     int code = keeper_run(&args);
+    heritage_free(heritage);
     config_file_free(&file);
     return code;
 }
@@ -143,6 +173,25 @@ static int run_plugins(const struct arguments *a)
                                  : plugin_describe(paths, a->plugin, stdout, stderr);
     config_file_free(&file);
     return r < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+/* `--keeper-trial FILE`, from a keeper that is to become this binary (keeper/renew.c). */
+static int run_keeper_trial(int argc, char **argv)
+{
+    struct config_file file;
+    log_set_role("keeper");
+    int fd = argc == 3 ? heritage_announced() : -1;
+    struct heritage *heritage = fd >= 0 ? heritage_read(fd) : NULL;
+    if (!heritage || !load_inherited(argv[2], heritage, &file)) {
+        log_error("keeper", "tried: what the other one would pass on cannot be read");
+        return EXIT_REFUSED;
+    }
+    const char *why = keeper_try(heritage, file.config);
+    if (why)
+        log_error("keeper", "tried: %s", why);
+    config_file_free(&file);
+    heritage_free(heritage);
+    return why ? EXIT_REFUSED : EXIT_DONE;
 }
 
 /* `--worker GENERATION FILE`, from the keeper alone (keeper/worker.h). */
@@ -175,6 +224,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--keeper-trial") == 0)
+        return run_keeper_trial(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--fence-helper") == 0)
         exit_at_once(fence_helper_run(argc, argv));
     if (argc > 1 && strcmp(argv[1], "--plugin-helper") == 0)

@@ -52,15 +52,15 @@ static gboolean no_answer(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-static void put_question(struct ask *ask, enum control_ask what, const char *path)
+static void put_question(struct ask *ask, enum control_ask what, const char *path, bool worker_only)
 {
     struct control *control = ask->call->control;
     ask->id = ++control->last_ask;
     ask->timer = g_timeout_add(KEEPER_MS, no_answer, ask);
-    control->services.ask(control->services.user, what, ask->id, path);
+    control->services.ask(control->services.user, what, ask->id, path, worker_only);
 }
 
-static int begin(struct call *call, enum control_ask what, const char *path)
+static int begin_with(struct call *call, enum control_ask what, const char *path, bool worker_only)
 {
     struct ask *ask = g_new0(struct ask, 1);
     ask->call = call;
@@ -68,8 +68,13 @@ static int begin(struct call *call, enum control_ask what, const char *path)
     ask->deadline_ns = clock_now_ns() + FENCE_LIMIT_MS * NS_PER_MS;
     list_append(&call->control->asks, &ask->link);
     call->acting = true;
-    put_question(ask, what, path);
+    put_question(ask, what, path, worker_only);
     return VERB_PENDING;
+}
+
+static int begin(struct call *call, enum control_ask what)
+{
+    return begin_with(call, what, NULL, false);
 }
 
 static struct ask *take(struct control *control, uint32_t id)
@@ -100,19 +105,19 @@ void ask_deinit(struct control *control)
 
 int ask_fence_show(struct call *call)
 {
-    return begin(call, CONTROL_FENCE_SHOW, NULL);
+    return begin(call, CONTROL_FENCE_SHOW);
 }
 
 int ask_fence_raise(struct call *call)
 {
     log_notice("control", "the fence is raised by request");
-    return begin(call, CONTROL_FENCE_RAISE, NULL);
+    return begin(call, CONTROL_FENCE_RAISE);
 }
 
 int ask_fence_lower(struct call *call)
 {
     log_notice("control", "the fence is lowered by request");
-    return begin(call, CONTROL_FENCE_LOWER, NULL);
+    return begin(call, CONTROL_FENCE_LOWER);
 }
 
 static const char *text_or_null(const char *text)
@@ -144,7 +149,7 @@ static gboolean ask_again(gpointer data)
 {
     struct ask *ask = data;
     ask->timer = 0;
-    put_question(ask, CONTROL_FENCE_SHOW, NULL);
+    put_question(ask, CONTROL_FENCE_SHOW, NULL, false);
     return G_SOURCE_REMOVE;
 }
 
@@ -194,7 +199,7 @@ void control_fence_answer(struct control *control, uint32_t id, const struct con
 
 int ask_upgrade_show(struct call *call)
 {
-    return begin(call, CONTROL_UPGRADE_SHOW, NULL);
+    return begin(call, CONTROL_UPGRADE_SHOW);
 }
 
 /* Whoever names a binary lets it run as root: the group of the socket may not. */
@@ -209,13 +214,14 @@ int ask_upgrade(struct call *call)
         return call_fail(call, RPC_PARAMS, "binary must be an absolute path, below %d bytes",
                          CONTROL_PATH_MAX);
     log_notice("control", "upgrade by request binary=%s", binary ? binary : "(the daemon's own)");
-    return begin(call, CONTROL_UPGRADE_BEGIN, binary);
+    return begin_with(call, CONTROL_UPGRADE_BEGIN, binary, call_flag(call, "worker-only"));
 }
 
 void control_upgrade_answer(struct control *control, uint32_t id, const struct control_upgrade *u)
 {
     static const char *const states[] = { "none",        "preparing", "freezing",
                                           "taking over", "done",      "failed" };
+    static const char *const keepers[] = { "same", "pending", "done", "failed" };
     struct ask *ask = control ? take(control, id) : NULL;
     if (!ask)
         return;
@@ -234,6 +240,9 @@ void control_upgrade_answer(struct control *control, uint32_t id, const struct c
     json_put_u64(w, "pid", u->pid);
     json_put_double(w, "pause-seconds", seconds_of(u->pause_ns));
     json_put_string(w, "why", text_or_null(u->why));
+    json_put_string(w, "keeper",
+                    (unsigned)u->keeper < G_N_ELEMENTS(keepers) ? keepers[u->keeper] : NULL);
+    json_put_string(w, "keeper-why", text_or_null(u->keeper_why));
     json_put_close(w, '}');
     ask_end(ask);
 }

@@ -36,6 +36,8 @@ struct control_keeper {
     unsigned generation, deaths, held, held_max;
     char how[64]; /* the last worker died; "": none has */
     struct status_pauses upgrades, restarts;
+    struct status_pauses keepers; /* the keeper became another binary, or could not */
+    char version[32];             /* of its binary; "": it is too old to say */
     struct status_fence fence;
 };
 
@@ -74,11 +76,21 @@ enum control_upgrade_state {
     CONTROL_UPGRADE_FAILED,
 };
 
+/* Of an upgrade that is done: whether the keeper has become that binary, too. */
+enum control_upgrade_keeper {
+    CONTROL_KEEPER_SAME, /* it has it already, or is to keep its own */
+    CONTROL_KEEPER_PENDING,
+    CONTROL_KEEPER_DONE,
+    CONTROL_KEEPER_FAILED,
+};
+
 struct control_upgrade {
     enum control_upgrade_state state;
     unsigned number, generation, pid;
     uint64_t pause_ns;
     const char *binary, *why;
+    enum control_upgrade_keeper keeper;
+    const char *keeper_why;
 };
 
 /* A reload, of the file or of a text in place of it. */
@@ -121,8 +133,9 @@ struct control_services {
     /*
      * Asks the keeper for something; control_fence_answer() or control_upgrade_answer() with the same id
      * comes later, or never. `path`: of UPGRADE_BEGIN; NULL: what lies where the daemon's own binary did.
+     * `worker_only`: the keeper stays what it is.
      */
-    void (*ask)(void *user, enum control_ask what, uint32_t id, const char *path);
+    void (*ask)(void *user, enum control_ask what, uint32_t id, const char *path, bool worker_only);
     /*
      * Another size for an open LUN; `done` comes once, from within or later, with `why` NULL when it has
      * that size now. `stale` (NULL: none) is where the configuration file says otherwise.

@@ -87,6 +87,9 @@ static void put_keeper(struct json_writer *w, const struct control_keeper *k)
     json_put_u64(w, "connections-refused", k->refused);
     put_pauses(w, "upgrades", "failed", &k->upgrades);
     put_pauses(w, "restarts", "crashes", &k->restarts);
+    json_put_string(w, "version", k->version[0] ? k->version : NULL);
+    json_put_u64(w, "replaced", k->keepers.count);
+    json_put_u64(w, "replacements-failed", k->keepers.failures);
     json_put_close(w, '}');
 }
 

@@ -99,6 +99,10 @@ static void put_pauses(const struct control_keeper *k, GString *out)
     for (unsigned i = 0; i < G_N_ELEMENTS(causes); i++)
         metrics_real(out, P "last_pause_seconds", "", causes[i],
                      seconds_of(pauses_of(k, i)->last_ns));
+    metrics_counter(out, P "keeper_replacements", "Times that the keeper became another binary.",
+                    k->keepers.count);
+    metrics_counter(out, P "keeper_replacement_failures", "Times that it stayed what it was.",
+                    k->keepers.failures);
     metrics_counter(out, P "upgrade_failures", "Upgrades that changed nothing.",
                     k->upgrades.failures);
     metrics_counter(out, P "worker_crashes", "Deaths by a fault of the worker's own.",

@@ -68,7 +68,7 @@ static const struct verb verbs[] = {
       act_lun_reopen,
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), BOOL("force"), STRING("drain") } },
     { "reload", VERB_CHANGES, act_reload, { BOOL("force"), STRING("drain") } },
-    { "upgrade", VERB_CHANGES, ask_upgrade, { STRING("binary") } },
+    { "upgrade", VERB_CHANGES, ask_upgrade, { STRING("binary"), BOOL("worker-only") } },
     { "upgrade.show", 0, ask_upgrade_show, { { 0 } } },
     { "fence.raise", VERB_CHANGES, ask_fence_raise, { { 0 } } },
     { "fence.lower", VERB_CHANGES, ask_fence_lower, { { 0 } } },

@@ -38,7 +38,9 @@ static const char usage[] =
     "  metrics                        all numbers, as OpenMetrics text\n"
     "  top [--interval S] [--count N] sessions and disks at work, live\n"
     "  plan FILE                      what a reload of FILE would do; exit code 4: something\n"
-    "  upgrade [BINARY]               replace the worker by the binary on disk, or by this one\n"
+    "  upgrade [--worker-only] [BINARY]\n"
+    "                                 replace worker and keeper by the binary on disk, or by this "
+    "one\n"
     "  fence raise|lower|show         keep initiators waiting; let them in again; which it is\n"
     "  reload [--force] [--drain TIME]  put the configuration file into effect; what is in use "
     "does\n"
@@ -53,6 +55,7 @@ struct options {
     bool force;
     const char *drain; /* NULL: not given */
     bool advice;
+    bool worker_only;
 };
 
 /* A parameter of a method, from a word of the command line. */
@@ -326,7 +329,8 @@ static int run_upgrade(const struct options *o, char **words, int count)
         return wrong("'%s' is one word too many", words[1]);
     if (count && !g_utf8_validate(words[0], -1, NULL))
         return wrong("an argument is not UTF-8");
-    enum rpc_outcome outcome = upgrade_run(&o->rpc, count ? words[0] : NULL, o->json, &why);
+    enum rpc_outcome outcome =
+        upgrade_run(&o->rpc, count ? words[0] : NULL, o->worker_only, o->json, &why);
     return exit_code(outcome, why);
 }
 
@@ -341,6 +345,7 @@ enum {
     OPTION_FORCE,
     OPTION_DRAIN,
     OPTION_ADVICE,
+    OPTION_WORKER_ONLY,
     OPTION_VERSION
 };
 
@@ -391,6 +396,9 @@ static int take_option(struct options *o, int option)
         o->top.count = (unsigned)number;
         o->top_given = true;
         return 0;
+    case OPTION_WORKER_ONLY:
+        o->worker_only = true;
+        return 0;
     case OPTION_ADVICE:
         o->advice = true;
         return 0;
@@ -410,6 +418,7 @@ int main(int argc, char **argv)
         { "count", required_argument, NULL, OPTION_COUNT },
         { "force", no_argument, NULL, OPTION_FORCE },
         { "drain", required_argument, NULL, OPTION_DRAIN },
+        { "worker-only", no_argument, NULL, OPTION_WORKER_ONLY },
         { "advice", no_argument, NULL, OPTION_ADVICE },
         { "version", no_argument, NULL, OPTION_VERSION },
         { "help", no_argument, NULL, 'h' },
@@ -447,6 +456,8 @@ int main(int argc, char **argv)
         return r;
     if (o.advice && (command->show != show_sessions || o.json))
         return wrong("--advice is for sessions, and for people (not with --json)");
+    if (o.worker_only && command->method)
+        return wrong("--worker-only is for upgrade");
     if (!command->method)
         return run_upgrade(&o, words + used, count - used);
     g_autoptr(GString) params = g_string_new(NULL);

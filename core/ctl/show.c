@@ -70,6 +70,19 @@ static void show_pauses(JsonObject *k, const char *key, const char *failures, GS
                          1e3 * value_real(p, "last-pause-seconds")));
 }
 
+/* Of the keeper, which may run another binary than the worker. */
+static void show_keeper_binary(JsonObject *k, GString *out)
+{
+    uint64_t replaced = value_number(k, "replaced"),
+             failed = value_number(k, "replacements-failed");
+    GString *text = g_string_new(value_text(k, "version"));
+    if (replaced)
+        g_string_append_printf(text, ", replaced %" PRIu64 " times", replaced);
+    if (failed)
+        g_string_append_printf(text, ", %" PRIu64 " times not", failed);
+    line(out, "keeper", g_string_free(text, FALSE));
+}
+
 static void show_keeper(JsonObject *s, GString *out)
 {
     JsonObject *k = value_object(s, "keeper");
@@ -81,6 +94,7 @@ static void show_keeper(JsonObject *s, GString *out)
     }
     g_autofree char *all = units_duration(value_real(k, "uptime-seconds"));
     line(out, "running for", g_strdup_printf("%s, this worker for %s", all, worker));
+    show_keeper_binary(k, out);
     if (deaths)
         line(out, "worker deaths",
              g_strdup_printf("%" PRIu64 ", the last by %s", deaths, value_text(k, "last-death")));

@@ -30,18 +30,19 @@ static char *absolute(const char *binary)
     return path;
 }
 
-static enum rpc_outcome begin(const struct rpc *rpc, const char *binary, JsonNode **ret_result,
-                              char **ret_why)
+static enum rpc_outcome begin(const struct rpc *rpc, const char *binary, bool worker_only,
+                              JsonNode **ret_result, char **ret_why)
 {
     g_autoptr(GString) params = g_string_new(NULL);
     struct json_writer w = { .out = params };
-    if (binary) {
-        g_autofree char *path = absolute(binary);
-        json_put_open(&w, NULL, '{');
+    g_autofree char *path = binary ? absolute(binary) : NULL;
+    json_put_open(&w, NULL, '{');
+    if (path)
         json_put_string(&w, "binary", path);
-        json_put_close(&w, '}');
-    }
-    struct rpc_call call = { .method = "upgrade", .params = binary ? params->str : NULL };
+    if (worker_only)
+        json_put_bool(&w, "worker-only", true);
+    json_put_close(&w, '}');
+    struct rpc_call call = { .method = "upgrade", .params = params->str };
     return rpc_call(rpc, &call, ret_result, ret_why);
 }
 
@@ -67,6 +68,18 @@ static void progress(JsonObject *o, char **shown)
     fflush(stdout);
 }
 
+/* The worker is done. True when the keeper is, too, or does not follow; NULL of an old one: it never does. */
+static bool keeper_has_followed(JsonObject *o, enum rpc_outcome *ret_outcome, char **ret_why)
+{
+    const char *keeper = value_text(o, "keeper");
+    if (!g_strcmp0(keeper, "failed")) {
+        *ret_outcome = RPC_REFUSED;
+        *ret_why = g_strdup_printf("the new worker serves, but the keeper stays what it was: %s",
+                                   value_text(o, "keeper-why"));
+    }
+    return g_strcmp0(keeper, "pending") != 0;
+}
+
 /* True when it has ended; *ret_outcome then says how. */
 static bool has_ended(JsonObject *o, uint64_t number, enum rpc_outcome *ret_outcome, char **ret_why)
 {
@@ -83,7 +96,7 @@ static bool has_ended(JsonObject *o, uint64_t number, enum rpc_outcome *ret_outc
         return true;
     }
     *ret_outcome = RPC_DONE;
-    return !strcmp(state, "done");
+    return !strcmp(state, "done") && keeper_has_followed(o, ret_outcome, ret_why);
 }
 
 static const struct rpc_call show = { .method = "upgrade.show", .repeatable = true };
@@ -124,10 +137,11 @@ enum rpc_outcome upgrade_wait(const struct rpc *rpc, uint64_t number, bool json,
     return outcome;
 }
 
-enum rpc_outcome upgrade_run(const struct rpc *rpc, const char *binary, bool json, char **ret_why)
+enum rpc_outcome upgrade_run(const struct rpc *rpc, const char *binary, bool worker_only,
+                             bool json, char **ret_why)
 {
     JsonNode *result = NULL;
-    enum rpc_outcome outcome = begin(rpc, binary, &result, ret_why);
+    enum rpc_outcome outcome = begin(rpc, binary, worker_only, &result, ret_why);
     outcome = follow(rpc, 0, outcome, result, json, &result, ret_why);
     if (outcome == RPC_DONE && json) {
         g_autofree char *text = json_to_string(result, TRUE);

@@ -59,7 +59,7 @@ static void answer_upgrade(struct keeper *k, const struct link_ask *ask)
     const char *why = NULL;
 
     if (ask->what == LINK_UPGRADE_BEGIN)
-        why = upgrade_begin(k, ask->path[0] != 0 ? ask->path : NULL);
+        why = upgrade_begin(k, ask->path[0] != 0 ? ask->path : NULL, ask->worker_only);
     m.upgrade = k->report;
     m.upgrade.id = ask->id;
     if (why != NULL) { /* this one, not the one that is in the report */

@@ -153,6 +153,21 @@ void connections_restored(struct connections *c)
     }
 }
 
+void connections_adopt(struct connections *c, uint32_t generation)
+{
+    for (uint32_t slot = 0; slot < c->touched; slot++)
+        c->slots[slot].generation = generation;
+}
+
+void connections_each(const struct connections *c,
+                      void (*visit)(void *user, uint32_t slot, uint32_t listener, int fd),
+                      void *user)
+{
+    for (uint32_t slot = 0; slot < c->touched; slot++)
+        if (c->slots[slot].fd >= 0)
+            visit(user, slot, c->slots[slot].listener, c->slots[slot].fd);
+}
+
 int connections_close(struct connections *c, uint32_t slot, uint32_t generation)
 {
     if (slot >= c->touched || c->slots[slot].fd < 0 || c->slots[slot].generation != generation)

@@ -31,6 +31,11 @@ void connections_init(struct connections *c, uint32_t max, struct store *store);
 int connections_restore(struct connections *c, uint32_t slot, uint32_t listener, int fd);
 /* After the last of them. */
 void connections_restored(struct connections *c);
+/* All of them are of this generation: the keeper has become another binary, its worker is the same. */
+void connections_adopt(struct connections *c, uint32_t generation);
+void connections_each(const struct connections *c,
+                      void (*visit)(void *user, uint32_t slot, uint32_t listener, int fd),
+                      void *user);
 /* Closes all of them in order. */
 /* What is held stays held. */
 void connections_set_max(struct connections *c, uint32_t max);

@@ -52,6 +52,13 @@ bool fence_is_up(const struct keeper *k)
     return k->fence != NULL && k->fence->up_ns != 0 && clock_now_ns() < k->fence->expires_ns;
 }
 
+bool fence_is_quiet(const struct keeper *k)
+{
+    const struct fence *f = k->fence;
+    return f == NULL ||
+           (f->clean && !f->wanted && !f->rules && f->helper.pid == 0 && f->stop == STOP_NOT);
+}
+
 /* --- what a helper brought about --- */
 
 static void went_up(struct fence *f, uint64_t started_ns)

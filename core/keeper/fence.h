@@ -86,6 +86,8 @@ int fence_raise_by_hand(struct keeper *k);
 int fence_lower_by_hand(struct keeper *k);
 
 bool fence_is_up(const struct keeper *k);
+/* There is none, or it is down, is to stay so, and no helper runs. */
+bool fence_is_quiet(const struct keeper *k);
 /* Does what is due; returns when something will be, or UINT64_MAX. */
 uint64_t fence_tick(struct keeper *k, uint64_t now_ns);
 void fence_get_status(const struct keeper *k, struct fence_status *ret_status);

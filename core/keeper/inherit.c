@@ -74,20 +74,29 @@ static bool listens_at(int fd, const struct address *wanted)
            address_local(fd, &local) == 0 && address_equal(&local, wanted);
 }
 
-int inherit_take_listener(struct inheritance *all, struct store *store,
-                          const struct address *address)
+int inherit_take_listener(struct inheritance *all, const struct address *address,
+                          uint32_t *ret_number)
 {
     for (unsigned i = 0; i < all->count; i++) {
         struct inherited *one = &all->list[i];
         if (one->fd >= 0 && (!one->ours || one->kind == STORE_LISTENER) &&
             listens_at(one->fd, address)) {
             fcntl(one->fd, F_SETFL, fcntl(one->fd, F_GETFL) | O_NONBLOCK);
-            if (one->ours)
-                store_remove_name(store, one->name);
+            if (ret_number != NULL)
+                *ret_number = one->ours ? one->number : 0;
             return take(one);
         }
     }
     return -1;
+}
+
+uint32_t inherit_last_listener(const struct inheritance *all)
+{
+    uint32_t last = 0;
+    for (unsigned i = 0; i < all->count; i++)
+        if (all->list[i].ours && all->list[i].kind == STORE_LISTENER)
+            last = MAX(last, all->list[i].number);
+    return last;
 }
 
 void inherit_end(struct inheritance *all, struct store *store)

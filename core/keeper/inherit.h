@@ -29,10 +29,12 @@ void inherit_collect(struct inheritance *all);
 /* The descriptor of our own of this kind and number, the caller's now; or -1. */
 int inherit_take(struct inheritance *all, enum store_kind kind, uint32_t number);
 /*
- * A listening stream socket of whatever name that is bound to exactly this address; or -1. In the store
- * it has to get its new number.
+ * A listening stream socket of whatever name that is bound to exactly this address; or -1. *ret_number (may
+ * be NULL) is the one it has in the store, 0 when it is not there.
  */
-int inherit_take_listener(struct inheritance *all, struct store *store,
-                          const struct address *address);
+int inherit_take_listener(struct inheritance *all, const struct address *address,
+                          uint32_t *ret_number);
+/* The largest number that a listener of ours has; 0: there is none. */
+uint32_t inherit_last_listener(const struct inheritance *all);
 /* Closes what is left; the store forgets it. */
 void inherit_end(struct inheritance *all, struct store *store);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "keeper/fence.h"
+#include "keeper/heritage.h"
 #include "keeper/notify.h"
 #include "keeper/state.h"
 #include "keeper/trial.h"
@@ -78,7 +79,7 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
             leave_begin(k);
             break;
         case SIGUSR2:
-            upgrade_begin(k, /* path= */ NULL);
+            upgrade_begin(k, /* path= */ NULL, /* worker_only= */ false);
             break;
         default:
             break;
@@ -172,10 +173,13 @@ static void log_system_limits(const struct keeper *k)
 
 static bool keeper_init(struct keeper *k, const struct keeper_args *args)
 {
-    *k = (struct keeper){
-        .args = args, .epoll = -1, .config_fd = -1, .reserve_fd = -1, .signals.fd = -1,
-        .control.fd = -1
-    };
+    *k = (struct keeper){ .args = args,
+                          .epoll = -1,
+                          .config_fd = -1,
+                          .reserve_fd = -1,
+                          .signals.fd = -1,
+                          .control.fd = -1,
+                          .renew.self = -1 };
     k->start_ns = clock_now_ns();
     reload_init(k);
     resume_begin(k);
@@ -190,6 +194,12 @@ static bool keeper_init(struct keeper *k, const struct keeper_args *args)
     }
     accept_init(k);
     resume_finish(k);
+    renew_init(k);
+    r = args->heritage != NULL ? adopt(k, args->heritage) : 0;
+    if (r < 0) {
+        log_error("keeper", "the worker cannot be adopted: %s", g_strerror(-r));
+        return false;
+    }
     log_system_limits(k);
     oom_protect();
     return true;
@@ -199,6 +209,7 @@ static void keeper_deinit(struct keeper *k)
 {
     fence_close(k);
     accept_deinit(k);
+    renew_deinit(k);
     supervise_deinit(k);
     reload_deinit(k);
     connections_deinit(&k->connections);
@@ -242,7 +253,7 @@ static uint64_t tick(struct keeper *k, uint64_t now)
     const uint64_t due[] = {
         supervise_tick(k, now), accept_tick(k, now), fence_tick(k, now), store_tick(&k->store, now),
         pulse_tick(k, now),     leave_tick(k, now),  notify_tick(now),
-        trial_tick(k, now),
+        trial_tick(k, now),     renew_tick(k, now),
     };
     uint64_t next = UINT64_MAX;
 
@@ -273,6 +284,15 @@ static void loop(struct keeper *k)
     }
 }
 
+/* The worker serves all the while. */
+static void go_on(struct keeper *k)
+{
+    fence_worker_ready(k);
+    accept_update(k);
+    record_write(k);
+    notify_send("READY=1\nSTATUS=Serving.");
+}
+
 int keeper_run(const struct keeper_args *args)
 {
     struct keeper k;
@@ -280,16 +300,20 @@ int keeper_run(const struct keeper_args *args)
 
     if (keeper_init(&k, args)) {
         g_autofree char *listens = portals_describe(&k.portals);
-        log_notice("keeper",
-                   "holdfastd " HOLDFAST_VERSION " starts config=%s targets=%u listen: %s",
+        log_notice("keeper", "holdfastd " HOLDFAST_VERSION " %s config=%s targets=%u listen: %s",
+                   args->heritage != NULL ? "has become another binary, goes on" : "starts",
                    args->file, args->config->target_count, listens);
         fence_start(&k);
-        supervise_start(&k);
+        if (args->heritage == NULL)
+            supervise_start(&k);
+        else
+            go_on(&k);
         loop(&k);
         exit_code = k.exit_code;
         if (k.stopping)
             log_notice("keeper", "stopped");
-    }
+    } else if (args->heritage != NULL)
+        adopt_go_back(args);
     keeper_deinit(&k);
     return exit_code;
 }

@@ -10,6 +10,7 @@
  *   upgrade.c      another binary takes the place of the worker's
  *   accept.c       new connections
  *   pulse.c        a worker that does not answer is replaced
+ *   renew.c  heritage.c  adopt.c    another binary takes the place of our own
  *   store.c  record.c  inherit.c  resume.c  leave.c    from one keeper to the next
  *   ask.c          what an administrator asks of the keeper, over the worker's control socket
  *   portals.c  connections.c  control_socket.c  memory.c  worker.c  link.c  notify.c    what it owns and speaks with
@@ -26,6 +27,7 @@ struct keeper_args {
     size_t text_bytes;
     const char *file;         /* its name in messages */
     unsigned stop_timeout_ms; /* 0: KEEPER_STOP_TIMEOUT_MS */
+    struct heritage *heritage; /* this process was a keeper already, of another binary; or NULL */
 };
 
 /*
@@ -33,3 +35,8 @@ struct keeper_args {
  * start (the reasons are on standard error).
  */
 int keeper_run(const struct keeper_args *args);
+
+/* In a child of a keeper, which has everything that it has: NULL, or why this binary could not go on. */
+const char *keeper_try(struct heritage *h, const struct config *config);
+/* This binary cannot be the keeper: back to the one before. Comes back when that cannot be either. */
+void adopt_go_back(const struct keeper_args *args);

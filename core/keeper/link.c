@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * See link.h. A datagram is a header {version, type, bytes} and the body of its type, copied as it
- * lies in memory: keeper and worker run on one machine, and a change of any body raises the version.
+ * lies in memory: keeper and worker run on one machine. They may be of different binaries for a while:
+ * bodies only grow at their end. What an older one does not send is zero here, what a newer one sends
+ * beyond that is not looked at. Any other change of a body raises the version.
  */
 #include "keeper/link.h"
 
@@ -319,7 +321,8 @@ static bool strings_end(const struct link_message *m)
     case LINK_STATUS:
         return string_ends(m->status.how, LINK_HOW_MAX) &&
                string_ends(m->status.fence.plugin, STATUS_TEXT_MAX) &&
-               string_ends(m->status.fence.reason, STATUS_TEXT_MAX);
+               string_ends(m->status.fence.reason, STATUS_TEXT_MAX) &&
+               string_ends(m->status.version, LINK_VERSION_MAX);
     case LINK_ASK:
         return string_ends(m->ask.path, sizeof(m->ask.path));
     case LINK_FENCE:
@@ -328,7 +331,8 @@ static bool strings_end(const struct link_message *m)
                string_ends(m->fence.last_error, LINK_WORD_MAX);
     case LINK_UPGRADE:
         return string_ends(m->upgrade.binary, sizeof(m->upgrade.binary)) &&
-               string_ends(m->upgrade.why, sizeof(m->upgrade.why));
+               string_ends(m->upgrade.why, sizeof(m->upgrade.why)) &&
+               string_ends(m->upgrade.keeper_why, sizeof(m->upgrade.keeper_why));
     default:
         return true;
     }
@@ -340,10 +344,11 @@ static int decode(const struct link_datagram *d, size_t got, struct link_message
     if (got < sizeof(d->header) || d->header.version != LINK_VERSION)
         return -EBADMSG;
     const struct message_rule *rule = rule_of(d->header.type);
-    if (rule == NULL || d->header.bytes != rule->bytes || got != sizeof(d->header) + rule->bytes)
+    if (rule == NULL || got != sizeof(d->header) + d->header.bytes)
         return -EBADMSG;
     m->type = (enum link_type)d->header.type;
-    memcpy(message_body(m), &d->body, rule->bytes);
+    memset(message_body(m), 0, rule->bytes);
+    memcpy(message_body(m), &d->body, MIN(rule->bytes, d->header.bytes));
     return fd_fits(m) && strings_end(m) ? 0 : -EBADMSG;
 }
 

@@ -7,7 +7,7 @@
  * worker's control thread), never blocks in send or receive, and queues what the socket does not
  * take at once, up to LINK_QUEUE_MAX messages: a stuck peer costs bounded memory and no time.
  *
- * What either side receives is checked as if it came from a stranger: version, type, exact length,
+ * What either side receives is checked as if it came from a stranger: version, type, length,
  * the number of descriptors, strings that end, no truncation. Whatever fails leaves no descriptor
  * open behind it.
  *
@@ -131,7 +131,8 @@ struct link_amend {
     char target[LINK_NAME_MAX];
 };
 
-#define LINK_HOW_MAX STATUS_TEXT_MAX
+#define LINK_HOW_MAX     STATUS_TEXT_MAX
+#define LINK_VERSION_MAX 32
 
 /* What only the keeper knows, for people and for metrics. */
 struct link_status {
@@ -143,6 +144,8 @@ struct link_status {
     struct status_pauses upgrades, restarts; /* restart: after a death */
     struct status_fence fence;
     char how[LINK_HOW_MAX]; /* the last of them ended, "signal 9 (Killed)"; "": none has */
+    struct status_pauses keepers;   /* the keeper itself became another binary, or could not */
+    char version[LINK_VERSION_MAX]; /* of the keeper's binary */
 };
 
 enum link_what {
@@ -158,6 +161,7 @@ struct link_ask {
     uint32_t what; /* enum link_what */
     char path
         [LINK_TEXT_MAX]; /* UPGRADE_BEGIN: the binary; "": what lies where the daemon's own did */
+    uint32_t worker_only; /* UPGRADE_BEGIN: the keeper stays what it is */
 };
 
 #define LINK_WORD_MAX 64
@@ -182,6 +186,14 @@ enum link_upgrade_state {
     LINK_UPGRADE_FAILED,
 };
 
+/* Of an upgrade whose worker serves: does the keeper follow it? */
+enum link_keeper {
+    LINK_KEEPER_SAME, /* it has that binary already, or is to keep its own */
+    LINK_KEEPER_PENDING,
+    LINK_KEEPER_DONE,
+    LINK_KEEPER_FAILED, /* it stays what it was */
+};
+
 /* The upgrade under way, or the last one. */
 struct link_upgrade {
     uint32_t id;
@@ -191,6 +203,8 @@ struct link_upgrade {
     uint64_t pause_ns;        /* from FREEZE to ready; 0: not yet */
     char binary[384];
     char why[LINK_TEXT_MAX - 64]; /* FAILED: the reason */
+    uint32_t keeper;              /* enum link_keeper */
+    char keeper_why[96];          /* KEEPER_FAILED: the reason */
 };
 
 struct link_message {

@@ -125,14 +125,15 @@ void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const
 }
 
 void memory_each(const struct memory *memory,
-                 void (*visit)(void *user, uint32_t slot, uint32_t number, const char *name),
+                 void (*visit)(void *user, uint32_t slot, uint32_t number, const char *name,
+                               int fd),
                  void *user)
 {
     list_for_each(n, &memory->entries)
     {
         const struct entry *e = list_entry(n, struct entry, node);
         if (e->persistent)
-            visit(user, e->slot, e->number, e->name);
+            visit(user, e->slot, e->number, e->name, e->fd);
     }
 }
 

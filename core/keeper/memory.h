@@ -41,7 +41,8 @@ void memory_drop(struct memory *memory, const char *name);
 void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const char *name, int fd);
 /* Persistent ones: their numbers in the store and as told to workers, and their names. */
 void memory_each(const struct memory *memory,
-                 void (*visit)(void *user, uint32_t slot, uint32_t number, const char *name),
+                 void (*visit)(void *user, uint32_t slot, uint32_t number, const char *name,
+                               int fd),
                  void *user);
 /* Lets go of all that is not persistent and belongs to generations before this one. */
 void memory_drop_before(struct memory *memory, unsigned generation);

@@ -78,10 +78,10 @@ static int listener_open(struct portal_listener *l, const struct config_daemon *
     return 0;
 }
 
-static void listener_keep(struct portals *portals, struct portal_listener *l)
+static void listener_keep(struct portals *portals, struct portal_listener *l, bool inherited)
 {
     if (l->stored == NULL)
-        l->stored = store_keep(portals->store, STORE_LISTENER, l->number, 0, l->fd, /* inherited= */ false);
+        l->stored = store_keep(portals->store, STORE_LISTENER, l->number, 0, l->fd, inherited);
 }
 
 int portals_bind(struct portals *portals, const struct config *config, const struct portals *before,
@@ -91,6 +91,8 @@ int portals_bind(struct portals *portals, const struct config *config, const str
     static uint32_t last_number;
     unsigned total = 0, failed = 0;
 
+    if (inherited != NULL) /* connections name them by their numbers, also in the store */
+        last_number = MAX(last_number, inherit_last_listener(inherited));
     for (unsigned i = 0; i < config->portal_count; i++)
         total += config->portals[i].listen_count;
     *portals = (struct portals){ .listeners = g_new0(struct portal_listener, total),
@@ -100,12 +102,14 @@ int portals_bind(struct portals *portals, const struct config *config, const str
         for (unsigned j = 0; j < config->portals[i].listen_count; j++) {
             struct portal_listener *l = &portals->listeners[portals->count++];
             *l = (struct portal_listener){ .fd = -1, .portal = &config->portals[i], .index = j };
-            l->number = ++last_number;
             if (inherited != NULL)
-                l->fd = inherit_take_listener(inherited, store, &l->portal->listen[j].address);
+                l->fd = inherit_take_listener(inherited, &l->portal->listen[j].address, &l->number);
             int r = 0;
+            bool known = l->number != 0; /* to the service manager, under this number */
+            if (!known)
+                l->number = ++last_number;
             if (l->fd >= 0)
-                listener_keep(portals, l);
+                listener_keep(portals, l, known);
             else
                 r = listener_open(l, &config->daemon, before);
             if (r < 0) {
@@ -155,7 +159,7 @@ int portals_listen(struct portals *portals, struct config_problems *problems)
             listener_problem(l, "listen on", -errno, problems);
             failed++;
         } else if (!l->shared) { /* else it is kept already, under its number of before */
-            listener_keep(portals, l);
+            listener_keep(portals, l, /* inherited= */ false);
         }
     }
     return failed == 0 ? 0 : -EINVAL;

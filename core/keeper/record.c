@@ -65,7 +65,7 @@ void record_close(struct record *record)
     *record = (struct record){ .fd = -1 };
 }
 
-static void put_memory(void *user, uint32_t slot, uint32_t number, const char *name)
+static void put_memory(void *user, uint32_t slot, uint32_t number, const char *name, int fd)
 {
     g_string_append_printf(user, "memory %u %u %s\n", slot, number, name);
 }

@@ -7,6 +7,7 @@
  * The configuration is the file's, unless that is still the text the earlier keeper had read: then what
  * was changed since (the size of a LUN) holds.
  */
+#include "keeper/heritage.h"
 #include "keeper/state.h"
 
 #include "base/address.h"
@@ -28,7 +29,10 @@ void resume_begin(struct keeper *k)
 {
     take_sum(k);
     store_init(&k->store);
-    inherit_collect(&k->inherited);
+    if (k->args->heritage != NULL)
+        heritage_to_inherit(k->args->heritage, &k->inherited);
+    else
+        inherit_collect(&k->inherited);
     k->record.fd = -1;
 }
 

@@ -69,6 +69,16 @@ struct keeper {
     char *exe_path; /* what lies on disk under our name */
     int exe, next_exe,
         previous_exe; /* binaries: of the worker, of the next, of the one before; or -1 */
+    struct {
+        enum { RENEW_NONE, RENEW_WAITING, RENEW_TRYING, RENEW_TRIED } state;
+        bool spare; /* of this upgrade: the keeper stays what it is */
+        bool back;  /* the worker's was taken back: with the next one that is ready we are, too */
+        int self;   /* our own binary */
+        pid_t pid;  /* of the child that tries the new one; 0: none */
+        int pidfd;
+        struct source exit;
+        uint64_t deadline_ns; /* of the state */
+    } renew;
     uint64_t upgrade_deadline_ns, old_deadline_ns, take_over_deadline_ns, freeze_ns, upgraded_ns;
     struct {
         uint32_t number;            /* of the last question */
@@ -139,9 +149,9 @@ void upgrade_init(struct keeper *k);
 void upgrade_deinit(struct keeper *k);
 /*
  * To this binary; NULL: to what lies now where ours did. NULL, or why it was not even begun; what becomes
- * of it is in k->report.
+ * of it is in k->report. `worker_only`: the keeper does not follow.
  */
-const char *upgrade_begin(struct keeper *k, const char *path);
+const char *upgrade_begin(struct keeper *k, const char *path, bool worker_only);
 /* To another worker of the same binary, with this configuration, for reload.c: when nothing else is under way. */
 void upgrade_begin_config(struct keeper *k, int config_fd);
 /* The old worker goes on, because of `why`; nothing when none is under way. */
@@ -153,6 +163,19 @@ void upgrade_freeze_failed(struct keeper *k, const char *why);
 void upgrade_ready(struct keeper *k);
 void upgrade_death(struct keeper *k);
 uint64_t upgrade_tick(struct keeper *k, uint64_t now_ns);
+
+/* renew.c: our own binary. */
+void renew_init(struct keeper *k);
+void renew_deinit(struct keeper *k);
+/* A worker is ready after an upgrade or what has become of one: we follow it. */
+void renew_consider(struct keeper *k);
+/* Something else is more important. */
+void renew_abandon(struct keeper *k);
+bool renew_same_file(int a, int b);
+uint64_t renew_tick(struct keeper *k, uint64_t now_ns);
+
+/* adopt.c: after the connections are there: the worker and what else `h` says. 0 or negative errno. */
+int adopt(struct keeper *k, const struct heritage *h);
 
 /* ask.c: the answer to what an administrator asks of us. */
 void ask_answer(struct keeper *k, const struct link_ask *ask);

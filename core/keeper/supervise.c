@@ -210,6 +210,7 @@ static void on_status_get(struct keeper *k)
     m.status.generation = k->worker.generation;
     m.status.held = k->connections.used;
     m.status.held_max = MIN(k->connections.max, k->config->daemon.max_connections);
+    g_strlcpy(m.status.version, HOLDFAST_VERSION, sizeof(m.status.version));
     fill_fence(k, &m.status.fence);
     tell(k, &m);
 }

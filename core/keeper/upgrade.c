@@ -244,7 +244,7 @@ static void report_begin(struct keeper *k, const char *path)
     g_strlcpy(k->report.binary, path, sizeof(k->report.binary));
 }
 
-const char *upgrade_begin(struct keeper *k, const char *path)
+const char *upgrade_begin(struct keeper *k, const char *path, bool worker_only)
 {
     const char *why = k->stopping || k->leaving                        ? "the daemon stops"
                       : k->upgrade != UPGRADE_NONE || k->next_exe >= 0 ? "one is under way"
@@ -255,6 +255,8 @@ const char *upgrade_begin(struct keeper *k, const char *path)
         log_warning("upgrade", "not now: %s", why);
         return why;
     }
+    renew_abandon(k);
+    k->renew.spare = worker_only;
     bool named = path != NULL;
     if (!named)
         path = k->exe_path;
@@ -276,6 +278,7 @@ const char *upgrade_begin(struct keeper *k, const char *path)
 
 void upgrade_begin_config(struct keeper *k, int config_fd)
 {
+    renew_abandon(k);
     report_begin(k, k->exe_path);
     k->next_exe = fcntl(k->exe, F_DUPFD_CLOEXEC, 0);
     if (k->next_exe < 0) {
@@ -351,8 +354,12 @@ void upgrade_freeze_failed(struct keeper *k, const char *why)
 void upgrade_ready(struct keeper *k)
 {
     k->take_over_deadline_ns = 0;
-    if (k->next_exe < 0)
+    if (k->next_exe < 0) {
+        if (k->renew.back)
+            renew_consider(k);
+        k->renew.back = false;
         return;
+    }
     if (k->old.state != WORKER_NONE)
         link_deinit(&k->old.link); /* it has waited for this to end */
     uint64_t now = clock_now_ns();
@@ -371,6 +378,7 @@ void upgrade_ready(struct keeper *k)
     k->report.pause_ns = now - k->freeze_ns;
     log_notice("upgrade", "done generation=%u pid=%d pause=%.3fms", k->worker.generation,
                k->worker.pid, (double)k->report.pause_ns / 1e6);
+    renew_consider(k);
 }
 
 /* The worker died. Which binary is next? */
@@ -396,6 +404,7 @@ void upgrade_death(struct keeper *k)
         exe_close(&k->exe);
         k->exe = k->previous_exe;
         k->previous_exe = -1;
+        k->renew.back = true;
         k->failures = 0;
     }
 }

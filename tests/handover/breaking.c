@@ -4,14 +4,19 @@
  * how:  abort (SIGABRT), exit (code 3), hang (for ever); for PREPARED also lie (a message of another kind)
  *       and layout (of the state memory: another one)
  * step: start (before main), memory (it asks for memory), prepared (before it says PREPARED),
- *       go (GO has come), ready (before it says READY), after (after it said READY)
+ *       go (GO has come), ready (before it says READY), after (after it said READY),
+ *       trial (the keeper tries the binary for itself), keeper (it has become it, and what it needs to go
+ *       on fails)
  */
 #include "keeper/link.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,13 +39,33 @@ static void here(const char *name)
         pause();
 }
 
-__attribute__((constructor)) static void begin(void)
+static bool is_next_keeper;
+
+int epoll_create1(int flags)
+{
+    static int (*real)(int);
+
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "epoll_create1");
+    errno = EMFILE;
+    return is_next_keeper && !strcmp(step, "keeper") ? -1 : real(flags);
+}
+
+static void begin_keeper(const char *option)
+{
+    if (!strcmp(option, "--keeper-trial"))
+        here("trial");
+    is_next_keeper = !strcmp(option, "-c") && getenv("HOLDFAST_KEEPER");
+}
+
+__attribute__((constructor)) static void begin(int argc, char **argv)
 {
     const char *wanted = getenv("HOLDFAST_BREAK");
 
     if (!wanted || sscanf(wanted, "%15s %15s", how, step) != 2)
         return;
     unsetenv("LD_PRELOAD");
+    begin_keeper(argc > 1 ? argv[1] : "");
     here("start");
 }
 
