@@ -138,6 +138,7 @@ void daemon_handle(struct daemon *d, struct link_message *m)
         uint32_t ms = m->stop.deadline_ms;
         log_info("daemon", "stopping deadline-ms=%u", ms);
         d->stopping = true;
+        atomic_store(&d->scsi.stopping, true);
         ms = ms > 2 * STOP_RESERVE_MS ? ms - STOP_RESERVE_MS : ms / 2;
         if (d->acceptor)
             acceptor_stop(d->acceptor, ms * NS_PER_MS);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_private.h"
+#include "scsi/stopped.h"
 
 #define CLOSE_WAIT_MS   10000
 
@@ -169,8 +170,10 @@ bool daemon_targets_close(struct daemon *d)
             struct daemon_lun *l = t->luns[j];
             if (!l->backend)
                 continue;
-            if (l->unit)
+            if (l->unit) {
                 scsi_unit_quiesce(l->unit);
+                scsi_stopped_save(l->unit);
+            }
             if (storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0) {
                 log_error("daemon", "LUN does not close target=%s lun=%u", t->config->name,
                           l->config->number);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a unit finds when it is opened. After the death of a worker the keep memory has everything,
- * after a power loss the file has what APTPL asked for. A crash may lie between the writing of the
+ * What a unit finds when it is opened. After the death of a worker the keep memory has everything, after an
+ * orderly stop it is filled from a file (stopped.h), after a power loss a file has what APTPL asked for. A crash may lie between the writing of the
  * two: the one with the higher sequence counts, and the file is made to agree with it.
  */
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "scsi/home.h"
 #include "scsi/state_file.h"
+#include "scsi/stopped.h"
 #include "scsi/unit.h"
 
 #define RESTORED_NS (60 * NS_PER_S)
@@ -109,6 +110,9 @@ int scsi_home_init(struct scsi_unit *unit, const struct scsi_unit_config *config
                            config->target_name, unit->lun);
     if (r < 0)
         return r;
+    if (!home->keep.existed && unit->services)
+        home->keep.existed = scsi_stopped_load(unit->services->state_directory, config->target_name,
+                                               unit->lun, &home->keep);
     unit->attentions = &home->keep.data->attentions;
     find_place(unit, config->target_name);
     restore_table(home);

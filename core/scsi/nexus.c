@@ -186,7 +186,8 @@ static void let_go(struct scsi_unit *unit, void *data)
 {
     struct scsi_nexus *nexus = data;
 
-    scsi_home_drop(unit, nexus->id);
+    if (!unit->services || !atomic_load_explicit(&unit->services->stopping, memory_order_relaxed))
+        scsi_home_drop(unit, nexus->id);
     scsi_prevent_allow(unit, scsi_nexus_state(nexus, unit), false);
 }
 

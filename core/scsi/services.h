@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What units need from the worker around them; constant, outlives every unit. */
+/* What units need from the worker around them; constant but for `stopping`, outlives every unit. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +15,8 @@ struct scsi_services {
     struct pool *pool;               /* for files; NULL: written on the spot (tests) */
     const char *state_directory;     /* NULL: there is none */
     struct keep_area *area;          /* keep.h; NULL: nothing outlives the process */
+    /* An orderly stop: sessions end, but what a nexus holds as long as it lives is kept for its return. */
+    _Atomic bool stopping;
     void *user;
     /*
      * A memfd that outlives the worker, by name. 0, *ret_fd (the caller's) and *ret_existed; or
