@@ -225,7 +225,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--keeper-trial") == 0)
-        return run_keeper_trial(argc, argv);
+        exit_at_once(run_keeper_trial(argc, argv));
     if (argc > 1 && strcmp(argv[1], "--fence-helper") == 0)
         exit_at_once(fence_helper_run(argc, argv));
     if (argc > 1 && strcmp(argv[1], "--plugin-helper") == 0)
