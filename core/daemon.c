@@ -417,11 +417,13 @@ static const char *start(struct daemon *d)
     /* LUNs and secrets are opened as `daemon.user`: its rights are the ones that count. */
     if (privileges_worker(d->config->daemon.user, d->config->daemon.sandbox) < 0)
         return "cannot give up privileges";
-    const char *bad = daemon_plugins_load(d->config);
-    if (bad) {
+    /* A successor looks before it takes over; a first start meets them with all else that is wrong. */
+    char *bad = daemon_plugins_load(d->config);
+    if (bad && d->args->generation > 1) {
         log_error("daemon", "%s", bad);
         return bad; /* the process ends with it */
     }
+    g_free(bad);
     if (access(d->config->daemon.state_directory, W_OK | X_OK) < 0 && errno != ENOENT)
         log_warning("daemon", "what must survive a reboot cannot be kept state-directory=%s error=\"%s\"",
                     d->config->daemon.state_directory, g_strerror(errno));
