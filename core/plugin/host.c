@@ -61,5 +61,6 @@ void plugin_host_init(struct hf_host *host)
         .lower_open = lower_host_open,
         .lower_submit = lower_host_submit,
         .lower_cancel = lower_host_cancel,
+        .lower_space = lower_host_space,
     };
 }

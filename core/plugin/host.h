@@ -42,6 +42,7 @@ int32_t lower_host_open(struct hf_lun *lun, const struct hf_lower_config *config
                         struct hf_error *error);
 void lower_host_submit(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
 void lower_host_cancel(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
+int32_t lower_host_space(struct hf_lower *lower, struct hf_space *ret_space);
 void timer_host_start(struct hf_queue *queue, struct hf_timer *timer, uint64_t ns);
 void timer_host_stop(struct hf_queue *queue, struct hf_timer *timer);
 

@@ -167,6 +167,24 @@ void lower_host_cancel(struct hf_queue *queue, struct hf_lower *lower, struct hf
     lower->backend->ops->cancel(lower->backend, &host->io);
 }
 
+int32_t lower_host_space(struct hf_lower *lower, struct hf_space *ret_space)
+{
+    struct storage_space space;
+    int r = lun_space(lun_of(lower->backend), &space);
+    if (r < 0)
+        return r;
+    struct hf_space told = {
+        .size = ret_space->size,
+        .known = (space.used_known ? HF_SPACE_USED : 0) |
+                 (space.available_known ? HF_SPACE_AVAILABLE : 0) |
+                 (space.shared ? HF_SPACE_SHARED : 0),
+        .used_bytes = space.used_bytes,
+        .available_bytes = space.available_bytes,
+    };
+    memcpy(ret_space, &told, MIN(ret_space->size, sizeof(told)));
+    return 0;
+}
+
 /* ----------------------------------------------------------------------------------------- timers */
 
 struct host_timer {

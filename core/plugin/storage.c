@@ -201,6 +201,7 @@ static struct hf_lun *lun_new(const struct storage_options *options)
     lun->memory_taken = options->above ? options->above->memory_taken
                                        : options->beside && storage_uses_memory(options->beside);
     lun->asked_block_bytes = options->block_bytes;
+    atomic_init(&lun->open_queues, 1);
     lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
     lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
     lun->queues = g_malloc0_n(options->services->reactor_count, sizeof(*lun->queues));
@@ -323,7 +324,6 @@ void storage_close(struct backend *backend, void (*closed)(void *user), void *us
     struct hf_lun *lun = lun_of(backend);
     lun->closed = closed;
     lun->closed_user = user;
-    atomic_store_explicit(&lun->open_queues, 1, memory_order_relaxed);
     for (unsigned i = 0; i < lun->services->reactor_count; i++) {
         struct hf_queue *queue = atomic_load_explicit(&lun->queues[i], memory_order_acquire);
         if (!queue)

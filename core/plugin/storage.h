@@ -97,6 +97,29 @@ void storage_close(struct backend *backend, void (*closed)(void *user), void *us
 /* The same, waiting up to timeout_ms: 0, or -ETIMEDOUT (it may still end later). Not on a reactor. */
 int storage_close_wait(struct backend *backend, unsigned timeout_ms);
 
+/* How much room the storage says there is; what is not known is 0. */
+struct storage_space {
+    bool used_known, available_known;
+    bool shared; /* others may take what is available */
+    uint64_t used_bytes, available_bytes;
+};
+
+/* A question after it; the caller's, until done(). */
+struct storage_ask {
+    void (*done)(struct storage_ask *ask); /* on a pool thread; the last touch of `ask` is yours */
+    int result;                            /* 0, or negative errno: -ENOTSUP when it cannot tell */
+    struct storage_space space;
+    struct backend *backend; /* private, as the rest */
+    struct pool_job job;
+};
+
+/* False: the handler has no way to tell. */
+bool storage_tells_space(const struct backend *backend);
+/*
+ * Control thread, one question a LUN at a time; before storage_close(), which waits for its end.
+ */
+void storage_ask_space(struct backend *backend, struct storage_ask *ask);
+
 /* Age of the oldest I/O that the handler has not answered; 0 when there is none. Any thread, until
    storage_close(). */
 uint64_t storage_age_ns(struct backend *backend, uint64_t now_ns);

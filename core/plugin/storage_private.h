@@ -109,7 +109,8 @@ struct hf_lun {
     struct pool_job serial_job;
 
     /* close */
-    _Atomic uint32_t open_queues; /* and one while storage_close() looks for them */
+    _Atomic uint32_t open_queues; /* since storage_close(); one until it has looked, and one a question
+                                     after space */
     struct pool_job close_job;
     void (*closed)(void *user);
     void *closed_user;
@@ -163,6 +164,9 @@ void late_end(struct hf_queue *queue);
 void late_launch(struct slot *slot);
 void late_answered(struct slot *slot);
 int late_result(const struct hf_lun *lun);
+
+/* space.c: what the handler says, checked; may wait. */
+int lun_space(struct hf_lun *lun, struct storage_space *ret_space);
 
 /* misuse.c: counts it, and says it now and then. Any thread. */
 void lun_misused(struct hf_lun *lun, enum storage_misuse kind, uint64_t id);

@@ -214,6 +214,14 @@ static void fault_lower_changed(void *handle, const struct hf_lun_info *below)
     wrap_changed(host, disk->name, below);
 }
 
+static int32_t fault_space(void *handle, struct hf_space *ret_space)
+{
+    const struct disk *disk = handle;
+    return host->size > offsetof(struct hf_host, lower_space)
+               ? host->lower_space(disk->lower, ret_space)
+               : -ENOTSUP;
+}
+
 static int32_t fault_open(const struct hf_open *how, const void *data, struct hf_lun_info *info,
                           void **ret_handle, struct hf_error *error)
 {
@@ -311,6 +319,7 @@ static const struct hf_handler_ops ops = {
     .submit = fault_submit,
     .queue_close = fault_queue_close,
     .lower_changed = fault_lower_changed,
+    .space = fault_space,
 };
 
 HF_EXPORT const struct hf_plugin *hf_plugin_v1(void)

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -86,6 +88,20 @@ static int32_t file_update(void *handle, const void *config, struct hf_error *er
     return r;
 }
 
+/* Blocks of the file, and those that the file system has left for anybody. */
+static int32_t file_space(void *handle, struct hf_space *ret_space)
+{
+    const struct file_lun *lun = handle;
+    struct stat st;
+    struct statvfs fs;
+    if (fstat(lun->fd.fd, &st) < 0 || fstatvfs(lun->fd.fd, &fs) < 0)
+        return -errno;
+    ret_space->known = HF_SPACE_USED | HF_SPACE_AVAILABLE | HF_SPACE_SHARED;
+    ret_space->used_bytes = (uint64_t)st.st_blocks * 512;
+    ret_space->available_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return 0;
+}
+
 static int32_t file_load(const struct hf_host *host, struct hf_error *error)
 {
     file_host = host;
@@ -105,6 +121,7 @@ static const struct hf_handler_ops ops = {
     .submit = fd_queue_submit,
     .cancel = fd_queue_cancel,
     .queue_close = fd_queue_close,
+    .space = file_space,
 };
 
 const struct hf_plugin *hf_plugin_v1(void)

@@ -138,6 +138,14 @@ static void log_lower_changed(void *handle, const struct hf_lun_info *below)
     wrap_changed(host, disk->name, below);
 }
 
+static int32_t log_space(void *handle, struct hf_space *ret_space)
+{
+    const struct disk *disk = handle;
+    return host->size > offsetof(struct hf_host, lower_space)
+               ? host->lower_space(disk->lower, ret_space)
+               : -ENOTSUP;
+}
+
 static int32_t log_open(const struct hf_open *how, const void *data, struct hf_lun_info *info,
                         void **ret_handle, struct hf_error *error)
 {
@@ -228,6 +236,7 @@ static const struct hf_handler_ops ops = {
     .cancel = log_cancel,
     .queue_close = free,
     .lower_changed = log_lower_changed,
+    .space = log_space,
 };
 
 HF_EXPORT const struct hf_plugin *hf_plugin_v1(void)

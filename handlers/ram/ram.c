@@ -207,6 +207,34 @@ static void ram_submit(void *queue, struct hf_io *io)
     host->complete(q->queue, io->id, r);
 }
 
+/* What the kernel says could be had without swapping; 0: it does not say. */
+static uint64_t memory_left(void)
+{
+    char text[512], *at;
+    int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    at = strstr(text, "MemAvailable:");
+    return at ? strtoull(at + strlen("MemAvailable:"), NULL, 10) * 1024 : 0;
+}
+
+static int32_t ram_space(void *handle, struct hf_space *ret_space)
+{
+    const struct ram_lun *lun = handle;
+    struct stat st;
+    if (fstat(lun->fd, &st) < 0)
+        return -errno;
+    ret_space->known = HF_SPACE_USED;
+    ret_space->used_bytes = (uint64_t)st.st_blocks * 512;
+    ret_space->available_bytes = memory_left();
+    if (ret_space->available_bytes)
+        ret_space->known |= HF_SPACE_AVAILABLE | HF_SPACE_SHARED;
+    return 0;
+}
+
 static int32_t ram_load(const struct hf_host *the_host, struct hf_error *error)
 {
     host = the_host;
@@ -223,6 +251,7 @@ static const struct hf_handler_ops ops = {
     .queue_open = ram_queue_open,
     .submit = ram_submit,
     .queue_close = free,
+    .space = ram_space,
 };
 
 const struct hf_plugin *hf_plugin_v1(void)

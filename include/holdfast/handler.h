@@ -140,6 +140,18 @@ struct hf_extent {
     uint64_t bytes;
 };
 
+#define HF_SPACE_USED      1u /* used_bytes is known */
+#define HF_SPACE_AVAILABLE 2u /* available_bytes is known */
+#define HF_SPACE_SHARED    4u /* what is available others may take as well */
+
+/* How much room there is in the storage. Since API 1.2. */
+struct hf_space {
+    uint32_t size;
+    uint32_t known;           /* HF_SPACE_* */
+    uint64_t used_bytes;      /* that the LUN takes up */
+    uint64_t available_bytes; /* that are left for it to grow into */
+};
+
 /* --------------------------------------------------------------------------------- the handler */
 
 #define HF_SHAPE_QUEUE             1u
@@ -215,6 +227,13 @@ struct hf_handler_ops {
     /* Since API 1.1. The LUN below has announced a change, `info` as its lu_changed() gave it. Any
        thread. What follows for this LUN goes through host->lu_changed(). NULL: nothing. */
     void (*lower_changed)(void *handle, const struct hf_lun_info *info);
+
+    /*
+     * Since API 1.2. How much room the LUN takes up and has left: asked now and then, for thresholds,
+     * logs and metrics. `ret_space` comes zeroed, with size set. A pool thread, one call a LUN at a
+     * time, under running I/O; may wait. 0 or negative errno. NULL: the handler cannot tell.
+     */
+    int32_t (*space)(void *handle, struct hf_space *ret_space);
 };
 
 #ifdef __cplusplus

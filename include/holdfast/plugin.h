@@ -34,7 +34,7 @@ extern "C" {
 
 /* A daemon loads plugins of its own major version, whatever their minor is. */
 #define HF_API_MAJOR 1
-#define HF_API_MINOR 1
+#define HF_API_MINOR 2
 
 #if defined(__GNUC__)
 #define HF_EXPORT             __attribute__((visibility("default")))
@@ -52,6 +52,7 @@ struct hf_queue;     /* handler.h: a LUN on one reactor as the daemon sees it; o
 struct hf_lower_config; /* an HF_OPTION_HANDLER: a handler and its options; opaque */
 struct hf_lower;     /* handler.h: the LUN below one that wraps it; opaque */
 struct hf_lower_io;  /* handler.h */
+struct hf_space;     /* handler.h */
 struct hf_auth;      /* auth.h: one authentication as the daemon sees it; opaque */
 
 /* ---------------------------------------------------------------------------------- options */
@@ -279,6 +280,11 @@ struct hf_host {
     void (*lower_submit)(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
     /* A hint: done() still comes, with -ECANCELED or the result. */
     void (*lower_cancel)(struct hf_queue *queue, struct hf_lower *lower, struct hf_lower_io *io);
+
+    /* ---- since API 1.2 ---- */
+    /* What the LUN below says to space(). Within space() only. `ret_space` as there; 0, or negative
+       errno: -ENOTSUP when it cannot tell. */
+    int32_t (*lower_space)(struct hf_lower *lower, struct hf_space *ret_space);
 };
 
 #ifdef __cplusplus

@@ -47,6 +47,23 @@ static void an_error_in_a_range(void)
     rig_close(&rig, disk);
 }
 
+static void space_is_that_below(void)
+{
+    struct storage_space space;
+    open_with("rules=[]");
+    g_assert_cmpint(rig_do(&rig, disk, BACKEND_UNMAP, 0, disk->info.bytes, 0), ==, 0);
+    g_assert_cmpint(rig_space(&rig, disk, &space), ==, 0);
+    g_assert_cmpuint(space.used_bytes, ==, 0);
+    g_assert_cmpint(put(3, 2, 'a'), ==, 0);
+    g_assert_cmpint(rig_space(&rig, disk, &space), ==, 0);
+    g_assert_true(space.used_known);
+    g_assert_cmpuint(space.used_bytes, ==, 2 * BLOCK);
+    g_assert_cmpint(rig_do(&rig, disk, BACKEND_UNMAP, 3 * BLOCK, BLOCK, 0), ==, 0);
+    g_assert_cmpint(rig_space(&rig, disk, &space), ==, 0);
+    g_assert_cmpuint(space.used_bytes, ==, BLOCK);
+    rig_close(&rig, disk);
+}
+
 static void after_every_and_times(void)
 {
     static const int expected[] = { 0, 0, 0, -EIO, 0, -EIO, 0, 0, 0 };
@@ -164,6 +181,7 @@ int main(int argc, char **argv)
     g_assert_cmpint(plugin_load_file(argv[1], &fault, &error), ==, 0);
     rig_init(&rig, 2);
     g_test_add_func("/fault/an-error-in-a-range", an_error_in_a_range);
+    g_test_add_func("/fault/space-is-that-below", space_is_that_below);
     g_test_add_func("/fault/after-every-and-times", after_every_and_times);
     g_test_add_func("/fault/chance-is-the-same-with-the-same-seed",
                     chance_is_the_same_with_the_same_seed);

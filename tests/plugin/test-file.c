@@ -226,11 +226,19 @@ static void full_disk(void)
     unsigned written = 0;
     char *data = aligned_alloc(4096, mib), *back = aligned_alloc(4096, mib);
     memset(data, 0x5a, mib);
+    struct storage_space before, after;
     struct backend *backend = open_good("size=16M", NULL);
+    g_assert_cmpint(rig_space(&rig, backend, &before), ==, 0);
+    g_assert_true(before.used_known && before.available_known && before.shared);
+    g_assert_cmpuint(before.used_bytes, ==, 0);
+    g_assert_cmpuint(before.available_bytes, <=, 4 * mib);
     while (written < 16 && rig_write(&rig, backend, written * mib, data, mib, 0) == 0)
         written++;
     g_assert_cmpuint(written, >=, 3);
     g_assert_cmpint(rig_write(&rig, backend, 15 * mib, data, mib, 0), ==, -ENOSPC);
+    g_assert_cmpint(rig_space(&rig, backend, &after), ==, 0);
+    g_assert_cmpuint(after.used_bytes, >=, written * mib);
+    g_assert_cmpuint(after.available_bytes + after.used_bytes, ==, before.available_bytes);
     for (unsigned i = 0; i < written; i++) { /* what was answered is still there */
         g_assert_cmpint(rig_read(&rig, backend, i * mib, back, mib), ==, 0);
         g_assert_cmpmem(back, mib, data, mib);

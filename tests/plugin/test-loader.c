@@ -27,7 +27,7 @@ static void expect_line(const char *name, const char *line)
 static const struct {
     const char *name, *line;
 } bad[] = {
-    { "version", "built for plugin API 2.3, this daemon has 1.1" },
+    { "version", "built for plugin API 2.3, this daemon has 1.2" },
     { "symbol", "not a Holdfast plugin: it has no symbol hf_plugin_v1" },
     { "link", "undefined symbol: nobody_has_this" },
     { "name", "its name is missing or not made of a-z, 0-9 and '-'" },
@@ -146,7 +146,7 @@ static void list_has_good_and_bad_ones(void)
     char *text = listed(&r);
     g_autofree char *line = g_strdup_printf(
         "handler  bad-version  unusable: %s/bad-version.so: built for plugin API 2.3, this daemon "
-        "has 1.1\n",
+        "has 1.2\n",
         bad_directory);
     g_assert_cmpint(r, ==, -EINVAL);
     g_assert_nonnull(strstr(text, "handler  file "));

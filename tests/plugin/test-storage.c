@@ -198,6 +198,51 @@ static void close_waits_for_answers(void)
     g_assert_cmpuint(closes, ==, 1);
 }
 
+/* ---------------------------------------------------------------------------------------- space */
+
+static void space_is_checked(void)
+{
+    struct storage_space space;
+    held = open_lun(odd, "mode=good");
+    g_assert_true(storage_tells_space(held));
+    g_assert_cmpint(rig_space(&rig, held, &space), ==, 0);
+    g_assert_true(space.used_known && !space.available_known && !space.shared);
+    g_assert_cmpuint(space.used_bytes, ==, 4096);
+    g_assert_cmpuint(space.available_bytes, ==, 0); /* not said to be known */
+    rig_close(&rig, held);
+    held = open_lun(odd, "mode=positive");
+    g_assert_cmpint(rig_space(&rig, held, &space), ==, -EIO);
+    rig_close(&rig, held);
+    held = open_lun(null, "size=1M");
+    g_assert_false(storage_tells_space(held));
+    g_assert_cmpint(rig_space(&rig, held, &space), ==, -ENOTSUP);
+    rig_close(&rig, held);
+}
+
+static _Atomic unsigned told, closed_before;
+
+static void space_told(struct storage_ask *ask)
+{
+    closed_before = closes;
+    told++;
+}
+
+static void close_waits_for_space(void)
+{
+    struct storage_ask ask = { .done = space_told };
+    closes = 0;
+    held = open_lun(odd, "mode=slow-space");
+    g_assert_cmpint(read_one(held), ==, 0);
+    storage_ask_space(held, &ask);
+    storage_close(held, count_close, NULL);
+    for (int i = 0; i < 5000 && closes == 0; i++)
+        g_usleep(1000);
+    g_assert_cmpuint(closes, ==, 1);
+    g_assert_cmpuint(told, ==, 1);
+    g_assert_cmpuint(closed_before, ==, 0);
+    g_assert_cmpint(ask.result, ==, 0);
+}
+
 /* -------------------------------------------------------------------------------- long chains */
 
 static unsigned chain_left, deepest;
@@ -269,6 +314,8 @@ int main(int argc, char **argv)
     g_test_add_func("/storage/the-log-names-the-handler", log_names_the_handler);
     g_test_add_func("/storage/never-answered-has-an-age", never_answered);
     g_test_add_func("/storage/close-waits-for-answers", close_waits_for_answers);
+    g_test_add_func("/storage/space-is-checked", space_is_checked);
+    g_test_add_func("/storage/close-waits-for-space", close_waits_for_space);
     g_test_add_func("/storage/chains-do-not-eat-the-stack", chains_do_not_eat_the_stack);
     g_test_add_func("/storage/impossible-luns-are-refused", impossible_luns_are_refused);
     int r = g_test_run();

@@ -2,6 +2,7 @@
 /* Unmap, write zeroes, block status: what was taken away is gone, and nothing beside it. */
 #include "kit.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <stdlib.h>
 
@@ -147,6 +148,32 @@ static void unmapped_is_a_hole(void)
     kit_close();
 }
 
+/* While nothing happens, and while there is I/O. What is used may be less than what was written. */
+static void space_is_told(void)
+{
+    struct storage_space space;
+    kit_open();
+    if (!storage_tells_space(kit.backend)) {
+        kit_skip("no space");
+        kit_close();
+        return;
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        if (kit_writable())
+            kit_write_pattern(i * kit.block, kit.block, 1);
+        int r = rig_space(&kit.rig, kit.backend, &space);
+        if (r == -ENOTSUP) { /* a handler that wraps one that cannot tell */
+            kit_skip("what is below does not tell its space");
+            break;
+        }
+        if (r < 0)
+            kit_finding("space-fails", "space() answers %s", g_strerror(-r));
+        else if (!space.used_known && !space.available_known)
+            kit_finding("space-unknown", "space() answers 0 and says nothing");
+    }
+    kit_close();
+}
+
 static const struct kit_case cases[] = {
     { "/provisioning/unmap-leaves-zeroes", unmap },
     { "/provisioning/the-whole-disk-can-be-unmapped", unmap_everything },
@@ -155,6 +182,7 @@ static const struct kit_case cases[] = {
     { "/provisioning/write-zeroes-fua", write_zeroes_fua },
     { "/provisioning/block-status-tells-data-from-holes", status_tells_data_from_holes },
     { "/provisioning/unmapped-is-a-hole", unmapped_is_a_hole },
+    { "/provisioning/space-is-told", space_is_told },
 };
 
 void kit_add_provisioning_cases(void)

@@ -194,6 +194,7 @@ void rig_close(struct rig *rig, struct backend *backend)
 
 struct call {
     struct reactor_message message;
+    struct storage_ask ask;
     void (*function)(void *argument);
     void *argument;
     struct backend *backend;
@@ -212,14 +213,17 @@ static void end_call(struct call *call)
     pthread_mutex_unlock(&call->lock);
 }
 
-static void post_and_wait(struct rig *rig, unsigned reactor, struct call *call)
+static void init_call(struct call *call)
+{
+    pthread_mutex_init(&call->lock, NULL);
+    pthread_cond_init(&call->cond, NULL);
+}
+
+static void wait_for(struct call *call)
 {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += PATIENCE_MS / 1000;
-    pthread_mutex_init(&call->lock, NULL);
-    pthread_cond_init(&call->cond, NULL);
-    reactor_post(rig->reactors[reactor], &call->message);
     pthread_mutex_lock(&call->lock);
     while (!call->over)
         if (pthread_cond_clockwait(&call->cond, &call->lock, CLOCK_MONOTONIC, &end) != 0)
@@ -227,6 +231,13 @@ static void post_and_wait(struct rig *rig, unsigned reactor, struct call *call)
     pthread_mutex_unlock(&call->lock);
     pthread_mutex_destroy(&call->lock);
     pthread_cond_destroy(&call->cond);
+}
+
+static void post_and_wait(struct rig *rig, unsigned reactor, struct call *call)
+{
+    init_call(call);
+    reactor_post(rig->reactors[reactor], &call->message);
+    wait_for(call);
 }
 
 static void run_function(struct reactor_message *message)
@@ -301,4 +312,19 @@ int rig_do(struct rig *rig, struct backend *backend, enum backend_op op, uint64_
         .op = (uint8_t)op, .offset = offset, .length = bytes, .flags = (uint8_t)flags
     };
     return rig_io(rig, 0, backend, &io);
+}
+
+static void space_told(struct storage_ask *ask)
+{
+    end_call(container_of(ask, struct call, ask));
+}
+
+int rig_space(struct rig *rig, struct backend *backend, struct storage_space *ret_space)
+{
+    struct call call = { .ask.done = space_told };
+    init_call(&call);
+    storage_ask_space(backend, &call.ask);
+    wait_for(&call);
+    *ret_space = call.ask.space;
+    return call.ask.result;
 }

@@ -61,6 +61,8 @@ int rig_io(struct rig *rig, unsigned reactor, struct backend *backend, struct ba
 int rig_read(struct rig *rig, struct backend *backend, uint64_t offset, void *data, size_t bytes);
 int rig_write(struct rig *rig, struct backend *backend, uint64_t offset, const void *data,
               size_t bytes, unsigned flags);
+/* What the handler says of its room; waits. 0 or negative errno. */
+int rig_space(struct rig *rig, struct backend *backend, struct storage_space *ret_space);
 /* FLUSH, UNMAP, WRITE_ZEROES. */
 int rig_do(struct rig *rig, struct backend *backend, enum backend_op op, uint64_t offset,
            uint64_t bytes, unsigned flags);

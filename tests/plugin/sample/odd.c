@@ -7,12 +7,13 @@
 #include <holdfast/handler.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 static const struct hf_host *host;
 
-enum mode { GOOD, TWICE, FOREIGN, NEVER, REMOTE, REMOTE_TWICE, POSITIVE, NO_QUEUE };
+enum mode { GOOD, TWICE, FOREIGN, NEVER, REMOTE, REMOTE_TWICE, POSITIVE, NO_QUEUE, SLOW_SPACE };
 static const char *const modes[] = { "good",         "twice",    "foreign",  "never", "remote",
-                                     "remote-twice", "positive", "no-queue", NULL };
+                                     "remote-twice", "positive", "no-queue", "slow-space", NULL };
 
 struct config {
     uint32_t mode;
@@ -123,6 +124,17 @@ static void odd_close(void *handle)
 {
 }
 
+static int32_t odd_space(void *handle, struct hf_space *ret_space)
+{
+    const struct config *c = handle;
+    if (c->mode == SLOW_SPACE)
+        nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+    ret_space->used_bytes = 4096;
+    ret_space->available_bytes = 1;
+    ret_space->known = HF_SPACE_USED;
+    return c->mode == POSITIVE ? 1 : 0;
+}
+
 static int32_t odd_load(const struct hf_host *the_host, struct hf_error *error)
 {
     host = the_host;
@@ -141,6 +153,7 @@ const struct hf_plugin *hf_plugin_v1(void)
         .submit = odd_submit,
         .cancel = odd_cancel,
         .queue_close = free,
+        .space = odd_space,
     };
     static const struct hf_plugin plugin = {
         .size = sizeof(plugin),
