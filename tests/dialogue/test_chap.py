@@ -49,7 +49,9 @@ def _(target):
 @case('a response of the wrong length is refused', own=ONE_WAY)
 def _(target):
     for coded in (lambda r: hexadecimal(r[:-1]), lambda r: hexadecimal(r + b'\0'), lambda r: '0x',
-                  lambda r: 'xyz', lambda r: hexadecimal(r * 200)):
+                  lambda r: 'xyz', lambda r: hexadecimal(r * 200),
+                  lambda r: '0b' + base64.b64encode(b'oversize\n' + r).decode(),
+                  lambda r: '0b' + base64.b64encode(r[:-1]).decode()):
         attempt = Attempt(target)
         try:
             attempt.answer(coded=coded)

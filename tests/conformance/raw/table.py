@@ -6,7 +6,7 @@ import re
 
 HERE = pathlib.Path(__file__).resolve().parent
 DIALOGUES = HERE.parents[1] / 'dialogue'
-RULE = re.compile(r'^([4-9]|1[0-9]|20) ([^:]+): (\S.*)$')
+RULE = re.compile(r'^([1-9]|1[0-9]|20) ([^:]+): (\S.*)$')
 TEST = re.compile(r'^    ([a-z0-9-]+): (\S.*)$')
 CASE = re.compile(r'@case\(\s*((?:\'(?:[^\'\\]|\\.)*\'\s*)+|(?:"(?:[^"\\]|\\.)*"\s*)+)')
 PIECE = re.compile(r'\'((?:[^\'\\]|\\.)*)\'|"((?:[^"\\]|\\.)*)"')
