@@ -83,21 +83,35 @@ static int judge_in_child(const struct plugin *plugin, const struct config_node 
     return r;
 }
 
-static void check_plugin(const struct config *config, uint32_t kind, const char *name,
-                         const struct config_node *at, const struct config_node *options,
-                         struct config_problems *problems)
+/* NULL: there is none. */
+static const struct plugin *check_plugin(const struct config *config, uint32_t kind,
+                                         const char *name, const struct config_node *at,
+                                         const struct config_node *options,
+                                         struct config_problems *problems)
 {
     struct hf_error error = PLUGIN_ERROR_INIT;
     const struct plugin *plugin = NULL;
     struct plugin_config *judged = NULL;
 
     if (name == NULL) /* missing, and said so already */
-        return;
+        return NULL;
     if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) < 0 ||
         judge_in_child(plugin, at, options, &error) < 0)
         config_problem_error(problems, at, "%s", error.text);
     else if (plugin_config_new(plugin, options, at, &judged, problems) == 0)
         plugin_config_free(judged);
+    return plugin;
+}
+
+static void check_lun(const struct config *config, const struct config_lun *lun,
+                      struct config_problems *problems)
+{
+    const struct plugin *plugin =
+        check_plugin(config, HF_KIND_HANDLER, lun->handler, lun->handler_node, lun->options, problems);
+    if (plugin != NULL && lun->threshold_count && !plugin->handler.space)
+        config_problem_error(problems, lun->thresholds_node,
+                             "thresholds: handler %s cannot tell how much room there is",
+                             lun->handler);
 }
 
 static void check_all(const struct config *config, struct config_problems *problems)
@@ -112,8 +126,7 @@ static void check_all(const struct config *config, struct config_problems *probl
     for (unsigned i = 0; i < config->target_count; i++) {
         const struct config_target *t = &config->targets[i];
         for (unsigned j = 0; j < t->lun_count; j++)
-            check_plugin(config, HF_KIND_HANDLER, t->luns[j].handler, t->luns[j].handler_node,
-                         t->luns[j].options, problems);
+            check_lun(config, &t->luns[j], problems);
     }
 }
 

@@ -256,6 +256,7 @@ static gboolean watch_tick(gpointer data)
 {
     struct daemon *d = data;
     daemon_targets_watch(d);
+    daemon_space_look(d, /* all= */ false);
     link_flush(&d->link);
     return G_SOURCE_CONTINUE;
 }
@@ -496,6 +497,7 @@ static void release(struct daemon *d)
     g_free(d->state_directory);
     g_free(d->text);
     g_free(d->pulse);
+    g_free(d->space);
     g_main_loop_unref(d->loop);
     link_deinit(&d->link);
 }
@@ -523,6 +525,7 @@ int daemon_run(const struct daemon_args *args)
     daemon_image_end(&d);
     daemon_control_start(&d);
     watch_link(&d);
+    daemon_space_look(&d, /* all= */ true);
     g_timeout_add_seconds(WATCH_S, watch_tick, &d);
     if (link_has_inbox(&d.link))
         serve_link(&d);

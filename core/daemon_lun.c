@@ -146,6 +146,8 @@ static int open_plugin(struct daemon *d, const struct config *whole,
     const struct plugin *plugin;
     struct plugin_config *config;
     int r = plugin_load(whole->daemon.plugin_path, HF_KIND_HANDLER, c->handler, &plugin, &error);
+    if (r == 0 && daemon_space_judge(plugin->handler.space != NULL, c, problems) < 0)
+        return -ENOTSUP;
     if (r == 0) {
         r = daemon_lun_options(plugin, c, grown, &config, problems);
         if (r < 0)
@@ -300,6 +302,7 @@ int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct
     if (r < 0)
         return r;
     (*ret_unit)->user = l;
+    daemon_space_set(*ret_unit, c);
     log_info("daemon", "LUN opened target=%s lun=%u handler=%s bytes=%llu block=%u read-only=%s",
              target->name, c->number, c->handler, (unsigned long long)l->backend->info.bytes,
              l->backend->info.block_bytes, (*ret_unit)->read_only ? "yes" : "no");

@@ -35,6 +35,8 @@ struct daemon_lun {
     const struct config_lun *config;
     struct backend *backend;
     struct scsi_unit *unit;
+    struct daemon_question *question; /* daemon_space.c: under way, or NULL */
+    bool space_failed;                /* the last one */
 };
 
 struct daemon_target {
@@ -112,6 +114,7 @@ struct daemon {
     struct daemon_freeze *freeze;      /* under way */
     struct daemon_freeze *abandoned_freezes;
     unsigned asides_left;              /* daemon_aside.c: threads that nobody waits for any more */
+    struct daemon_space *space;        /* daemon_space.c; made when it is first used */
     struct registry *registry;
     struct acceptor *acceptor;
 };
@@ -267,6 +270,16 @@ void daemon_round(struct daemon *d, struct daemon_round *round);
 
 /* daemon_retire.c: what the keeper has for that LUN over workers, by the prefix of its name. */
 void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_unit *unit);
+
+/* daemon_space.c: asks how full storage is, unless a round is under way; `all`: not only where there are
+   thresholds. */
+void daemon_space_look(struct daemon *d, bool all);
+/* The thresholds of the LUN's configuration are those of its unit; settle: of all LUNs, and looks. */
+void daemon_space_set(struct scsi_unit *unit, const struct config_lun *c);
+void daemon_space_settle(struct daemon *d);
+/* 0, or -ENOTSUP and a problem: the LUN shall have thresholds, and its handler does not tell. */
+int daemon_space_judge(bool tells, const struct config_lun *c, struct config_problems *problems);
+
 /* daemon_retire.c: before the end: what is on its way out is let out. */
 void daemon_retire_wait(struct daemon *d, uint64_t timeout_ns);
 

@@ -106,6 +106,10 @@ static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
     if (s->old_lun && s->class >= PLAN_REOPEN && is_sanitizing(r->daemon, s))
         config_problem_error(r->problems, s->at, "target %s LUN %u is being sanitized", target,
                              number);
+    if (s->kind == PLAN_CHANGE && s->class < PLAN_REOPEN) {
+        const struct backend *backend = reload_find_lun(r->daemon, s)->backend;
+        daemon_space_judge(!backend || storage_tells_space(backend), s->new_lun, r->problems);
+    }
     if (s->kind == PLAN_ADD && retire_has(r->daemon, target, number))
         config_problem_error(r->problems, s->at,
                              "target %s LUN %u: the disk that was removed there is not closed yet",

@@ -299,6 +299,7 @@ void reload_commit(struct daemon_reload *r)
     struct catalog *before = acceptor_set_catalog(d->acceptor, &d->snapshot->catalog);
     update_handlers(r);
     change_daemon(d, &d->config->daemon);
+    daemon_space_settle(d);
     r->next = NULL;
     retire_garbage(d, unref_catalog, before);
 }

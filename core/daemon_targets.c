@@ -237,4 +237,5 @@ void daemon_targets_free(struct daemon *d)
     for (unsigned i = 0; i < d->target_count; i++)
         daemon_target_unref(d->targets[i]);
     g_free(d->targets);
+    d->target_count = 0;
 }

@@ -320,7 +320,7 @@ static const struct config_schema file_schema = { "file", file_fields };
 const struct config_schema *const config_schemas[] = {
     &file_schema,          &daemon_schema,         &portal_schema,     &fence_schema, &auth_schema,
     &config_target_schema, &config_session_schema, &config_lun_schema, &config_view_schema,
-    &config_discovery_schema, &config_redirect_schema,
+    &config_discovery_schema, &config_redirect_schema, &config_thresholds_schema,
     NULL,
 };
 

@@ -132,6 +132,15 @@ struct config_session {
     const struct config_node *first_burst_node, *max_burst_node; /* NULL: left out */
 };
 
+/* One of the two is not 0: that share of the LUN is used, or no more than that is left. */
+struct config_threshold {
+    uint64_t used_percent; /* 1..100 */
+    uint64_t available_bytes;
+};
+#define CONFIG_THRESHOLDS_MAX 4
+#define CONFIG_THRESHOLD_MIN  (1ull << 20) /* bytes: what SCSI can say */
+#define CONFIG_THRESHOLD_MAX  (1ull << 52)
+
 struct config_lun {
     const struct config_node *node; /* the value; .key_node is the number */
     const struct config_node *key_node;
@@ -155,6 +164,9 @@ struct config_lun {
     uint64_t deadline_ns; /* of an I/O at the handler */
     unsigned when_late;   /* 0 stall, 1 busy, 2 fail */
     bool removable; /* the medium can be ejected */
+    const struct config_node *thresholds_node; /* NULL: left out */
+    struct config_threshold thresholds[CONFIG_THRESHOLDS_MAX];
+    unsigned threshold_count;
     const char *const *initiators; /* base/initiators.h, end with NULL; NULL: whoever may log in */
 };
 

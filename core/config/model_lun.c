@@ -124,6 +124,8 @@ static const struct config_field lun_fields[] = {
     { "deadline", FIELD_DURATION, AT(config_lun, deadline_ns), 100 * NS_PER_MS, 3600 * NS_PER_S,
       "20s" },
     { "when-late", FIELD_CUSTOM, .read = read_when_late },
+    { "thresholds", FIELD_CUSTOM, .read = config_read_thresholds,
+      .node_offset = AT(config_lun, thresholds_node) },
     { "removable", FIELD_BOOL, AT(config_lun, removable), 0, 0, "no" },
     { "rotational", FIELD_BOOL, AT(config_lun, rotational), 0, 0, "no" },
     { "initiators", FIELD_CUSTOM, AT(config_lun, initiators), .read = config_read_initiators },

@@ -19,6 +19,10 @@ void config_read_views(const struct config_node *node, const struct config_field
                        void *object, struct config_reader *reader);
 /* model_access.c: the `discovery:` mapping, and a target's list of redirections. */
 extern const struct config_schema config_discovery_schema, config_redirect_schema;
+/* model_thresholds.c: `thresholds:` of a LUN. */
+extern const struct config_schema config_thresholds_schema;
+void config_read_thresholds(const struct config_node *node, const struct config_field *field,
+                            void *object, struct config_reader *reader);
 void config_read_discovery(const struct config_node *node, const struct config_field *field,
                            void *object, struct config_reader *reader);
 void config_read_redirects(const struct config_node *node, const struct config_field *field,

@@ -338,6 +338,32 @@ static void put_hex(struct json_writer *w, const char *key, const uint8_t *bytes
     json_put_string(w, key, count ? text : NULL);
 }
 
+static void put_space(struct json_writer *w, const char *key, uint64_t bytes)
+{
+    if (bytes == SCSI_SPACE_UNKNOWN)
+        json_put_string(w, key, NULL);
+    else
+        json_put_u64(w, key, bytes);
+}
+
+/* As the configuration says them. */
+static void put_thresholds(struct json_writer *w, const struct control_lun *l)
+{
+    uint32_t reached = scsi_unit_thresholds_reached(l->unit);
+    json_put_open(w, "thresholds", '[');
+    for (unsigned i = 0; i < l->config->threshold_count; i++) {
+        const struct config_threshold *t = &l->config->thresholds[i];
+        json_put_open(w, NULL, '{');
+        if (t->used_percent)
+            json_put_u64(w, "used-percent", t->used_percent);
+        else
+            json_put_u64(w, "available-bytes", t->available_bytes);
+        json_put_bool(w, "reached", reached & 1u << i);
+        json_put_close(w, '}');
+    }
+    json_put_close(w, ']');
+}
+
 static const char *const whens[] = { "stall", "busy", "fail" };
 
 static int put_lun(struct call *call, const struct control_target *t, const struct control_lun *l)
@@ -357,6 +383,9 @@ static int put_lun(struct call *call, const struct control_target *t, const stru
     json_put_u64(w, "block-bytes", l->backend->info.block_bytes);
     json_put_bool(w, "read-only", l->unit->read_only);
     json_put_bool(w, "thin", l->unit->thin);
+    put_space(w, "used-bytes", atomic_load(&l->unit->fill.used));
+    put_space(w, "available-bytes", atomic_load(&l->unit->fill.available));
+    put_thresholds(w, l);
     json_put_string(w, "serial", l->unit->serial);
     put_hex(w, "naa", l->unit->naa, l->unit->naa_bytes);
     put_way(w, "reads", &c.way[SCSI_COUNT_READ]);

@@ -39,8 +39,9 @@ struct lun_row {
     const char *handler;
     struct scsi_counters counters;
     uint64_t bytes, reads, writes, at_handler, waiting, strays, errors, stalls, given_up;
+    uint64_t used, available, reached; /* SCSI_SPACE_UNKNOWN: no series */
     double oldest_seconds;
-    bool used;
+    bool active; /* commands have reached it */
 };
 
 #define LUN(member) offsetof(struct lun_row, member)
@@ -55,7 +56,15 @@ static const struct row lun_rows[] = {
     { P "lun_given_up", NULL, "I/Os answered for the handler after the deadline.", true,
       LUN(given_up) },
 };
-static const struct row lun_used_rows[] = {
+static const struct row lun_space_rows[] = {
+    { P "lun_space_used_bytes", "bytes", "Room that the LUN takes up in its storage.", false,
+      LUN(used) },
+    { P "lun_space_available_bytes", "bytes", "Room that its storage has left.", false,
+      LUN(available) },
+    { P "lun_thresholds_reached", NULL, "Thresholds of the configuration that are reached.", false,
+      LUN(reached) },
+};
+static const struct row lun_active_rows[] = {
     { P "lun_read_bytes", "bytes", "Bytes read.", true, LUN(counters.way[SCSI_COUNT_READ].bytes) },
     { P "lun_written_bytes", "bytes", "Bytes that commands brought to write.", true,
       LUN(counters.way[SCSI_COUNT_WRITE].bytes) },
@@ -88,21 +97,34 @@ static int gather_lun(struct call *call, const struct control_target *t,
     row.strays = storage_stray_answers(l->backend);
     row.errors = storage_errors(l->backend);
     row.stalls = storage_stalls(l->backend);
+    row.used = atomic_load(&l->unit->fill.used);
+    row.available = atomic_load(&l->unit->fill.available);
+    row.reached = (uint64_t)__builtin_popcount(scsi_unit_thresholds_reached(l->unit));
     row.oldest_seconds = seconds_of(storage_age_ns(l->backend, clock_now_ns()));
-    row.used = row.reads || row.writes || row.counters.others;
+    row.active = row.reads || row.writes || row.counters.others;
     g_array_append_val(call->rows, row);
     return 0;
 }
 
+/* ALL: LUNs; ACTIVE: that commands have reached; KNOWN: whose number is known. */
+enum which { ALL, ACTIVE, KNOWN };
+
+static bool wanted(const struct lun_row *l, const struct row *r, enum which which)
+{
+    if (which == KNOWN)
+        return number_at(l, r->offset) != SCSI_SPACE_UNKNOWN;
+    return which == ALL || l->active;
+}
+
 static void put_rows(GString *out, const struct row *rows, unsigned count, const GArray *luns,
-                     bool used_only)
+                     enum which which)
 {
     for (unsigned i = 0; i < count; i++) {
         const struct row *r = &rows[i];
         metrics_family(out, r->name, type_of(r->counter), r->unit, r->help);
         for (unsigned j = 0; j < luns->len; j++) {
             const struct lun_row *l = &g_array_index(luns, struct lun_row, j);
-            if (l->used || !used_only)
+            if (wanted(l, r, which))
                 metrics_number(out, r->name, suffix_of(r->counter), l->labels,
                                number_at(l, r->offset));
         }
@@ -116,7 +138,7 @@ static void put_latencies(GString *out, const GArray *luns)
                    "Time of commands from execution to their end, by what they do.");
     for (unsigned j = 0; j < luns->len; j++) {
         const struct lun_row *l = &g_array_index(luns, struct lun_row, j);
-        for (unsigned way = 0; way < SCSI_COUNT_WAYS && l->used; way++) {
+        for (unsigned way = 0; way < SCSI_COUNT_WAYS && l->active; way++) {
             g_autofree char *labels = g_strdup_printf("%s,way=\"%s\"", l->labels, ways[way]);
             metrics_histogram(out, P "lun_latency_seconds", labels, &l->counters.way[way].latency);
         }
@@ -130,14 +152,15 @@ static void put_luns(struct call *call, GString *out)
     call->rows = luns;
     each_lun(call, -1, gather_lun);
     call->rows = NULL;
-    put_rows(out, lun_rows, G_N_ELEMENTS(lun_rows), luns, false);
+    put_rows(out, lun_rows, G_N_ELEMENTS(lun_rows), luns, ALL);
+    put_rows(out, lun_space_rows, G_N_ELEMENTS(lun_space_rows), luns, KNOWN);
     metrics_family(out, P "lun_oldest_seconds", "gauge", "seconds",
                    "Age of the oldest I/O that the handler has not answered.");
     for (unsigned j = 0; j < luns->len; j++) {
         const struct lun_row *l = &g_array_index(luns, struct lun_row, j);
         metrics_real(out, P "lun_oldest_seconds", "", l->labels, l->oldest_seconds);
     }
-    put_rows(out, lun_used_rows, G_N_ELEMENTS(lun_used_rows), luns, true);
+    put_rows(out, lun_active_rows, G_N_ELEMENTS(lun_active_rows), luns, ACTIVE);
     put_latencies(out, luns);
 }
 

@@ -183,10 +183,30 @@ static void way_cells(struct table *t, JsonObject *way)
     table_take(t, units_latency(value_real(way, "mean-us") * 1e3));
 }
 
+/* FULL: the thresholds that are reached, of how many; "-" without any. */
+static void space_cells(struct table *t, JsonObject *o)
+{
+    static const char *const keys[] = { "used-bytes", "available-bytes" };
+    JsonArray *thresholds = value_array(o, "thresholds");
+    unsigned count = value_count(thresholds), reached = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+        if (value_has(o, keys[i]))
+            table_take(t, units_bytes((double)value_number(o, keys[i])));
+        else
+            table_text(t, "-");
+    }
+    for (unsigned i = 0; i < count; i++)
+        reached += value_bool(value_item(thresholds, i), "reached");
+    if (count)
+        table_print(t, "%u/%u", reached, count);
+    else
+        table_text(t, "-");
+}
+
 void show_luns(JsonNode *result, GString *out)
 {
-    static const char *const headings[] = { "TARGET", ">LUN",    "HANDLER", ">SIZE",   "MODE",
-                                            ">READS", ">READ",   ">MEAN",   ">WRITES", ">WRITTEN",
+    static const char *const headings[] = { "TARGET", ">LUN",    "HANDLER", ">SIZE",   ">USED",
+                                            ">LEFT",  "FULL",    "MODE",    ">READS", ">READ",   ">MEAN",   ">WRITES", ">WRITTEN",
                                             ">MEAN",  ">ERRORS", ">QUEUE",  ">OLDEST", "SERIAL", NULL };
     JsonArray *luns = array_of(result);
     struct table *t = table_new(headings);
@@ -196,6 +216,7 @@ void show_luns(JsonNode *result, GString *out)
         table_print(t, "%" PRIu64, value_number(o, "lun"));
         table_text(t, value_text(o, "handler"));
         table_take(t, units_bytes((double)value_number(o, "bytes")));
+        space_cells(t, o);
         table_text(t, value_bool(o, "read-only") ? "ro" : "rw");
         way_cells(t, value_object(o, "reads"));
         way_cells(t, value_object(o, "writes"));

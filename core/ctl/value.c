@@ -30,6 +30,12 @@ JsonObject *value_item(JsonArray *array, unsigned i)
     return JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 }
 
+bool value_has(JsonObject *object, const char *key)
+{
+    JsonNode *node = member(object, key);
+    return node && !JSON_NODE_HOLDS_NULL(node);
+}
+
 uint64_t value_number(JsonObject *object, const char *key)
 {
     JsonNode *node = member(object, key);

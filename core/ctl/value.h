@@ -12,6 +12,8 @@ JsonObject *value_object(JsonObject *object, const char *key);
 JsonArray *value_array(JsonObject *object, const char *key);
 unsigned value_count(JsonArray *array);
 JsonObject *value_item(JsonArray *array, unsigned i);
+/* There is one, and it is not null. */
+bool value_has(JsonObject *object, const char *key);
 uint64_t value_number(JsonObject *object, const char *key);
 double value_real(JsonObject *object, const char *key);
 bool value_bool(JsonObject *object, const char *key);

@@ -31,7 +31,7 @@ struct image_unit {
     uint64_t sanitized, sanitized_by;
     uint8_t access[64];
     uint32_t prevent_generation, starts;
-    uint32_t clock_set, unused;
+    uint32_t clock_set, thresholds;
     uint64_t clock_offset;
 };
 

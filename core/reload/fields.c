@@ -284,6 +284,7 @@ const struct plan_row plan_lun_rows[] = {
     { "sanitize-rate", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, sanitize_rate), PLAN_LUN_REPLACE },
     { "deadline", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, deadline_ns), PLAN_LUN_REPLACE },
     { "when-late", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, when_late), PLAN_LUN_REPLACE },
+    { "thresholds", ROW_PLAIN, PLAN_LIVE, AT(config_lun, thresholds) },
     { "removable", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, removable), PLAN_LUN_REPLACE },
     { "rotational", ROW_PLAIN, PLAN_REOPEN, AT(config_lun, rotational), PLAN_LUN_REPLACE },
     { "initiators", ROW_WORDS, PLAN_NOTICE, AT(config_lun, initiators), PLAN_LUN_MASK },

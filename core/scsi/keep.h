@@ -51,6 +51,8 @@ struct keep_data {
     _Atomic uint32_t identified;   /* 1: there is identifying information in keep_rare */
     _Atomic uint32_t starts;       /* by START STOP UNIT */
     _Atomic uint32_t clock_set;
+    _Atomic uint32_t thresholds; /* space.c: which are reached */
+    uint32_t unused;
     _Atomic uint64_t clock_offset; /* ms (modulo 2^64) between the unit's clock and the machine's */
     struct scsi_ua_ring attentions;
 };

@@ -15,7 +15,7 @@
 #define BINARY    0x03u /* FORMAT AND LINKING: a list that is not a counter */
 
 /* work[]: */
-enum { MAPPED, CALLS, ASKED };
+enum { MAPPED, CALLS, ASKED, CUT };
 
 struct page {
     uint8_t code;
@@ -36,16 +36,35 @@ static uint8_t *parameter(uint8_t **at, uint16_t code, uint8_t control, uint8_t 
     return value;
 }
 
-/* Used: threshold sets that hold a mapped block (SBC-3 6.4.4). How much is left the backend's owner knows. */
+#define SCOPE_DEDICATED 0x01u /* of this unit alone */
+#define SCOPE_SHARED    0x02u
+
+static void resource(uint8_t **at, uint16_t code, uint64_t sets, uint8_t scope)
+{
+    uint8_t *value = parameter(at, code, BINARY, 8);
+
+    put_be32(value, sets > UINT32_MAX ? UINT32_MAX : (uint32_t)sets);
+    value[4] = scope;
+}
+
+/*
+ * Threshold sets (SBC-3 6.4.4): what the storage has left, when it says so, and those that hold a mapped
+ * block. Where there were too many extents to look at, what the storage says of itself is nearer.
+ */
 static int provisioning(const struct scsi_command *cmd, uint8_t *data)
 {
+    const struct scsi_unit *unit = cmd->unit;
     uint8_t *at = data;
-    uint64_t set = 1ull << (scsi_threshold_exponent(cmd->unit) + cmd->unit->block_shift);
-    uint64_t used = (cmd->work[MAPPED] + set - 1) / set;
-    uint8_t *value = parameter(&at, 0x0002, BINARY, 8);
+    uint64_t set = 1ull << (scsi_threshold_exponent(unit) + unit->block_shift);
+    uint64_t used = cmd->work[MAPPED], told = atomic_load(&unit->fill.used);
+    uint64_t available = atomic_load(&unit->fill.available);
 
-    put_be32(value, used > UINT32_MAX ? UINT32_MAX : (uint32_t)used);
-    value[4] = 0x01; /* of this unit alone */
+    if (cmd->work[CUT] && told != SCSI_SPACE_UNKNOWN)
+        used = told;
+    if (available != SCSI_SPACE_UNKNOWN)
+        resource(&at, 0x0001, available / set,
+                 atomic_load(&unit->fill.shared) ? SCOPE_SHARED : SCOPE_DEDICATED);
+    resource(&at, 0x0002, used / set + (used % set != 0), SCOPE_DEDICATED);
     return (int)(at - data);
 }
 
@@ -196,6 +215,7 @@ static int mapped_step(struct scsi_command *cmd)
     }
     bool stop = cmd->io.result < 0 || cmd->work[CALLS]++ >= CALLS_MAX ||
                 !(cmd->unit->backend->info.features & BACKEND_FEATURE_BLOCK_STATUS);
+    cmd->work[CUT] = stop;
     if (stop)
         cmd->work[MAPPED] += end - cmd->cursor;
     if (stop || cmd->cursor >= end)

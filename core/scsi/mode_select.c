@@ -101,7 +101,7 @@ static bool take_page(struct scsi_command *cmd, struct selection *s)
     if (list[0] & 0x80) /* PS is reserved here */
         return bad_field(cmd, s->at, 7);
     const struct mode_page *page = mode_page_find(list[0] & 0x3f, list[0] & 0x40 ? list[1] : 0);
-    if (!page || (page->subpage != 0) != ((list[0] & 0x40) != 0))
+    if (!page || !mode_page_is_of(page, cmd->unit) || (page->subpage != 0) != ((list[0] & 0x40) != 0))
         return bad_field(cmd, s->at, 5);
     uint32_t bytes = page->subpage ? 4u + get_be16(list + 2) : 2u + list[1];
     if (bytes != page->bytes)

@@ -44,6 +44,8 @@ static unsigned put_pages(const struct scsi_command *cmd, enum mode_control whic
             continue;
         if (subpage != 0xff && subpage != page->subpage)
             continue;
+        if (!mode_page_is_of(page, cmd->unit))
+            continue;
         mode_page_build(page, cmd->unit, which, data + at);
         at += page->bytes;
     }

@@ -131,6 +131,7 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
         scsi_alua_init(unit, config);
         scsi_ident_init(unit, config);
         scsi_sanitize_init(unit, config);
+        scsi_space_init(unit);
         if (config->replaces)
             scsi_unit_take_over(unit, config->replaces);
     }

@@ -19,6 +19,7 @@
 #include "scsi/home.h"
 #include "scsi/range.h"
 #include "scsi/services.h"
+#include "scsi/space.h"
 
 struct scsi_command;
 struct scsi_nexus;
@@ -114,6 +115,7 @@ struct scsi_unit {
     _Atomic bool atomic_used; /* by WRITE ATOMIC: what is read is copied at one moment */
     struct scsi_home home;    /* reservations */
     struct scsi_sanitize sanitize;
+    struct scsi_fill fill; /* space.h */
 
     char *ident_path; /* of the file of identifying information; NULL: there is no place */
     _Atomic bool ident_saving, buffers_taken; /* by a command, on any reactor */

@@ -245,7 +245,10 @@ static const struct mistake mistakes[] = {
       "      5: { handler: x, initiators: [], serial: \"\" }\n"
       "      6: { handler: x, naa: 50014050000000010000000000000000 }\n"
       "      7: { handler: x, physical-block-size: 1K, max-compare-and-write: 0, removable: 2 }\n"
-      "      8: { handler: x, deadline: 10ms, when-late: never }\n",
+      "      8: { handler: x, deadline: 10ms, when-late: never }\n"
+      "      9: { handler: x, thresholds: { used: [0%, 101%, 80, 5%, 5%], left: 1G } }\n"
+      "      10: { handler: x, thresholds: { available: [512K, 1M, 2M, 3M, 4M, 5M] } }\n"
+      "      11: { handler: x, thresholds: 80% }\n",
       "f:6:10: LUN 0: the key 'handler' is missing\n"
       "f:6:42: unknown key 'redonly' (did you mean 'read-only'?)\n"
       "f:7:9: LUN 1: the key 'handler' is missing\n"
@@ -271,7 +274,15 @@ static const struct mistake mistakes[] = {
       "f:13:72: max-compare-and-write: '0' is out of range (1 to 255)\n"
       "f:13:86: removable: '2' is neither yes nor no\n"
       "f:14:34: deadline: '10ms' is out of range (100ms to 1h)\n"
-      "f:14:51: when-late: 'never' is not one of stall, busy, fail\n" },
+      "f:14:51: when-late: 'never' is not one of stall, busy, fail\n"
+      "f:15:45: used: '0%' is not a share of the disk from 1% to 100%\n"
+      "f:15:49: used: '101%' is not a share of the disk from 1% to 100%\n"
+      "f:15:55: used: '80' is not a share of the disk from 1% to 100%\n"
+      "f:15:63: used: 5% is there twice\n"
+      "f:15:68: unknown key 'left'\n"
+      "f:16:51: available: '512K' is not a size from 1M to 4096T\n"
+      "f:16:73: available: more than 4 thresholds\n"
+      "f:17:37: thresholds: must be a mapping, not a value\n" },
     { "syntax-is-alone", "version: 2\ndaemon: { reactors: 99\n",
       "f:3:1: did not find expected ',' or '}' while parsing a flow mapping\n" },
 };

@@ -207,6 +207,7 @@ static void luns_have_identities_and_are_sorted(void)
               "      0: { handler: ram, naa: 5001405000000001, eui: 0123456789abcdef,\n"
               "           read-only: true, rotational: yes, block-size: 512, removable: yes,\n"
               "           physical-block-size: 16K, max-compare-and-write: 1, sanitize-rate: 50M,\n"
+              "           thresholds: { available: [10G, 1M], used: 80% },\n"
               "           options: }\n");
     const struct config_target *t = &c->targets[0];
     g_assert_cmpuint(t->lun_count, ==, 3);
@@ -225,6 +226,13 @@ static void luns_have_identities_and_are_sorted(void)
     g_assert_cmpuint(l[0].max_compare_and_write, ==, 1);
     g_assert_true(l[0].removable);
     g_assert_cmpuint(l[0].sanitize_rate, ==, 50 << 20);
+    g_assert_cmpuint(l[0].threshold_count, ==, 3);
+    g_assert_cmpuint(l[0].thresholds[0].used_percent, ==, 80);
+    g_assert_cmpuint(l[0].thresholds[0].available_bytes, ==, 0);
+    g_assert_cmpuint(l[0].thresholds[1].used_percent, ==, 0);
+    g_assert_cmpuint(l[0].thresholds[1].available_bytes, ==, 10ull << 30);
+    g_assert_cmpuint(l[0].thresholds[2].available_bytes, ==, 1 << 20);
+    g_assert_cmpuint(l[1].threshold_count, ==, 0);
     g_assert_cmpuint(l[1].sanitize_rate, ==, 0);
     g_assert_cmpuint(l[1].physical_block_size, ==, 0);
     g_assert_cmpuint(l[1].max_compare_and_write, ==, 255);
