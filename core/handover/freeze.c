@@ -3,6 +3,7 @@
 
 #include "iscsi/session.h"
 #include "scsi/copy.h"
+#include "scsi/sanitize.h"
 
 #define POLL_NS TIMER_TICK_NS
 
@@ -11,21 +12,20 @@ static void each_connection(struct engine *e, void (*visit)(struct connection *c
     list_for_each_safe(s, &e->sessions)
     {
         struct session *session = list_entry(s, struct session, link);
-        list_for_each_safe(c, &session->connections)
-            visit(list_entry(c, struct connection, link));
+        list_for_each_safe(c, &session->connections) visit(list_entry(c, struct connection, link));
     }
 }
 
 static bool is_still(struct engine *e)
 {
-    if (e->executing != scsi_copies_held())
+    if (e->executing != scsi_copies_held() + scsi_sanitize_resting())
         return false;
     list_for_each(s, &e->sessions)
     {
         struct session *session = list_entry(s, struct session, link);
-        list_for_each(c, &session->connections)
-            if (!stream_idle(&list_entry(c, struct connection, link)->stream))
-                return false;
+        list_for_each(
+            c, &session->connections) if (!stream_idle(&list_entry(c, struct connection, link)
+                                                            ->stream)) return false;
     }
     return true;
 }

@@ -51,13 +51,29 @@ struct asked {
     struct reactor *reactor;
     struct sanitize_record record;
     bool immediate;
+    bool rests; /* its reactor's: the command does nothing any more but wait for the job */
+    struct reactor_message resting;
     uint64_t id; /* of the command */
     int result;
 };
 
+static _Thread_local unsigned rest_count; /* of this reactor */
+
+unsigned scsi_sanitize_resting(void)
+{
+    return rest_count;
+}
+
+static void stop_resting(struct asked *a)
+{
+    rest_count -= a->rests;
+    a->rests = false;
+}
+
 static bool leave(struct scsi_command *cmd)
 {
     struct asked *a = cmd->left;
+    stop_resting(a);
     a->cmd = NULL;
     return true;
 }
@@ -78,6 +94,7 @@ static void conclude(struct reactor_message *message)
     struct scsi_command *cmd = a->cmd;
     int result = a->result;
 
+    stop_resting(a);
     g_free(a);
     if (!cmd)
         return;
@@ -86,6 +103,27 @@ static void conclude(struct reactor_message *message)
     if (result < 0)
         scsi_check_condition(cmd, SENSE_MEDIUM_ERROR, ASC_SANITIZE_FAILED);
     scsi_finish(cmd);
+}
+
+static void rest_run(struct reactor_message *message)
+{
+    struct asked *a = container_of(message, struct asked, resting);
+
+    if (!a->cmd)
+        return;
+    a->rests = true;
+    rest_count++;
+}
+
+/* The job is kept, and that it is this command's: whoever goes on with them answers it. conclude() comes
+   later, by the same way. */
+static void rest(struct asked *a)
+{
+    a->resting.run = rest_run;
+    if (a->reactor == reactor_current())
+        rest_run(&a->resting);
+    else
+        reactor_post(a->reactor, &a->resting);
 }
 
 static void answer(struct scsi_unit *unit, int result)
@@ -156,6 +194,8 @@ static void begin_saved(struct scsi_unit *unit, int result)
                unit->sanitize.record->action);
     if (a && a->immediate)
         answer(unit, 0);
+    else if (a)
+        rest(a);
     sanitize_begin(unit, 0);
 }
 
@@ -291,6 +331,7 @@ static void rejoin_run(struct reactor_message *message)
 
     if (runs && !a->immediate && !unit->sanitize.asked) {
         unit->sanitize.asked = a;
+        rest(a);
         return;
     }
     a->result = runs || !record ? 0 : -EIO;

@@ -60,6 +60,12 @@ void scsi_sanitize_cause(struct scsi_unit *unit, struct scsi_cause *cause);
 /* A SANITIZE that a dead worker had begun: waits for that job, or is answered as it ended. Its reactor. */
 void scsi_sanitize_rejoin(struct scsi_command *cmd);
 
+/*
+ * Commands of this reactor that wait for a job's end and for nothing else. They count as still: another
+ * process goes on with the job, and its scsi_sanitize_rejoin() answers them.
+ */
+unsigned scsi_sanitize_resting(void);
+
 /* Home's reactor (sanitize_job.c). Begins with unit->sanitize.record, of which `done` bytes are
    done. */
 void sanitize_begin(struct scsi_unit *unit, uint64_t done);

@@ -11,7 +11,8 @@ import tempfile
 import client
 from client import DONE, PARAMS, REFUSAL, REFUSED, USAGE, as_user, connected, look, path_of, run
 from daemon import Settings
-from peer import Skip, case, main
+from peer import IQN, Skip, case, main, ram
+import scsi
 
 DOWN = 'there is no fence'
 
@@ -43,6 +44,32 @@ def _(target):
     assert 'done: generation 2, process ' in told and 'pause' in told, told
     assert look(target.daemon, 'status')['generation'] == 2
     session.alive()
+
+
+SLOW = {IQN: {'portals': ['test'], 'luns': {0: ram('128M', **{'sanitize-rate': '16M'}), 1: ram('8M')}}}
+SANITIZING, BLOCK_ERASE = (2, 0x041b), b'\x48\x02' + bytes(8)
+
+
+@case('a SANITIZE that waits for its end is answered by the worker that has it by then', own={'targets': SLOW})
+def _(target):
+    target.daemon.killed_workers = True
+    session, other = target.login(), target.login()
+    for lba in (0, 1000, 128 * 2048 - 8):
+        assert session.write(lba, b's' * 4096).status == scsi.GOOD
+    task = session.start(BLOCK_ERASE)
+    other.alive(lun=1)
+    said = [other.command(scsi.test_unit_ready())]
+    for _ in range(2):      # to a worker that has it from another, too
+        run(target.daemon, 'upgrade')
+        said.append(other.command(scsi.test_unit_ready()))
+    client.kill_worker(target.daemon)
+    assert task.wait().status == scsi.GOOD, task.sense
+    for lba in (0, 1000, 128 * 2048 - 8):
+        assert session.read(lba, 8).data == bytes(4096), lba
+    other.alive()
+    if any(answer.status == scsi.GOOD for answer in said):
+        raise Skip('it was over before the second upgrade')
+    assert [answer.sense.what() for answer in said] == [SANITIZING] * 3, said
 
 
 @case('upgrade --json prints the outcome alone', own={})

@@ -115,7 +115,8 @@ static void overwriting(void)
     for (unsigned n = 0; n < G_N_ELEMENTS(lengths); n++) {
         bool invert = n & 1;
         start(0, 0);
-        set_list(invert ? 0x82 : 0x01, pattern, lengths[n]); /* of two passes the last is inverted */
+        set_list(invert ? 0x82 : 0x01, pattern,
+                 lengths[n]); /* of two passes the last is inverted */
         struct task *t = sanitize(1, 4u + lengths[n]);
         rig_turn(&rig);
         expect_good(t);
@@ -184,10 +185,9 @@ static void one_piece(void)
 static void others_are_kept_out_and_told(void)
 {
     static const uint8_t data[1024];
-    struct ask ask = { .cdb = CDB(0x2a, 0, 0, 0, 0, 9, 0, 0, 1),
-                       .out = true,
-                       .expected = 512,
-                       .data = data };
+    struct ask ask = {
+        .cdb = CDB(0x2a, 0, 0, 0, 0, 9, 0, 0, 1), .out = true, .expected = 512, .data = data
+    };
 
     start(0, 0);
     rig.disk->hold = true;
@@ -235,8 +235,10 @@ static void nothing_ends_it(void)
     rig.disk->hold = true;
     struct task *t = sanitize(0x02, 0);
     rig_turn(&rig);
+    g_assert_cmpuint(scsi_sanitize_resting(), ==, 1);
     scsi_abort(&t->cmd); /* the command, not the job */
     g_assert_true(t->ended);
+    g_assert_cmpuint(scsi_sanitize_resting(), ==, 0);
     scsi_unit_reset(rig.unit, false);
     scsi_unit_abort_all(rig.unit, NULL);
     scsi_nexus_gone(rig.a);
@@ -259,6 +261,7 @@ static void it_goes_on_after_a_death(void)
     struct task *t = sanitize(0x82, 0);
     rig_turn(&rig);
     expect_good(t);
+    g_assert_cmpuint(scsi_sanitize_resting(), ==, 0); /* IMMED: it waits for nothing */
     for (unsigned i = 0; i < 5; i++)
         one_piece();
     sanitize_stop(rig.unit);
@@ -333,6 +336,25 @@ static void a_failure_lasts(void)
     forget();
 }
 
+/* A command at rest is answered by its job, and at rest no more. */
+static void who_waits_is_at_rest(void)
+{
+    start(0, 0);
+    rig.disk->hold = true;
+    struct task *t = sanitize(0x02, 0);
+    rig_turn(&rig);
+    g_assert_cmpuint(scsi_sanitize_resting(), ==, 1);
+    g_assert_false(t->ended);
+    rig.disk->hold = false;
+    one_piece();
+    rig_turn(&rig);
+    expect_good(t);
+    g_assert_cmpuint(scsi_sanitize_resting(), ==, 0);
+    task_free(t);
+    stop();
+    forget();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -344,6 +366,7 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/sanitize/nothing-ends", nothing_ends_it);
     g_test_add_func("/scsi/sanitize/goes-on", it_goes_on_after_a_death);
     g_test_add_func("/scsi/sanitize/failure", a_failure_lasts);
+    g_test_add_func("/scsi/sanitize/at-rest", who_waits_is_at_rest);
     int r = g_test_run();
     g_autofree char *below = g_build_filename(directory, "sanitize", NULL);
     g_autofree char *beside = g_build_filename(directory, "reservations", NULL);
