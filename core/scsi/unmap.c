@@ -94,7 +94,7 @@ enum scsi_next start_unmap(struct scsi_command *cmd)
 {
     uint32_t list_bytes = get_be16(cmd->cdb + 7);
 
-    if (cmd->cdb[1] & 0x01) { /* ANCHOR, and ANC_SUP is 0 */
+    if (cmd->cdb[1] & 0x01) { /* ANCHOR, and ANC_SUP is 0: vpd.c says why */
         scsi_bad_cdb(cmd, 1, 0);
         return SCSI_ENDED;
     }

@@ -163,6 +163,13 @@ static int block_device_characteristics(const struct scsi_command *cmd, uint8_t 
     return 60;
 }
 
+/*
+ * ANC_SUP is 0. An anchored block has room of its own, so that no later write to it fails for want of it
+ * (SBC-3 4.7.4.4), and that is more than storage here can promise: what fallocate() has reserved in a
+ * file is taken anew by a file system that copies on write or has a snapshot below, memory is not
+ * reserved before it is written, and of a block device nobody knows. GET LBA STATUS could not tell
+ * them, either: to SEEK_HOLE a block that is reserved and one that is not are both holes.
+ */
 static int provisioning(const struct scsi_command *cmd, uint8_t *data)
 {
     if (!cmd->unit->thin)
