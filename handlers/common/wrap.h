@@ -46,6 +46,14 @@ static inline void wrap_info(struct hf_lun_info *info)
     info->features &= ~HF_FEATURE_IMMEDIATE;
 }
 
+/* For space(): what the LUN below says. */
+static inline int32_t wrap_space(const struct hf_host *host, struct hf_lower *lower,
+                                 struct hf_space *ret_space)
+{
+    return host->size > offsetof(struct hf_host, lower_space) ? host->lower_space(lower, ret_space)
+                                                              : -ENOTSUP;
+}
+
 /* For lower_changed(). */
 static inline void wrap_changed(const struct hf_host *host, struct hf_lun *lun,
                                 const struct hf_lun_info *below)

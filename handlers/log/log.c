@@ -141,9 +141,7 @@ static void log_lower_changed(void *handle, const struct hf_lun_info *below)
 static int32_t log_space(void *handle, struct hf_space *ret_space)
 {
     const struct disk *disk = handle;
-    return host->size > offsetof(struct hf_host, lower_space)
-               ? host->lower_space(disk->lower, ret_space)
-               : -ENOTSUP;
+    return wrap_space(host, disk->lower, ret_space);
 }
 
 static int32_t log_open(const struct hf_open *how, const void *data, struct hf_lun_info *info,
