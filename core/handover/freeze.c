@@ -4,6 +4,7 @@
 #include "iscsi/session.h"
 #include "scsi/copy.h"
 #include "scsi/sanitize.h"
+#include "scsi/turns.h"
 
 #define POLL_NS TIMER_TICK_NS
 
@@ -18,7 +19,7 @@ static void each_connection(struct engine *e, void (*visit)(struct connection *c
 
 static bool is_still(struct engine *e)
 {
-    if (e->executing != scsi_copies_held() + scsi_sanitize_resting())
+    if (e->executing != scsi_copies_held() + scsi_sanitize_resting() + scsi_standing_count())
         return false;
     list_for_each(s, &e->sessions)
     {
@@ -46,6 +47,7 @@ static void go_on(struct engine *e)
 {
     e->frozen = false;
     scsi_copies_hold(false);
+    scsi_stand_still(false);
     each_connection(e, go_on_connection);
 }
 
@@ -69,6 +71,7 @@ static void begin_run(struct reactor_message *m)
     struct engine *e = f->engine;
     e->frozen = true;
     scsi_copies_hold(true);
+    scsi_stand_still(true);
     f->deadline_ns = e->reactor->now_ns + f->timeout_ns;
     timer_init(&f->poll, look);
     each_connection(e, hold_connection);

@@ -5,21 +5,24 @@
 #include <string.h>
 
 #include "scsi/sense.h"
+#include "scsi/turns.h"
 
-static void run_steps(struct scsi_command *cmd)
+void scsi_steps_go_on(struct scsi_command *cmd)
 {
-    cmd->stepping = true;
-    for (;;) {
+    int r = STEP_WAIT;
+
+    cmd->stepping = cmd->stepped = true;
+    for (unsigned n = 0; cmd->stepped && n < STEPS_AT_ONCE && r == STEP_WAIT; n++) {
         cmd->stepped = false;
-        if (cmd->aborted || cmd->step(cmd) == STEP_DONE) {
-            cmd->stepping = false;
-            scsi_finish(cmd);
-            return;
-        }
-        if (!cmd->stepped)
-            break;
+        r = cmd->aborted ? STEP_DONE : cmd->step(cmd);
     }
     cmd->stepping = false;
+    if (r == STEP_DONE)
+        scsi_finish(cmd);
+    else if (r == STEP_STAND)
+        scsi_stand(cmd);
+    else if (cmd->stepped)
+        scsi_give_way(cmd);
 }
 
 /* An I/O or a buffer has come: from within the step, or from the reactor. */
@@ -28,7 +31,7 @@ static void resume(struct scsi_command *cmd)
     if (cmd->stepping)
         cmd->stepped = true;
     else
-        run_steps(cmd);
+        scsi_steps_go_on(cmd);
 }
 
 static void step_io_done(struct backend_io *io)
@@ -49,7 +52,7 @@ void scsi_steps(struct scsi_command *cmd, int (*step)(struct scsi_command *cmd))
     cmd->cursor = 0;
     cmd->io.result = 0;
     memset(cmd->work, 0, sizeof(cmd->work));
-    run_steps(cmd);
+    scsi_steps_go_on(cmd);
 }
 
 void scsi_step_io(struct scsi_command *cmd, enum backend_op op, uint64_t offset, uint64_t length,

@@ -4,7 +4,8 @@
  *
  * A step function is called to begin and again after each I/O (cmd->io.result has its outcome) and
  * after a scratch buffer was waited for. It starts at most one I/O and says how it goes on. I/O
- * that is answered from within `submit` comes back through a loop, never by recursion.
+ * that is answered from within `submit` comes back through a loop, never by recursion; after
+ * STEPS_AT_ONCE of them the command gives way and goes on at the end of the reactor's turn (turns.c).
  */
 #pragma once
 
@@ -14,15 +15,19 @@
 #include "scsi/unit.h"
 
 enum scsi_step {
-    STEP_WAIT, /* an I/O was submitted, or a scratch buffer is waited for */
-    STEP_DONE, /* status is set */
+    STEP_WAIT,  /* an I/O was submitted, or a scratch buffer is waited for */
+    STEP_DONE,  /* status is set */
+    STEP_STAND, /* scsi_standing(): it has changed nothing and will be executed anew */
 };
 
 #define SCRATCH_BYTES 65536u
+#define STEPS_AT_ONCE 8u
 
 struct scsi_nexus_unit;
 
 void scsi_steps(struct scsi_command *cmd, int (*step)(struct scsi_command *cmd));
+/* Goes on with the step. */
+void scsi_steps_go_on(struct scsi_command *cmd);
 /* From a step, followed by STEP_WAIT. Byte offset and length; iov only for READ and WRITE. */
 void scsi_step_io(struct scsi_command *cmd, enum backend_op op, uint64_t offset, uint64_t length,
                   const struct iovec *iov, uint32_t iov_count, uint8_t flags);

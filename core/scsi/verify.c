@@ -11,6 +11,7 @@
 #include "scsi/sense.h"
 #include "scsi/step.h"
 #include "scsi/transfer.h"
+#include "scsi/turns.h"
 
 static unsigned byte_check(const struct scsi_command *cmd)
 {
@@ -113,6 +114,8 @@ static int verify_step(struct scsi_command *cmd)
     unsigned check = byte_check(cmd);
     uint64_t total = check == 1 ? cmd->data_out_bytes : cmd->blocks << cmd->unit->block_shift;
 
+    if (scsi_standing())
+        return STEP_STAND;
     if (cmd->work[0]++ == 0 && volatile_cache(cmd)) { /* what is verified is the medium */
         scsi_step_io(cmd, BACKEND_FLUSH, 0, 0, NULL, 0, 0);
         return STEP_WAIT;

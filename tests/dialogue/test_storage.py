@@ -109,6 +109,19 @@ def _(target):
     session.command(scsi.read_16(2 ** 31 - 1, 2), read=1024).check(scsi.LBA_OUT_OF_RANGE)
 
 
+@case('a VERIFY of a terabyte leaves others their turn, and can be aborted',
+      own=dict(targets={IQN: {'portals': ['test'], 'luns': {
+          0: {'handler': 'null', 'options': {'size': '64T'}}}}}))
+def _(target):
+    session = target.login()
+    task = session.start(b'\x8f' + bytes(9) + (2 ** 32 - 1).to_bytes(4, 'big') + bytes(2))
+    assert session.read(7, 1).good().data == bytes(512)
+    assert not task.done
+    answer = session.task_management(1, referenced=task.request.itt)
+    assert answer.response == 0, 'ABORT TASK answered with %d' % answer.response
+    session.alive()
+
+
 @case('a RAM LUN starts with zeroes and forgets what is unmapped',
       own=dict(targets={IQN: {'portals': ['test'], 'luns': {0: ram('8M')}}}))
 def _(target):

@@ -194,8 +194,10 @@ struct task *task_free(struct task *task)
     return NULL;
 }
 
-static struct task *keep(struct task *task)
+static struct task *keep(struct rig *rig, struct task *task)
 {
+    if (!task->ended && !rig->disk->hold)
+        rig_turn(rig);
     task_free(last_task);
     last_task = task;
     return task;
@@ -209,20 +211,20 @@ struct task *ask_in(struct rig *rig, const uint8_t *cdb, uint32_t expected)
 struct task *ask_out(struct rig *rig, const uint8_t *cdb, const void *data, uint32_t bytes)
 {
     struct ask ask = { .cdb = cdb, .out = true, .expected = bytes, .data = data };
-    return keep(task_run(rig, &ask));
+    return keep(rig, task_run(rig, &ask));
 }
 
 struct task *ask_none(struct rig *rig, const uint8_t *cdb)
 {
     struct ask ask = { .cdb = cdb };
-    return keep(task_run(rig, &ask));
+    return keep(rig, task_run(rig, &ask));
 }
 
 struct task *ask_as(struct rig *rig, struct scsi_nexus *nexus, const uint8_t *cdb,
                     uint32_t expected)
 {
     struct ask ask = { .nexus = nexus, .cdb = cdb, .in = expected != 0, .expected = expected };
-    return keep(task_run(rig, &ask));
+    return keep(rig, task_run(rig, &ask));
 }
 
 void expect_good(const struct task *task)

@@ -60,21 +60,23 @@ struct ask {
     unsigned cdb_bytes; /* 0: 16 */
     bool in, out;
     uint32_t expected;
-    const void *data; /* Data-Out, `expected` bytes */
+    const void *data;       /* Data-Out, `expected` bytes */
     struct scsi_kept *kept; /* as in the command */
     uint64_t id;
-    bool resumed;       /* an earlier worker has not answered it */
+    bool resumed;     /* an earlier worker has not answered it */
     uint32_t element; /* size of iovec elements; 0: one */
 };
 
-/* Starts, collects, executes; when the disk does not hold the task has ended on return. */
+/* Starts, collects, executes; when the disk does not hold the task has ended on return, unless it has so
+   many steps that it gives way to others between them (scsi/turns.h). */
 struct task *task_run(struct rig *rig, const struct ask *ask);
 /* Only scsi_start(). */
 struct task *task_start(struct rig *rig, const struct ask *ask);
 void task_execute(struct task *task);
 struct task *task_free(struct task *task);
 
-/* Shorthands; the bytes of the CDB are copied. The last task of these is freed by the next. */
+/* Shorthands; the bytes of the CDB are copied. The last task of these is freed by the next.
+   When the disk does not hold it has ended. */
 #define CDB(...)                                                                                   \
     (const uint8_t[16])                                                                            \
     {                                                                                              \

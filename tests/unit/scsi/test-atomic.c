@@ -75,6 +75,7 @@ static struct task *caw_again(struct rig *rig, uint8_t blocks, struct scsi_kept 
 
     t->cmd.kept = kept;
     task_execute(t);
+    rig_turn(rig);
     return t;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* VERIFY and WRITE AND VERIFY: what BYTCHK compares. */
 #include "rig.h"
+#include "scsi/turns.h"
 
 #include <errno.h>
 #include <string.h>
@@ -52,6 +53,73 @@ static void bytchk_0_reads_the_medium_and_ignores_data(void)
     t = verify(&rig, 0, 0, 2048, 0);
     expect_check(t, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ_ERROR);
     g_assert_cmpuint(get_be32(t->cmd.sense + 3), ==, 128);
+    rig_teardown(&rig);
+}
+
+/* 2048 blocks are 16 steps of the scratch buffer. */
+static struct task *begin_long(struct rig *rig)
+{
+    const uint8_t cdb[16] = { 0x2f, 0, 0, 0, 0, 0, 0, 8 };
+
+    return task_run(rig, &(struct ask){ .cdb = cdb });
+}
+
+static void it_gives_way_on_a_disk_that_answers_at_once(void)
+{
+    struct rig rig = { 0 };
+
+    rig_setup(&rig, NULL, NULL);
+    struct task *t = begin_long(&rig);
+    g_assert_false(t->ended);
+    unsigned reads = disk_count(rig.disk, BACKEND_READ);
+    g_assert_cmpuint(reads, >, 0);
+    g_assert_cmpuint(reads, <, 16);
+    struct task *other = task_run(&rig, &(struct ask){ .cdb = CDB(0x00) });
+    expect_good(other); /* while the first is on its way */
+    g_assert_false(t->ended);
+    rig_turn(&rig);
+    expect_good(t);
+    g_assert_cmpuint(disk_count(rig.disk, BACKEND_READ), ==, 16);
+    task_free(other);
+    task_free(t);
+    rig_teardown(&rig);
+}
+
+static void it_is_aborted_between_its_steps(void)
+{
+    struct rig rig = { 0 };
+
+    rig_setup(&rig, NULL, NULL);
+    struct task *t = begin_long(&rig);
+    unsigned reads = disk_count(rig.disk, BACKEND_READ);
+    scsi_abort(&t->cmd);
+    g_assert_true(t->ended);
+    rig_turn(&rig);
+    g_assert_cmpuint(disk_count(rig.disk, BACKEND_READ), ==, reads);
+    task_free(t);
+    rig_teardown(&rig);
+}
+
+static void it_stands_still_for_a_hand_over(void)
+{
+    struct rig rig = { 0 };
+
+    rig_setup(&rig, NULL, NULL);
+    struct task *undone = begin_long(&rig), *aborted = begin_long(&rig);
+    scsi_stand_still(true);
+    rig_turn(&rig);
+    g_assert_cmpuint(scsi_standing_count(), ==, 2);
+    unsigned reads = disk_count(rig.disk, BACKEND_READ);
+    scsi_abort(&aborted->cmd);
+    g_assert_true(aborted->ended);
+    g_assert_cmpuint(scsi_standing_count(), ==, 1);
+    scsi_stand_still(false);
+    rig_turn(&rig);
+    expect_good(undone);
+    g_assert_cmpuint(scsi_standing_count(), ==, 0);
+    g_assert_cmpuint(disk_count(rig.disk, BACKEND_READ), ==, reads + 16); /* from the beginning */
+    task_free(undone);
+    task_free(aborted);
     rig_teardown(&rig);
 }
 
@@ -112,6 +180,9 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/verify/bytchk-1", bytchk_1_compares_the_range);
     g_test_add_func("/scsi/verify/bytchk-0", bytchk_0_reads_the_medium_and_ignores_data);
     g_test_add_func("/scsi/verify/bytchk-3", bytchk_3_compares_every_block_with_one);
+    g_test_add_func("/scsi/verify/gives-way", it_gives_way_on_a_disk_that_answers_at_once);
+    g_test_add_func("/scsi/verify/aborted", it_is_aborted_between_its_steps);
+    g_test_add_func("/scsi/verify/stands-still", it_stands_still_for_a_hand_over);
     g_test_add_func("/scsi/verify/refused", bad_requests_are_refused);
     g_test_add_func("/scsi/verify/write", write_and_verify_reads_back_from_stable_storage);
     return g_test_run();
