@@ -63,6 +63,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
     while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (c == '?')
             return -1;
+        if (c == 'c' && a->file)
+            return -1; /* there is one configuration */
         if (c == 'c') {
             a->file = optarg;
             continue;
@@ -169,7 +171,7 @@ static int run_plugins(const struct arguments *a)
     if (a->file != NULL && !load(a, /* check= */ false, &file))
         return EXIT_REFUSED;
     const char *const *paths = file.config != NULL ? file.config->daemon.plugin_path : NULL;
-    int r = a->mode == MODE_LIST ? plugin_list(paths, stdout)
+    int r = a->mode == MODE_LIST ? plugin_list(paths, stdout, stderr)
                                  : plugin_describe(paths, a->plugin, stdout, stderr);
     config_file_free(&file);
     return r < 0 ? EXIT_REFUSED : EXIT_DONE;
@@ -211,6 +213,15 @@ static int run_worker(int argc, char **argv)
     return daemon_run(&args);
 }
 
+/* What was asked for is all on standard output, or the exit code tells. */
+static int written(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "standard output: %s\n", strerror(errno));
+    return EXIT_REFUSED;
+}
+
 /* A process that lives for one job leaves its memory to the kernel. */
 static _Noreturn void exit_at_once(int code)
 {
@@ -237,15 +248,15 @@ int main(int argc, char **argv)
     switch (a.mode) {
     case MODE_VERSION:
         puts("holdfastd " HOLDFAST_VERSION);
-        return EXIT_DONE;
+        return written(EXIT_DONE);
     case MODE_HELP:
         fputs(usage, stdout);
-        return EXIT_DONE;
+        return written(EXIT_DONE);
     case MODE_CHECK:
         return run_check(&a);
     case MODE_LIST:
     case MODE_DESCRIBE:
-        return run_plugins(&a);
+        return written(run_plugins(&a));
     case MODE_KEEPER:
         return run_keeper(&a);
     }

@@ -102,6 +102,17 @@ static int compare_found(gconstpointer a, gconstpointer b)
     return x->kind != y->kind ? (int)x->kind - (int)y->kind : strcmp(x->name, y->name);
 }
 
+static void print_looked_in(const char *const *paths, FILE *errors)
+{
+    g_auto(GStrv) builtin = plugin_builtin_directories();
+    const char *separator = "looked in ";
+    for (; paths && *paths; paths++, separator = ", ")
+        fprintf(errors, "%s%s", separator, *paths);
+    for (char **directory = builtin; *directory; directory++, separator = ", ")
+        fprintf(errors, "%s%s", separator, *directory);
+    fputc('\n', errors);
+}
+
 static GPtrArray *find_all(const char *const *paths)
 {
     GPtrArray *all = g_ptr_array_new_with_free_func(found_free);
@@ -127,10 +138,15 @@ char *plugin_nearest(const char *const *paths, uint32_t kind, const char *name)
     return g_strdup(config_nearest(name, (const char *const *)names->pdata));
 }
 
-int plugin_list(const char *const *paths, FILE *to)
+int plugin_list(const char *const *paths, FILE *to, FILE *errors)
 {
     g_autoptr(GPtrArray) all = find_all(paths);
     int r = 0;
+    if (all->len == 0) {
+        fputs("there are no plugins: ", errors);
+        print_looked_in(paths, errors);
+        return -ENOENT;
+    }
     for (guint i = 0; i < all->len; i++) {
         const struct found *found = all->pdata[i];
         const struct plugin *plugin;
@@ -242,14 +258,16 @@ static bool is_meant(const struct found *found, const char *name)
            (found->kind != HF_KIND_HANDLER && strcmp(full, name) == 0);
 }
 
-static void print_unknown(const GPtrArray *all, const char *name, FILE *errors)
+static void print_unknown(const char *const *paths, const GPtrArray *all, const char *name,
+                          FILE *errors)
 {
     g_autoptr(GPtrArray) words = g_ptr_array_new();
     for (guint i = 0; i < all->len; i++)
         g_ptr_array_add(words, ((struct found *)all->pdata[i])->name);
     g_ptr_array_add(words, NULL);
     g_autofree char *meant = config_did_you_mean(name, (const char *const *)words->pdata);
-    fprintf(errors, "no plugin '%s'%s\n", name, meant);
+    fprintf(errors, "no plugin '%s'%s: ", name, meant);
+    print_looked_in(paths, errors);
 }
 
 int plugin_describe(const char *const *paths, const char *name, FILE *to, FILE *errors)
@@ -270,7 +288,7 @@ int plugin_describe(const char *const *paths, const char *name, FILE *to, FILE *
         r = one < 0 ? one : r;
     }
     if (count == 0) {
-        print_unknown(all, name, errors);
+        print_unknown(paths, all, name, errors);
         return -ENOENT;
     }
     return r;

@@ -14,10 +14,11 @@ NAME = 'iqn.2026-11.org.example:disk1'
 GOOD = HEAD + 'targets:\n  %s:\n    portals: [san]\n' % NAME + LUNS
 
 
-def holdfastd(*arguments):
-    environment = dict(os.environ, HOLDFAST_PLUGIN_DIR=Settings.plugins[0])
-    return subprocess.run([Settings.daemon, *arguments], capture_output=True, text=True,
-                          timeout=LIMIT, env=environment, check=False)
+def holdfastd(*arguments, plugins=None, **more):
+    environment = dict(os.environ, HOLDFAST_PLUGIN_DIR=plugins or Settings.plugins[0])
+    more = more or {'capture_output': True}
+    return subprocess.run([Settings.daemon, *arguments], text=True, timeout=LIMIT, env=environment,
+                          check=False, **more)
 
 
 def check(text, files=()):
@@ -186,9 +187,18 @@ def _():
 
 @case('wrong usage has exit code 2', alone=True)
 def _():
-    for arguments in ((), ('--check',), ('--no-such-option',), ('-c',)):
+    for arguments in ((), ('--check',), ('--no-such-option',), ('-c',), ('-c', 'a', 'b'),
+                      ('--check', '-c', 'a', '-c', 'b'), ('--check', '--list-plugins', '-c', 'a')):
         done = holdfastd(*arguments)
         assert done.returncode == 2 and done.stderr, done
+
+
+@case('what cannot be written to the end has exit code 1', alone=True)
+def _():
+    with open('/dev/full', 'w', encoding='ascii') as full:
+        for arguments in (('--version',), ('--help',), ('--list-plugins',), ('--describe', 'file')):
+            done = holdfastd(*arguments, stdout=full, stderr=subprocess.PIPE)
+            assert done.returncode == 1 and 'No space left' in done.stderr, done
 
 
 @case('--list-plugins names every plugin once', alone=True)
@@ -203,6 +213,14 @@ def _():
                        ('handler', 'null'), ('auth', 'chap')):
         assert any({kind, name} <= set(line.split()) for line in done.stdout.splitlines()), \
             'no %s %s in\n%s' % (kind, name, done.stdout)
+
+
+@case('where there is no plugin, --list-plugins and --describe tell where they looked', alone=True)
+def _():
+    with tempfile.TemporaryDirectory(prefix='holdfast-test.') as folder:
+        for arguments in (('--list-plugins',), ('--describe', 'file')):
+            done = holdfastd(*arguments, plugins=folder)
+            assert done.returncode == 1 and not done.stdout and folder in done.stderr, done
 
 
 @case('--describe tells the options of a plugin', alone=True)

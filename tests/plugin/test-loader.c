@@ -135,7 +135,7 @@ static char *listed(int *ret_result)
     size_t bytes = 0;
     FILE *to = open_memstream(&text, &bytes);
     g_setenv("HOLDFAST_PLUGIN_DIR", "/nowhere", TRUE);
-    *ret_result = plugin_list(paths, to);
+    *ret_result = plugin_list(paths, to, stderr);
     fclose(to);
     return text;
 }
