@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "block_limits.h"
@@ -37,11 +38,20 @@ struct block_lun {
     struct fd_lun fd; /* first */
 };
 
+static int32_t not_a_device(const struct config *c, struct hf_error *error)
+{
+    return host->fail(error, ENOTBLK, "%s: not a block device (files are for handler file)",
+                      c->path);
+}
+
 static int32_t open_device(struct block_lun *lun, const struct config *c, const struct hf_open *how,
                            struct hf_error *error)
 {
     int flags = (how->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     flags |= c->direct ? O_DIRECT : 0;
+    struct stat st;
+    if (stat(c->path, &st) == 0 && !S_ISBLK(st.st_mode)) /* open() does not say so of all of them */
+        return not_a_device(c, error);
     flags |= how->read_only ? 0 : O_EXCL; /* a reader may look at a disk that is in use */
     lun->fd.fd = open(c->path, flags);
     if (lun->fd.fd >= 0)
@@ -99,8 +109,7 @@ static int32_t open_lun(struct block_lun *lun, const struct config *c, const str
         return r;
     int code = block_read_limits(lun->fd.fd, &limits);
     if (code == ENOTBLK)
-        return host->fail(error, ENOTBLK, "%s: not a block device (files are for handler file)",
-                          c->path);
+        return not_a_device(c, error);
     if (code)
         return host->fail(error, code, "%s: %s", c->path, strerror(code));
     r = choose_blocks(lun, c, how, &limits, error);

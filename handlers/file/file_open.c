@@ -39,6 +39,9 @@ static int32_t create(const struct file_config *c, int flags, int *ret_fd, struc
     int32_t r;
     /* with O_DIRECT, a file system that has none makes the file and then refuses to open it */
     int fd = open(c->path, (flags & ~O_DIRECT) | O_CREAT | O_EXCL, 0600);
+    if (fd < 0 && errno == EEXIST) /* it was not there a moment ago */
+        return file_host->fail(error, ENOENT, "%s: a symbolic link to a file that is not there",
+                               c->path);
     if (fd < 0)
         return fail(error, c->path, "cannot be created: ");
     if ((!c->direct || fcntl(fd, F_SETFL, O_NONBLOCK | O_DIRECT) == 0) &&
@@ -111,6 +114,11 @@ static int32_t check_size(struct file_lun *lun, const struct file_config *c,
     lun->info.bytes = bytes - bytes % lun->info.block_bytes;
     if (lun->info.bytes == 0)
         return file_host->fail(error, EINVAL, "%s: is smaller than one block", c->path);
+    if (bytes != lun->info.bytes)
+        file_host->log(
+            file_host, HF_LOG_WARNING,
+            "the last bytes are no whole block and not served path=%s bytes=%llu block=%u", c->path,
+            (unsigned long long)(bytes - lun->info.bytes), lun->info.block_bytes);
     return 0;
 }
 
@@ -129,26 +137,27 @@ static int32_t check_direct(struct file_lun *lun, const struct file_config *c,
     return 0;
 }
 
-/* Beyond the end a hole changes nothing, so asking is free. */
-static uint32_t can_punch(const struct file_lun *lun)
+/* Beyond the end (of the file: it may have bytes behind the last block) a hole changes nothing, so asking
+   is free. */
+static uint32_t can_punch(const struct file_lun *lun, off_t end)
 {
-    return fallocate(lun->fd.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)lun->info.bytes,
-                     4096) == 0;
+    return fallocate(lun->fd.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, 4096) == 0;
 }
 
 static void fill_info(struct file_lun *lun, const struct hf_open *how)
 {
     struct stat st;
     uint32_t features = HF_FEATURE_VOLATILE_CACHE | HF_FEATURE_FUA | HF_FEATURE_BLOCK_STATUS;
+    int known = fstat(lun->fd.fd, &st) == 0;
     if (!how->read_only) {
         features |= HF_FEATURE_WRITE_ZEROES;
-        lun->fd.can_punch = can_punch(lun);
+        lun->fd.can_punch = known && can_punch(lun, st.st_size);
     }
     if (lun->fd.can_punch)
         features |= HF_FEATURE_UNMAP | HF_FEATURE_ZEROES_UNMAPPED;
     lun->info.features = features;
     lun->info.physical_block_bytes = 4096;
-    if (fstat(lun->fd.fd, &st) == 0 && st.st_blksize >= 4096 && st.st_blksize <= 65536 &&
+    if (known && st.st_blksize >= 4096 && st.st_blksize <= 65536 &&
         (st.st_blksize & (st.st_blksize - 1)) == 0)
         lun->info.unmap_granularity_bytes = (uint32_t)st.st_blksize;
 }

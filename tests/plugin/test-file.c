@@ -73,6 +73,21 @@ static void make_file(off_t bytes)
     close(fd);
 }
 
+static void append(const void *data, size_t bytes)
+{
+    int fd = open(path, O_WRONLY | O_APPEND);
+    g_assert_cmpint(write(fd, data, bytes), ==, (ssize_t)bytes);
+    close(fd);
+}
+
+static void expect_end(const void *data, size_t bytes)
+{
+    g_autofree char *all = NULL;
+    gsize length;
+    g_assert_true(g_file_get_contents(path, &all, &length, NULL));
+    g_assert_cmpmem(all + length - bytes, bytes, data, bytes);
+}
+
 static off_t file_bytes(void)
 {
     struct stat st;
@@ -105,11 +120,14 @@ static void missing_file_without_size(void)
 static void size_is_kept(void)
 {
     setup();
-    make_file((1 << 20) + 700);
+    make_file(1 << 20);
+    g_autofree char *tail = g_strnfill(700, 'z');
+    append(tail, 700);
     struct backend *backend = open_good(NULL, NULL);
     g_assert_cmpuint(backend->info.bytes, ==, (1 << 20) + 512); /* whole blocks */
     rig_close(&rig, backend);
     g_assert_cmpint(file_bytes(), ==, (1 << 20) + 700);
+    expect_end(tail, 700); /* also what is not served */
     expect_refusal(file, false, "size=2M", NULL,
                    "has 1049276 bytes, less than size (2097152); grow: yes makes it larger");
     expect_refusal(file, false, "size=64K", "grow=yes",
@@ -203,6 +221,12 @@ static void each_kind_has_its_handler(void)
     g_assert_cmpint(mkfifo(path, 0600), ==, 0);
     expect_refusal(file, false, NULL, NULL,
                    "not a regular file (block devices are for handler block)");
+    g_unlink(path);
+    g_assert_cmpint(symlink("/dev/null", path), ==, 0);
+    expect_refusal(block, false, NULL, NULL, "not a block device (files are for handler file)");
+    g_unlink(path);
+    g_assert_cmpint(symlink("/dev/no-such-file", path), ==, 0);
+    expect_refusal(file, false, "size=1M", NULL, "a symbolic link to a file that is not there");
     teardown();
 }
 
