@@ -271,7 +271,8 @@ static int read_config(struct daemon *d)
                 : config_file_read_fd(d->args->config_fd, &d->text, &d->text_length);
     if (r == 0)
         r = config_parse(d->text, d->text_length, d->args->config_file, &d->config, problems);
-    config_problems_print(problems, stderr);
+    if (r < 0) /* warnings the keeper has told */
+        config_problems_print(problems, stderr);
     config_problems_free(problems);
     return r;
 }
