@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 
-from peer import LIMIT, Settings, case, main
+from peer import IQN, LIMIT, Settings, case, main, ram, serve
 
 HEAD = 'version: 1\nportals:\n  san: { listen: ["127.0.0.1:13999"] }\n'
 LUNS = '    luns:\n      0: { handler: ram, options: { size: 1M } }\n'
@@ -174,6 +174,15 @@ def _():
     for arguments in (('--check', '-c', '/nonexistent.yaml'), ('-c', '/nonexistent.yaml')):
         done = holdfastd(*arguments)
         assert done.returncode == 1 and '/nonexistent.yaml' in done.stderr, done
+
+
+@case('a warning does not keep from starting, and is told once', alone=True)
+def _():
+    twins = {0: ram('1M', serial='twin'), 1: ram('1M', serial='twin')}
+    with serve({IQN: {'luns': twins}}) as daemon:
+        daemon.wait_log('ready')
+        told = [line for line in daemon.log().splitlines() if 'warning: serial' in line]
+        assert len(told) == 1, told
 
 
 @case('a bad file starts nothing', alone=True)
