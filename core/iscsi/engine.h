@@ -190,6 +190,7 @@ struct connection {
     uint64_t nop_interval_ns, nop_timeout_ns;
     uint32_t nop_tag, nop_last_tag;  /* TTT of the open ping (0: none), of the last one */
     uint32_t rejects;
+    uint32_t told_s, told;           /* lines in the log about task management in this second */
     uint32_t exp_stat_sn;            /* as the initiator last said */
     uint32_t fence_stat_sn;          /* ... and as it has to say: fence.c */
     uint8_t fence;
@@ -473,6 +474,11 @@ void text_end(struct connection *c);
 enum pdu_verdict logout_receive(struct connection *c, const struct pdu *pdu);
 /* Answers with a Reject that carries the header; `reason` as in wire.h. */
 void reject_send(struct connection *c, const uint8_t *bhs, uint8_t reason);
+/* The next reject has its line in the log: a peer that does nothing else must not fill it. */
+static inline bool reject_is_told(const struct connection *c)
+{
+    return !(c->rejects & 0xff);
+}
 void async_send(struct connection *c, uint8_t event, uint16_t p1, uint16_t p2, uint16_t p3);
 /* AsyncEvent 5: the tasks of that LUN on this connection end. */
 void async_tasks_end(struct connection *c, uint64_t lun);

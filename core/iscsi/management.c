@@ -7,6 +7,7 @@
  * storage after the response.
  */
 #include <glib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -14,6 +15,8 @@
 #include "base/serial.h"
 #include "iscsi/management.h"
 #include "scsi/nexus.h"
+
+#define TOLD_A_SECOND 16u
 
 static const char *function_name(uint8_t function)
 {
@@ -87,6 +90,39 @@ static void end_session(struct connection *c, const char *reason)
     connection_drain(c, reason);
 }
 
+/* So many lines a second: hosts abort what times out task by task, and a peer that does nothing else must
+   not fill the log. *ret_left_out: how many were not told in the last second that had any. */
+static bool is_told(struct connection *c, unsigned *ret_left_out)
+{
+    uint32_t now_s = (uint32_t)(c->engine->reactor->now_ns / 1000000000u);
+
+    *ret_left_out = 0;
+    if (c->told_s != now_s) {
+        *ret_left_out = c->told > TOLD_A_SECOND ? c->told - TOLD_A_SECOND : 0;
+        c->told_s = now_s;
+        c->told = 0;
+    }
+    return c->told++ < TOLD_A_SECOND;
+}
+
+static void tell(const struct task *t, uint8_t function)
+{
+    struct connection *c = t->conn;
+    char more[32] = "";
+    unsigned left_out = 0;
+
+    if (c && !is_told(c, &left_out))
+        return;
+    if (left_out)
+        snprintf(more, sizeof(more), " left-out=%u", left_out);
+    log_notice("iscsi",
+               "task management function=\"%s\" response=%u lun=0x%016llx initiator=%s target=%s "
+               "address=%s%s",
+               function_name(function), t->response,
+               (unsigned long long)get_be64(management_request(t) + ISCSI_BHS_LUN),
+               t->session->initiator, t->session->target, c ? c->peer : "-", more);
+}
+
 void management_finish(struct task *t)
 {
     struct connection *c = t->conn;
@@ -95,12 +131,7 @@ void management_finish(struct task *t)
         return;
     }
     uint8_t function = management_request(t)[ISCSI_TMF_FUNCTION] & 0x7f;
-    log_notice("iscsi",
-               "task management function=\"%s\" response=%u lun=0x%016llx initiator=%s target=%s "
-               "address=%s",
-               function_name(function), t->response,
-               (unsigned long long)get_be64(management_request(t) + ISCSI_BHS_LUN),
-               t->session->initiator, t->session->target, c ? c->peer : "-");
+    tell(t, function);
     t->bhs[ISCSI_BHS_OPCODE] = ISCSI_OP_TASK_MANAGEMENT_RESPONSE;
     t->bhs[ISCSI_BHS_FLAGS] = ISCSI_FINAL;
     t->bhs[ISCSI_TMF_RESPONSE] = t->response;

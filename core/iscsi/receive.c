@@ -129,8 +129,9 @@ static void segment_end(struct connection *c)
     c->segment_task = NULL;
     if (bad) {
         c->engine->digest_errors++;
-        log_warning("iscsi", "data digest error initiator=%s address=%s", c->session->initiator,
-                    c->peer);
+        if (reject_is_told(c))
+            log_warning("iscsi", "data digest error initiator=%s address=%s", c->session->initiator,
+                        c->peer);
         reject_send(c, c->record->segment_bhs, ISCSI_REJECT_DATA_DIGEST);
     }
     if (!t)

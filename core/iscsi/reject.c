@@ -10,7 +10,9 @@ void reject_send(struct connection *c, const uint8_t *bhs, uint8_t reason)
 {
     struct session *s = c->session;
     s->engine->rejects++;
-    if (!(c->rejects++ & 0xff)) /* a peer that does nothing else must not fill the log */
+    bool told = reject_is_told(c);
+    c->rejects++;
+    if (told)
         log_notice("iscsi", "PDU rejected opcode=0x%02x reason=0x%02x initiator=%s address=%s count=%u",
                    bhs[ISCSI_BHS_OPCODE] & ISCSI_OPCODE_MASK, reason, s->initiator, c->peer, c->rejects);
     struct task *t = task_take(s, c, TASK_REJECT, ISCSI_TAG_NONE);

@@ -63,8 +63,9 @@ enum pdu_verdict text_receive_pdu(struct connection *c, const struct pdu *pdu)
     }
     struct text *text = &c->text->text;
     if (text_receive(text, h, pdu->data, pdu->data_bytes) == TEXT_REJECT) {
-        log_notice("iscsi", "text request rejected reason=\"%s\" initiator=%s address=%s",
-                   text->problem, c->session->initiator, c->peer);
+        if (reject_is_told(c))
+            log_notice("iscsi", "text request rejected reason=\"%s\" initiator=%s address=%s",
+                       text->problem, c->session->initiator, c->peer);
         reject_send(c, h, text->reject_reason);
         text_end(c);
         return PDU_DISCARD;

@@ -207,6 +207,23 @@ def _(target):
     bystander.works()
 
 
+@case('floods of task management, of bad texts and of bad digests do not fill the log')
+def _(target):
+    if not target.daemon:
+        raise Skip('needs the log of a daemon')
+    session = target.login(DataDigest='CRC32C')
+    before = len(target.daemon.log().splitlines())
+    for n in range(1000):
+        session.task_management(1, referenced=5000 + n, ref_cmd_sn=session.cmd_sn - 1)
+        session.request(wire.TEXT_REQUEST, b'no pair', flags=wire.FINAL, ttt=NO_TAG)
+        session.connection.expect(wire.REJECT)
+        session.nop(b'spoiled', spoil='data')
+        session.connection.expect(wire.REJECT)
+    lines = target.daemon.log().splitlines()[before:]
+    assert any('abort task' in line for line in lines), lines
+    assert len(lines) < 1000, '%d lines, such as %r' % (len(lines), lines[-3:])
+
+
 @case('an initiator that asks for much and reads nothing')
 def _(target):
     bystander = Bystander(target)
