@@ -21,6 +21,7 @@
 #include "privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <glib.h>
 #include <stdio.h>
@@ -229,10 +230,26 @@ static _Noreturn void exit_at_once(int code)
     _exit(code);
 }
 
+/* Where one of the descriptors 0 to 2 is closed, the next file to be opened would be it, a disk perhaps, and
+   get what is written to the log. */
+static bool have_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = { .mode = MODE_KEEPER };
 
+    if (!have_standard_streams())
+        return EXIT_REFUSED;
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--keeper-trial") == 0)
