@@ -60,6 +60,20 @@ void keeper_stop(struct keeper *k)
 
 /* --- signals --- */
 
+/* A signal to the process and its group comes twice (timeout(1) does so) and means once. */
+#define TOLD_ONCE_NS (500 * NS_PER_MS)
+
+static void told_to_stop(struct keeper *k)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    if (k->told_ns && now_ns - k->told_ns < TOLD_ONCE_NS)
+        return;
+    if (!k->told_ns)
+        k->told_ns = now_ns;
+    keeper_stop(k);
+}
+
 static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
 {
     struct signalfd_siginfo info;
@@ -70,7 +84,7 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
-            keeper_stop(k);
+            told_to_stop(k);
             break;
         case SIGHUP:
             reload_begin(k);

@@ -97,6 +97,7 @@ struct keeper {
     struct trial *trial; /* of plugins; NULL: none is under way */
     bool reload_again;   /* SIGHUP came while a reload was under way */
 
+    uint64_t told_ns; /* to stop, by the first signal */
     bool stopping;
     bool leaving;        /* all goes to the service manager, and we end */
     uint64_t leave_ns;   /* ... then at the latest */

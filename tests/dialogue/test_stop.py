@@ -4,11 +4,12 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 import time
 
 import scsi
 import wire
-from peer import Closed, IQN, Target, case, main, serve
+from peer import Closed, IQN, Settings, Target, case, main, serve
 
 NO_CHANGE = {}
 
@@ -92,6 +93,33 @@ def _(target):
     ended_well(target)
 
 
+@case('a signal that comes twice, to the daemon and its group, is one signal', own=NO_CHANGE)
+def _(target):
+    session = target.login(ImmediateData='No')
+    task = session.start(scsi.write_10(0, 8), write=bytes(4096), hold_r2ts=True)
+    while not task.r2ts:
+        session.connection.pump()
+    stop(target)
+    stop(target)
+    expect_announcement(session)
+    task.answer(task.r2ts[0])
+    task.good()
+    ended_well(target)
+    assert 'Killed' not in target.daemon.log(), target.daemon.log()[-2000:]
+
+
+@case('a second signal some time after the first does not wait for anybody', own=NO_CHANGE)
+def _(target):
+    session = target.login(ImmediateData='No')
+    session.start(scsi.write_10(0, 8), write=bytes(4096), hold_r2ts=True)
+    stop(target)
+    expect_announcement(session)
+    time.sleep(0.6)
+    stop(target)
+    ended_well(target)
+    assert 'ended by signal 9' in target.daemon.log(), target.daemon.log()[-2000:]
+
+
 @case('an initiator that does not read does not keep the daemon from ending', own=NO_CHANGE)
 def _(target):
     session = target.login()
@@ -137,6 +165,23 @@ def _():
         assert again.read(5, 8, lun=1).good().data == b'k' * 4096
         assert again.command(scsi.inquiry(255, 0x83), read=255, lun=1).data == page
         again.close()
+
+
+@case('started without standard streams, it opens nothing in their place', alone=True)
+def _():
+    with serve(start=False) as daemon:
+        daemon.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            ['sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh', Settings.daemon, '-c',
+             str(daemon.config_file)], start_new_session=True)
+        try:
+            daemon.wait_listening()
+            for pid in (daemon.process.pid, daemon.wait_for_worker()):
+                streams = [os.readlink('/proc/%d/fd/%d' % (pid, number)) for number in range(3)]
+                assert streams == ['/dev/null'] * 3, streams
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait_exit() == 0
+        finally:
+            daemon.kill()
 
 
 @case('SIGHUP disturbs nobody', own=NO_CHANGE)
