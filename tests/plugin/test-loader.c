@@ -168,7 +168,9 @@ static void describe_has_every_option(void)
     g_assert_nonnull(strstr(text, "handler plugin 'file', version "));
     g_assert_nonnull(strstr(text, "    path  (path, required; a change: reopens the LUN)\n"));
     g_assert_nonnull(strstr(text, "    direct  (bool, default no; a change: reopens the LUN)\n"));
-    g_assert_cmpstr(errors, ==, "no plugin 'fiel' (did you mean 'file'?)\n");
+    g_autofree char *expected = g_strdup_printf(
+        "no plugin 'fiel' (did you mean 'file'?): looked in %s, /nowhere\n", handler_directory);
+    g_assert_cmpstr(errors, ==, expected);
     free(text);
     free(errors);
 }
