@@ -89,7 +89,7 @@ static void answer_io(struct hf_queue *queue, struct backend_io *io, int32_t res
 {
     io->result = result;
     if (G_UNLIKELY(is_error(result)))
-        atomic_fetch_add_explicit(&queue->lun->errors, 1, memory_order_relaxed);
+        lun_failed(queue->lun, io, result, queue->reactor->now_ns);
     io->done(io);
 }
 

@@ -99,6 +99,7 @@ struct hf_lun {
     _Atomic uint64_t refusals;          /* queues that could not be opened */
     _Atomic(struct hf_queue *) *queues; /* by reactor index */
     _Atomic uint64_t errors;            /* I/Os that the handler failed */
+    _Atomic uint64_t failure_told_ns, failures_untold; /* failure.c */
     uint64_t watched_ns; /* watch.c: when the I/O that was last warned of had begun */
     uint64_t stalls;     /* watch.c: how many were warned of */
 
@@ -167,6 +168,9 @@ int late_result(const struct hf_lun *lun);
 
 /* space.c: what the handler says, checked; may wait. */
 int lun_space(struct hf_lun *lun, struct storage_space *ret_space);
+
+/* failure.c: counts it, and says it now and then. The queue's reactor. */
+void lun_failed(struct hf_lun *lun, const struct backend_io *io, int result, uint64_t now_ns);
 
 /* misuse.c: counts it, and says it now and then. Any thread. */
 void lun_misused(struct hf_lun *lun, enum storage_misuse kind, uint64_t id);

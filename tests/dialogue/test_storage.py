@@ -58,6 +58,8 @@ def _():
         session.write(0, b'again' * 13107 + b'.').good()     # what has its place can be written
         session.write(120000, bytes(CHUNK)).check(scsi.SPACE_ALLOCATION_FAILED)
         session.alive()
+        told = [line for line in daemon.log().splitlines() if 'an I/O has failed' in line]
+        assert len(told) == 1 and 'lun=0 op=write' in told[0] and 'No space left' in told[0], told
         # space that is given back can be used: UNMAP of the first MiB
         unmap = bytes([0x42]) + bytes(6) + (24).to_bytes(2, 'big') + b'\0'
         ranges = (22).to_bytes(2, 'big') + (16).to_bytes(2, 'big') + bytes(4) + \
@@ -97,6 +99,20 @@ def _():
             assert done.returncode == 1, done.returncode
             assert '127.0.0.1:%d' % first.port in done.stderr, done.stderr
         Target(first.address, IQN, first).login().alive()
+
+
+@case('a failing disk is in the log, but not with every command', own=dict(targets={
+    IQN: {'portals': ['test'], 'luns': {0: {'handler': 'fault', 'options': {
+        'of': {'handler': 'ram', 'options': {'size': '1M'}},
+        'rules': [{'op': 'read', 'error': 'EIO', 'from': '64K', 'to': '128K'}]}}}}}))
+def _(target):
+    session = target.login()
+    for _ in range(200):
+        session.read(128, 1).check((3, 0x1100))
+        session.read(0, 1).good()
+    told = [line for line in target.daemon.log().splitlines() if 'an I/O has failed' in line]
+    assert told and 'op=read offset=65536 bytes=512 error="Input/output error" times=1' in told[0], told
+    assert len(told) < 50, told
 
 
 @case('a null LUN reads zeroes and takes everything',
