@@ -116,18 +116,6 @@ static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
                              target, number);
 }
 
-/* What SCSI cannot express is found out before anything happens. */
-static void judge_target(struct daemon_reload *r, const struct config_target *t)
-{
-    uint16_t tags[SCSI_PORTS_MAX];
-    if (t->lun_count > SCSI_LUNS_MAX)
-        config_problem_error(r->problems, t->key_node, "target %s: more than %d LUNs", t->name,
-                             SCSI_LUNS_MAX);
-    if (t->portal_count > SCSI_PORTS_MAX && daemon_port_tags(t, tags) == SCSI_PORTS_MAX)
-        config_problem_error(r->problems, t->key_node, "target %s: more than %d portal group tags",
-                             t->name, SCSI_PORTS_MAX - 1);
-}
-
 /* What another worker takes over must be the same targets and LUNs; the rest it may read for itself. */
 static void judge_handover(struct daemon_reload *r, const struct plan_step *s)
 {
@@ -158,8 +146,6 @@ static void judge(struct daemon_reload *r)
         if (s->object == PLAN_LUN)
             judge_lun(r, s);
     }
-    for (unsigned i = 0; i < r->config->target_count; i++)
-        judge_target(r, &r->config->targets[i]);
 }
 
 static void count_session(const struct session *s, void *data)

@@ -10,6 +10,9 @@
 
 #define CLOSE_WAIT_MS   10000
 
+_Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_MAX,
+               "what is checked is what there is room for");
+
 /* ---- making ---- */
 
 static int open_lun(struct daemon *d, struct daemon_target *t, struct daemon_lun *l)

@@ -106,6 +106,29 @@ static void check_identity(GHashTable *seen, const char *what, const struct conf
     g_free(key);
 }
 
+static bool has_tag(const struct config_target *t, unsigned before, unsigned tag)
+{
+    for (unsigned i = 0; i < before; i++)
+        if (t->portals[i]->tag == tag)
+            return true;
+    return false;
+}
+
+static void check_counts(const struct config_target *t, struct config_problems *problems)
+{
+    unsigned tags = 0;
+    for (unsigned i = 0; i < t->portal_count; i++)
+        tags += !has_tag(t, i, t->portals[i]->tag);
+    if (tags > CONFIG_TAGS_MAX)
+        config_problem_error(problems, t->key_node,
+                             "target '%s': its portals have %u different tags, at most %d can be",
+                             t->key_node->text, tags, CONFIG_TAGS_MAX);
+    if (t->lun_count > CONFIG_LUNS_MAX)
+        config_problem_error(problems, t->luns[CONFIG_LUNS_MAX].key_node,
+                             "target '%s': has %u LUNs, at most %d can be", t->key_node->text,
+                             t->lun_count, CONFIG_LUNS_MAX);
+}
+
 static void check_target(const struct config_target *t, GHashTable *seen,
                          const struct config *config, struct config_problems *problems)
 {
@@ -116,6 +139,7 @@ static void check_target(const struct config_target *t, GHashTable *seen,
                              "target '%s' cannot be reached: there are no portals",
                              t->key_node->text);
     check_bursts(&t->session, problems);
+    check_counts(t, problems);
     for (unsigned i = 0; i < t->lun_count; i++) {
         check_identity(seen, "serial", t->luns[i].serial_node, problems);
         check_identity(seen, "naa", t->luns[i].naa_node, problems);

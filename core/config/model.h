@@ -19,6 +19,8 @@
 #include "config/yaml.h"
 
 #define CONFIG_LUN_MAX      16383 /* flat space addressing */
+#define CONFIG_LUNS_MAX     256   /* of one target */
+#define CONFIG_TAGS_MAX     63    /* of the portals of one target */
 #define CONFIG_REACTORS_MAX 64
 #define CONFIG_PORTALS_MAX  256
 #define CONFIG_LISTEN_MAX   64 /* addresses of one portal */

@@ -26,8 +26,7 @@ static const struct mistake mistakes[] = {
       "f:3:10: targets: must be a mapping, not a list\n" },
     { "root-is-a-list", "- a\n", "f:1:1: the file: must be a mapping, not a list\n" },
     { "views",
-      "version: 1\n" PORTALS
-      "targets:\n"
+      "version: 1\n" PORTALS "targets:\n"
       "  " TARGET ":\n"
       "    initiators: [192.0.2.0/24, 192.0.2.0/33, node7/8]\n"
       "    views:\n"
@@ -35,7 +34,8 @@ static const struct mistake mistakes[] = {
       "      one: { initiators: 10.0.0.0/8, luns: { 0: 1, 2: 7, 00: 4, 3: 1, x: 1 } }\n"
       "      two: { luns: { 0: 1 } }\n"
       "    luns: { 1: { handler: ram }, 4: { handler: ram } }\n",
-      "f:5:32: initiators: '192.0.2.0/33' is no network (192.0.2.0/24, 2001:db8::/32) and no pattern "
+      "f:5:32: initiators: '192.0.2.0/33' is no network (192.0.2.0/24, 2001:db8::/32) and no "
+      "pattern "
       "of names\n"
       "f:5:46: initiators: 'node7/8' is no network (192.0.2.0/24, 2001:db8::/32) and no pattern of "
       "names\n"
@@ -300,9 +300,30 @@ static void check(gconstpointer data)
     g_assert_null(strstr(found, "hunter2"));
 }
 
+/* One more than there may be, of what a target has many of. */
+static void too_many(void)
+{
+    struct config_problems *problems = config_problems_new();
+    struct config *config = NULL;
+    g_autoptr(GString) text = g_string_new("version: 1\nportals:\n");
+    for (unsigned i = 1; i <= CONFIG_TAGS_MAX + 1; i++)
+        g_string_append_printf(text, "  p%u: { listen: 127.0.0.1:%u, tag: %u }\n", i, i, i);
+    g_string_append(text, "targets:\n  iqn.2026-11.org.example:a:\n    luns:\n");
+    for (unsigned i = 0; i <= CONFIG_LUNS_MAX; i++)
+        g_string_append_printf(text, "      %u: { handler: ram }\n", 2 * i);
+    g_assert_cmpint(config_parse(text->str, text->len, "f", &config, problems), ==, -EINVAL);
+    g_autofree char *found = problems_text(problems);
+    g_assert_cmpstr(found, ==,
+                    "f:68:3: target 'iqn.2026-11.org.example:a': its portals have 64 different "
+                    "tags, at most 63 can be\n"
+                    "f:326:7: target 'iqn.2026-11.org.example:a': has 257 LUNs, at most 256 can "
+                    "be\n");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/config/mistakes/too-many", too_many);
     for (unsigned i = 0; i < G_N_ELEMENTS(mistakes); i++) {
         g_autofree char *path = g_strconcat("/config/mistakes/", mistakes[i].name, NULL);
         g_test_add_data_func(path, &mistakes[i], check);
