@@ -63,14 +63,14 @@ void keeper_stop(struct keeper *k)
 /* A signal to the process and its group comes twice (timeout(1) does so) and means once. */
 #define TOLD_ONCE_NS (500 * NS_PER_MS)
 
-static void told_to_stop(struct keeper *k)
+static void told_to_stop(struct keeper *k, uint32_t signal)
 {
     uint64_t now_ns = clock_now_ns();
 
-    if (k->told_ns && now_ns - k->told_ns < TOLD_ONCE_NS)
+    if (k->told_by == signal && now_ns - k->told_ns < TOLD_ONCE_NS)
         return;
-    if (!k->told_ns)
-        k->told_ns = now_ns;
+    k->told_by = signal;
+    k->told_ns = now_ns;
     keeper_stop(k);
 }
 
@@ -84,7 +84,7 @@ static void signal_ready(struct keeper *k, struct source *s, uint32_t events)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
-            told_to_stop(k);
+            told_to_stop(k, info.ssi_signo);
             break;
         case SIGHUP:
             reload_begin(k);

@@ -97,7 +97,8 @@ struct keeper {
     struct trial *trial; /* of plugins; NULL: none is under way */
     bool reload_again;   /* SIGHUP came while a reload was under way */
 
-    uint64_t told_ns; /* to stop, by the first signal */
+    uint64_t told_ns; /* when the last signal came that said to stop */
+    uint32_t told_by; /* ... and which; 0: none */
     bool stopping;
     bool leaving;        /* all goes to the service manager, and we end */
     uint64_t leave_ns;   /* ... then at the latest */
