@@ -459,8 +459,10 @@ static const char *start(struct daemon *d)
     if (!wait_for_go(d))
         return "";
     daemon_engine_begin(d);
+    d->again = d->resume || d->args->generation > 1;
     if (daemon_targets_open(d) < 0)
         return "a target cannot be served";
+    d->again = false;
     if (create_logins(d) < 0)
         return "out of memory";
     take_over(d);

@@ -7,6 +7,7 @@
 #include "config/scalar.h"
 #include "daemon_private.h"
 #include "plugin/loader.h"
+#include "scsi/keep.h"
 
 /* ---- plugins ---- */
 
@@ -137,6 +138,14 @@ static int open_aside(struct daemon *d, const struct storage_options *options,
     return r;
 }
 
+/* A later worker of one keeper opens what an earlier one had open; of another keeper's worker, that the
+   service manager has kept, the memory of units knows it. */
+static bool used_before(const struct daemon *d, const char *target, unsigned lun)
+{
+    return d->again &&
+           (d->args->generation > 1 || scsi_keep_area_has(d->scsi.area, target, lun));
+}
+
 static int open_plugin(struct daemon *d, const struct config *whole,
                        const struct config_target *target, const struct config_lun *c, bool grown,
                        struct backend *beside, struct backend **ret_backend,
@@ -161,6 +170,7 @@ static int open_plugin(struct daemon *d, const struct config *whole,
             .read_only = c->read_only,
             .block_bytes = c->block_size,
             .beside = beside,
+            .again = used_before(d, target->name, c->number),
         };
         r = open_aside(d, &options, ret_backend, &error);
     }

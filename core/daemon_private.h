@@ -109,6 +109,7 @@ struct daemon {
     struct daemon_reload *reload;      /* daemon_reload.c: under way, or NULL */
     uint64_t open_within_ns;           /* commands are held: a disk has to be open in this time; 0: they are not */
     struct list retiring;              /* daemon_retire.c: what is on its way out */
+    bool again;                        /* while what earlier workers had open is opened */
     bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
     struct daemon_pulse *pulse;        /* daemon_pulse.c; made when it is first asked */
     struct daemon_freeze *freeze;      /* under way */

@@ -51,6 +51,7 @@ int32_t lower_host_open(struct hf_lun *lun, const struct hf_lower_config *config
         .lun = lun->number,
         .read_only = lun->read_only,
         .block_bytes = lun->asked_block_bytes,
+        .again = lun->again,
         .above = lun,
     };
     struct hf_error why = PLUGIN_ERROR_INIT;

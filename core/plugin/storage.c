@@ -202,6 +202,7 @@ static struct hf_lun *lun_new(const struct storage_options *options)
                                        : options->beside && storage_uses_memory(options->beside);
     lun->asked_block_bytes = options->block_bytes;
     atomic_init(&lun->open_queues, 1);
+    lun->again = options->again;
     lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
     lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
     lun->queues = g_malloc0_n(options->services->reactor_count, sizeof(*lun->queues));
@@ -209,6 +210,22 @@ static struct hf_lun *lun_new(const struct storage_options *options)
                                                                  : &queue_backend_ops_without_kick;
     lun->backend.product = options->plugin->info.name;
     return lun;
+}
+
+/* The paths that are the disk's identity. A file system that is not mounted any more must not leave its
+   initiators with a new file full of zeroes. */
+static int check_there(struct hf_lun *lun, struct hf_error *error)
+{
+    const char *config = plugin_config_data(lun->config);
+    for (const struct hf_option *row = lun->plugin->info.options; row && row->name; row++) {
+        if (row->type != HF_OPTION_PATH || row->change != HF_CHANGE_IDENTITY)
+            continue;
+        const char *path = *(const char *const *)(config + row->offset);
+        if (path && path[0] && access(path, F_OK) < 0)
+            return plugin_fail(error, errno, "%s: %s; it has been in use and is not made anew",
+                               path, strerror(errno));
+    }
+    return 0;
 }
 
 static int open_handler(struct hf_lun *lun, const struct storage_options *options,
@@ -223,8 +240,11 @@ static int open_handler(struct hf_lun *lun, const struct storage_options *option
         .lun = lun,
         .block_bytes = options->block_bytes,
     };
+    int r = lun->again ? check_there(lun, error) : 0;
+    if (r < 0)
+        return r;
     lun->opening = true;
-    int r = lun->ops->open(&how, plugin_config_data(lun->config), &info, &lun->handle, error);
+    r = lun->ops->open(&how, plugin_config_data(lun->config), &info, &lun->handle, error);
     lun->opening = false;
     if (r != 0)
         return plugin_fail(error, r < 0 ? -r : EIO, "%s",

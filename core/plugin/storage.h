@@ -60,6 +60,8 @@ struct storage_options {
     unsigned lun;
     bool read_only;
     unsigned block_bytes; /* 0: as the handler says */
+    bool again;           /* it has been in use: what its options name must be there, and is not made
+                             anew, empty */
     struct hf_lun *above; /* lower.c: the LUN that wraps this one; NULL elsewhere */
     struct backend *beside; /* the same LUN as it is open now; NULL: it is not */
 };

@@ -80,6 +80,7 @@ struct hf_lun {
     struct hf_lun *above;       /* the LUN that wraps this one, or NULL */
     struct hf_lower *lowers;    /* those that this one wraps */
     unsigned asked_block_bytes; /* 0: as the handler says */
+    bool again;                 /* as in struct storage_options */
     bool opening;               /* within the handler's open() */
     char *target;
     unsigned number;

@@ -127,6 +127,13 @@ static int map(const struct scsi_services *services, uint64_t bytes, unsigned la
     return r;
 }
 
+bool scsi_keep_area_has(const struct keep_area *area, const char *target, unsigned lun)
+{
+    g_autofree char *name = name_of(target, lun);
+
+    return area && g_hash_table_contains(area->by_name, name);
+}
+
 int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,
                         struct keep_area **ret_area)
 {

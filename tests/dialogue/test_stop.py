@@ -5,11 +5,12 @@ import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import scsi
 import wire
-from peer import Closed, IQN, Settings, Target, case, main, serve
+from peer import Closed, IQN, Settings, Target, case, file, main, serve
 
 NO_CHANGE = {}
 
@@ -296,6 +297,24 @@ def _(target):
     lines = target.daemon.wait_log('worker')
     assert any('worker' in line and ('9' in line or 'KILL' in line.upper()) for line in lines), lines
     target.login().alive()
+
+
+@case('a disk that is gone when the worker starts again is waited for, not made anew', alone=True)
+def _():
+    with tempfile.TemporaryDirectory(prefix='holdfast-test.') as folder:
+        disk, aside = pathlib.Path(folder, 'disk.img'), pathlib.Path(folder, 'aside.img')
+        with serve({IQN: {'portals': ['test'], 'luns': {0: file(disk)}}}) as daemon:
+            target = Target(daemon.address, IQN, daemon)
+            target.login().write(0, b'mine' * 128).good()
+            daemon.killed_workers = True
+            disk.rename(aside)
+            os.kill(daemon.workers()[0], signal.SIGKILL)
+            lines = daemon.wait_log('it has been in use and is not made anew')
+            assert any('%s: No such file' % disk in line for line in lines), lines[-5:]
+            assert not disk.exists()
+            aside.rename(disk)
+            assert target.login().read(0, 1).good().data == b'mine' * 128
+            target.close_all()
 
 
 @case('the worker does not outlive the keeper', own=NO_CHANGE)
