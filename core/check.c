@@ -83,7 +83,27 @@ static int judge_in_child(const struct plugin *plugin, const struct config_node 
     return r;
 }
 
-/* NULL: there is none. */
+/* Two LUNs on one file or device: the first to be opened locks out the other. `seen`: LUNs by path. */
+static void check_paths(const struct plugin *plugin, const struct config_lun *lun, GHashTable *seen,
+                        struct config_problems *problems)
+{
+    for (const struct hf_option *row = plugin->info.options; row && row->name; row++) {
+        const struct config_node *node = config_node_get(lun->options, row->name);
+        if (!plugin_option_is_disk(plugin->info.options, row) || !node || !node->text)
+            continue;
+        const struct config_lun *first = g_hash_table_lookup(seen, node->text);
+        if (!first)
+            g_hash_table_insert(seen, (gpointer)node->text, (gpointer)lun);
+        else if (!first->read_only || !lun->read_only)
+            config_problem_warning(
+                problems, node,
+                "%s: '%s' is that of the LUN at line %u column %u, too; only one "
+                "can have it open",
+                row->name, node->text, first->key_node->line, first->key_node->column);
+    }
+}
+
+/* Returns it, or NULL: there is a problem. */
 static const struct plugin *check_plugin(const struct config *config, uint32_t kind,
                                          const char *name, const struct config_node *at,
                                          const struct config_node *options,
@@ -98,24 +118,31 @@ static const struct plugin *check_plugin(const struct config *config, uint32_t k
     if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) < 0 ||
         judge_in_child(plugin, at, options, &error) < 0)
         config_problem_error(problems, at, "%s", error.text);
-    else if (plugin_config_new(plugin, options, at, &judged, problems) == 0)
+    else if (plugin_config_new(plugin, options, at, &judged, problems) == 0) {
         plugin_config_free(judged);
-    return plugin;
+        return plugin;
+    }
+    return NULL;
 }
 
-static void check_lun(const struct config *config, const struct config_lun *lun,
+static void check_lun(const struct config *config, const struct config_lun *lun, GHashTable *seen,
                       struct config_problems *problems)
 {
     const struct plugin *plugin =
         check_plugin(config, HF_KIND_HANDLER, lun->handler, lun->handler_node, lun->options, problems);
-    if (plugin != NULL && lun->threshold_count && !plugin->handler.space)
+    if (plugin == NULL)
+        return;
+    if (lun->threshold_count && !plugin->handler.space)
         config_problem_error(problems, lun->thresholds_node,
                              "thresholds: handler %s cannot tell how much room there is",
                              lun->handler);
+    check_paths(plugin, lun, seen, problems);
 }
 
 static void check_all(const struct config *config, struct config_problems *problems)
 {
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+
     if (config->fence.node != NULL)
         check_plugin(config, HF_KIND_FENCE, config->fence.plugin, config->fence.plugin_node,
                      config->fence.options, problems);
@@ -126,7 +153,7 @@ static void check_all(const struct config *config, struct config_problems *probl
     for (unsigned i = 0; i < config->target_count; i++) {
         const struct config_target *t = &config->targets[i];
         for (unsigned j = 0; j < t->lun_count; j++)
-            check_lun(config, &t->luns[j], problems);
+            check_lun(config, &t->luns[j], seen, problems);
     }
 }
 

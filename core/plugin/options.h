@@ -29,6 +29,8 @@ const void *plugin_config_data(const struct plugin_config *config);
  * HF_CHANGE_* of the options that differ. Both of the same plugin.
  */
 int plugin_config_compare(const struct plugin_config *a, const struct plugin_config *b);
+/* Whether a row of the table names the file or device that is the disk; not of a handler that wraps one. */
+bool plugin_option_is_disk(const struct hf_option *table, const struct hf_option *row);
 /* Calls `each` for the row of every option that differs, in the table's order. */
 void plugin_config_differences(const struct plugin_config *a, const struct plugin_config *b,
                                void (*each)(void *user, const struct hf_option *row), void *user);

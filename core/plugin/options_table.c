@@ -244,6 +244,14 @@ int plugin_options_copy(const struct hf_option *table, uint64_t config_bytes,
     return copy_table(table, config_bytes, 1, ret_table, error);
 }
 
+bool plugin_option_is_disk(const struct hf_option *table, const struct hf_option *row)
+{
+    for (const struct hf_option *other = table; other->name; other++)
+        if (other->type == HF_OPTION_HANDLER)
+            return false;
+    return row->type == HF_OPTION_PATH && (row->flags & HF_OPTION_REQUIRED);
+}
+
 struct hf_option *plugin_options_free(struct hf_option *table)
 {
     for (struct hf_option *row = table; row && row->name; row++)

@@ -212,18 +212,18 @@ static struct hf_lun *lun_new(const struct storage_options *options)
     return lun;
 }
 
-/* The paths that are the disk's identity. A file system that is not mounted any more must not leave its
+/* A file system that is not mounted any more must not leave its
    initiators with a new file full of zeroes. */
 static int check_there(struct hf_lun *lun, struct hf_error *error)
 {
     const char *config = plugin_config_data(lun->config);
     for (const struct hf_option *row = lun->plugin->info.options; row && row->name; row++) {
-        if (row->type != HF_OPTION_PATH || row->change != HF_CHANGE_IDENTITY)
+        if (!plugin_option_is_disk(lun->plugin->info.options, row))
             continue;
         const char *path = *(const char *const *)(config + row->offset);
         if (path && path[0] && access(path, F_OK) < 0)
-            return plugin_fail(error, errno, "%s: %s; it has been in use and is not made anew",
-                               path, strerror(errno));
+            return plugin_fail(error, errno, "%s: %s; a disk in use is not made anew", path,
+                               strerror(errno));
     }
     return 0;
 }

@@ -176,6 +176,16 @@ def _():
         assert done.returncode == 1 and '/nonexistent.yaml' in done.stderr, done
 
 
+@case('two LUNs on one file are told, unless both only read', alone=True)
+def _():
+    twice = '    luns:\n      0: { handler: file, options: { path: /srv/a } }\n' \
+            '      1: { handler: file, options: { path: /srv/a } }\n'
+    for more, told in (('', 1), (', read-only: yes', 0)):
+        text = (GOOD + 'OPEN').replace(LUNS + 'OPEN', twice.replace(' } }\n', ' }%s }\n' % more))
+        code, said, _ = check(text)
+        assert code == 0 and said.count("'/srv/a' is that of the LUN at line") == told, said
+
+
 @case('a warning does not keep from starting, and is told once', alone=True)
 def _():
     twins = {0: ram('1M', serial='twin'), 1: ram('1M', serial='twin')}

@@ -309,7 +309,7 @@ def _():
             daemon.killed_workers = True
             disk.rename(aside)
             os.kill(daemon.workers()[0], signal.SIGKILL)
-            lines = daemon.wait_log('it has been in use and is not made anew')
+            lines = daemon.wait_log('a disk in use is not made anew')
             assert any('%s: No such file' % disk in line for line in lines), lines[-5:]
             assert not disk.exists()
             aside.rename(disk)
