@@ -41,7 +41,8 @@ const char *login_status_text(uint16_t status)
 
 /*
  * The header of the next response. While a connection joins a session, the session's command
- * window is known only at the end: until then just the login's own CmdSN is named.
+ * window is known only at the end: until then it is a closed one at the login's own CmdSN, which opens
+ * nothing (RFC 7143 4.2.2.1).
  */
 static void make_header(struct login *login, uint8_t flags, uint16_t status, uint32_t data_bytes)
 {
@@ -64,9 +65,9 @@ static void make_header(struct login *login, uint8_t flags, uint16_t status, uin
 
 static void default_window(struct login *login)
 {
-    login->max_cmd_sn = login->exp_cmd_sn;
+    login->max_cmd_sn = login->exp_cmd_sn - 1;
     if (login->params.leading)
-        login->max_cmd_sn += login->window - 1;
+        login->max_cmd_sn += login->window;
 }
 
 static enum login_action refuse(struct login *login, uint16_t status, uint32_t data_bytes)
