@@ -149,8 +149,10 @@ def _(target):
     held = session.start(scsi.write_10(0, 8), write=b'k' * 4096, immediate_data=0, hold_r2ts=True)
     while not held.r2ts:
         session.connection.pump()
-    session.start(scsi.write_10(64, 8), write=b'g' * 4096, immediate_data=0, hold_r2ts=True,
-                  connection=second)
+    gone = session.start(scsi.write_10(64, 8), write=b'g' * 4096, immediate_data=0, hold_r2ts=True,
+                         connection=second)
+    while not gone.r2ts:    # it has come, before the logout does on the other connection
+        second.pump()
     assert session.logout(reason=1, cid=1).response == 0
     second.expect_closed()
     held.answer(held.r2ts[0])
