@@ -3,6 +3,7 @@
 their first command is not answered with a unit attention, BUSY or NOT READY."""
 import os
 import signal
+import time
 
 import scsi
 from peer import IQN, case, file, main
@@ -89,6 +90,8 @@ def _(target):
     write_is(other, scsi.GOOD)
     holder.command(bytes([0x16, 0, 0, 0, 0, 0])).good()
     holder.close()      # a logout ends it, and it does not come back with the next stop
+    while other.write(0, b'w' * 512, lun=0).status == CONFLICT:      # once the target has seen the connection end
+        time.sleep(0.01)
     write_is(other, scsi.GOOD)
     stop_and_start(target)
     write_is(come_back(target, OTHER), scsi.GOOD)
