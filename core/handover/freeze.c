@@ -13,7 +13,8 @@ static void each_connection(struct engine *e, void (*visit)(struct connection *c
     list_for_each_safe(s, &e->sessions)
     {
         struct session *session = list_entry(s, struct session, link);
-        list_for_each_safe(c, &session->connections) visit(list_entry(c, struct connection, link));
+        list_for_each_safe(c, &session->connections)
+            visit(list_entry(c, struct connection, link));
     }
 }
 
@@ -24,9 +25,9 @@ static bool is_still(struct engine *e)
     list_for_each(s, &e->sessions)
     {
         struct session *session = list_entry(s, struct session, link);
-        list_for_each(
-            c, &session->connections) if (!stream_idle(&list_entry(c, struct connection, link)
-                                                            ->stream)) return false;
+        list_for_each(c, &session->connections)
+            if (!stream_idle(&list_entry(c, struct connection, link)->stream))
+                return false;
     }
     return true;
 }

@@ -202,7 +202,7 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
         task_release(t);
         return refuse(c, h, order, ISCSI_REJECT_INVALID_FIELD);
     }
-    if (t->cmd.expects_in && t->cmd.expects_out)   /* bidirectional: not supported */
+    if (t->cmd.expects_in && t->cmd.expects_out) /* bidirectional: not supported */
         command_fault(t, KEY_ILLEGAL, 0x0e, 0x03); /* INVALID FIELD IN COMMAND INFORMATION UNIT */
     check_unsolicited(t, pdu);
     t->segment_open = pdu->data_bytes > 0;

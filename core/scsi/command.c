@@ -126,8 +126,8 @@ static bool common_checks(struct scsi_command *cmd, const struct scsi_opcode *op
         refuse_access(cmd, why);
         return false;
     }
-    if (__builtin_expect(cmd->attribute >= SCSI_ACA,
-                         0)) { /* there is no ACA condition (SAM-5 8.9.5) */
+    if (__builtin_expect(cmd->attribute >= SCSI_ACA, 0)) {
+        /* There is no ACA condition (SAM-5 8.9.5). */
         scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_INVALID_MESSAGE);
         return false;
     }
