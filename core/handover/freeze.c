@@ -10,8 +10,7 @@
 
 static void each_connection(struct engine *e, void (*visit)(struct connection *c))
 {
-    list_for_each_safe(s, &e->sessions)
-    {
+    list_for_each_safe(s, &e->sessions) {
         struct session *session = list_entry(s, struct session, link);
         list_for_each_safe(c, &session->connections)
             visit(list_entry(c, struct connection, link));
@@ -22,8 +21,7 @@ static bool is_still(struct engine *e)
 {
     if (e->executing != scsi_copies_held() + scsi_sanitize_resting() + scsi_standing_count())
         return false;
-    list_for_each(s, &e->sessions)
-    {
+    list_for_each(s, &e->sessions) {
         struct session *session = list_entry(s, struct session, link);
         list_for_each(c, &session->connections)
             if (!stream_idle(&list_entry(c, struct connection, link)->stream))
