@@ -41,6 +41,7 @@ struct config_daemon {
     bool drain_force;
     uint64_t drain_ns;
     struct address metrics_listen; /* loopback, TCP; length 0: none */
+    bool metrics_sessions;         /* each session has its own series */
     const char *const *plugin_path; /* ends with NULL; never NULL itself */
     const char *user;               /* NULL: stay who we are */
     const struct config_node *user_node;

@@ -48,6 +48,7 @@ static void put_counters(struct json_writer *w, const struct session_counters *c
     json_put_u64(w, "written-bytes", c->written_bytes);
     json_put_u64(w, "executed", c->executed);
     json_put_u64(w, "latency-ns", c->latency_ns);
+    json_put_u64(w, "window-full", c->window_full);
 }
 
 static void put_connection(struct json_writer *w, const struct observed_connection *c)

@@ -1,36 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The metrics of the whole daemon; those of the service itself are in metrics_service.c. Every family is one row of a table with a function that reads its
+ * The metrics of the whole daemon; those of sessions are in metrics_sessions.c, those of
+ * the service itself in metrics_service.c. Every family is one row of a table with a function that reads its
  * number, so that what there is can be read off the tables. LUNs that no command has reached have
  * no series of commands and latencies.
  */
 #include "base/clock.h"
 #include "control/look.h"
-#include "control/openmetrics.h"
+#include "control/metrics_row.h"
 #include "plugin/storage.h"
 
 #define P "holdfast_"
-
-struct row {
-    const char *name, *unit, *help;
-    bool counter;
-    size_t offset; /* of a uint64_t in the struct that the table is about */
-};
-
-static uint64_t number_at(const void *from, size_t offset)
-{
-    return *(const uint64_t *)((const char *)from + offset);
-}
-
-static const char *type_of(bool counter)
-{
-    return counter ? "counter" : "gauge";
-}
-
-static const char *suffix_of(bool counter)
-{
-    return counter ? "_total" : "";
-}
 
 /* ---- LUNs ---- */
 
@@ -164,77 +144,6 @@ static void put_luns(struct call *call, GString *out)
     put_latencies(out, luns);
 }
 
-/* ---- sessions ---- */
-
-#define SESSION(member) offsetof(struct session_counters, member)
-static const struct row session_rows[] = {
-    { P "session_commands", NULL, "SCSI commands of the session.", true, SESSION(commands) },
-    { P "session_errors", NULL, "Those with a status other than GOOD.", true, SESSION(errors) },
-    { P "session_read_bytes", "bytes", "Bytes read.", true, SESSION(read_bytes) },
-    { P "session_written_bytes", "bytes", "Bytes written.", true, SESSION(written_bytes) },
-};
-
-static char *session_labels(const struct observed_session *s)
-{
-    char id[16];
-    g_snprintf(id, sizeof(id), "%u", s->tsih);
-    return metrics_labels("initiator", s->initiator, "target", s->target, "session", id, NULL);
-}
-
-/* Calls `put` for each session of normal type. */
-static void each_session(const struct snapshot *snapshot, GString *out, const void *data,
-                         void (*put)(GString *out, const struct observed_session *s,
-                                     const char *labels, const void *data))
-{
-    for (unsigned i = 0; i < snapshot->part_count; i++) {
-        const struct observation *o = &snapshot->part[i].observation;
-        for (uint32_t j = 0; j < o->session_count; j++) {
-            if (o->sessions[j].discovery)
-                continue;
-            g_autofree char *labels = session_labels(&o->sessions[j]);
-            put(out, &o->sessions[j], labels, data);
-        }
-    }
-}
-
-static void put_session_row(GString *out, const struct observed_session *s, const char *labels,
-                            const void *data)
-{
-    const struct row *r = data;
-    metrics_number(out, r->name, suffix_of(r->counter), labels, number_at(&s->counters, r->offset));
-}
-
-static void put_session_outstanding(GString *out, const struct observed_session *s,
-                                    const char *labels, const void *data)
-{
-    metrics_number(out, P "session_outstanding", "", labels, s->outstanding);
-}
-
-static void put_session_window(GString *out, const struct observed_session *s, const char *labels,
-                               const void *data)
-{
-    metrics_number(out, P "session_window", "", labels, s->window);
-}
-
-static void put_sessions(const struct snapshot *snapshot, GString *out)
-{
-    struct session_totals n = count_sessions(snapshot);
-    metrics_family(out, P "sessions", "gauge", NULL, "Sessions that are open.");
-    metrics_number(out, P "sessions", "", "type=\"normal\"", n.normal);
-    metrics_number(out, P "sessions", "", "type=\"discovery\"", n.discovery);
-    metrics_family(out, P "connections", "gauge", NULL, "Connections in full feature phase.");
-    metrics_number(out, P "connections", "", NULL, n.connections);
-    for (unsigned i = 0; i < G_N_ELEMENTS(session_rows); i++) {
-        const struct row *r = &session_rows[i];
-        metrics_family(out, r->name, type_of(r->counter), r->unit, r->help);
-        each_session(snapshot, out, r, put_session_row);
-    }
-    metrics_family(out, P "session_window", "gauge", NULL, "Commands that may be outstanding.");
-    each_session(snapshot, out, NULL, put_session_window);
-    metrics_family(out, P "session_outstanding", "gauge", NULL, "Commands not yet answered.");
-    each_session(snapshot, out, NULL, put_session_outstanding);
-}
-
 /* ---- reactors ---- */
 
 #define PART(member) offsetof(struct observation, member)
@@ -287,7 +196,7 @@ char *metrics_text(struct call *call)
     GString *out = g_string_new(NULL);
     metrics_service(call, out);
     put_reactors(call->snapshot, call->control->started, out);
-    put_sessions(call->snapshot, out);
+    metrics_sessions(call, out);
     put_luns(call, out);
     metrics_end(out);
     return g_string_free(out, FALSE);

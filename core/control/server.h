@@ -184,6 +184,7 @@ int look_metrics(struct call *call);
 char *metrics_text(struct call *call);
 /* metrics_service.c */
 void metrics_service(struct call *call, GString *out);
+void metrics_sessions(struct call *call, GString *out);
 int look_plan(struct call *call);
 int act_session_drop(struct call *call);
 int act_lun_resize(struct call *call);

@@ -165,8 +165,10 @@ static const char *take_nexus_unit(struct image_import *in, const struct image_r
 
 static const char *take_session_counters(struct image_import *in, const struct image_record *record)
 {
-    if (in->session)
-        TAKE(record, in->session->counters, 0);
+    struct session_counters *c = in->session ? &in->session->counters : NULL;
+
+    if (c && TAKE(record, *c, 0) && record->bytes < sizeof(*c))
+        c->executed = c->latency_ns = 0; /* what is counted beside them begins now */
     return NULL;
 }
 

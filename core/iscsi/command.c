@@ -202,7 +202,7 @@ enum pdu_verdict command_receive(struct connection *c, const struct pdu *pdu)
         task_release(t);
         return refuse(c, h, order, ISCSI_REJECT_INVALID_FIELD);
     }
-    if (t->cmd.expects_in && t->cmd.expects_out) /* bidirectional: not supported */
+    if (t->cmd.expects_in && t->cmd.expects_out)   /* bidirectional: not supported */
         command_fault(t, KEY_ILLEGAL, 0x0e, 0x03); /* INVALID FIELD IN COMMAND INFORMATION UNIT */
     check_unsolicited(t, pdu);
     t->segment_open = pdu->data_bytes > 0;
@@ -318,7 +318,8 @@ void command_deliver(struct task *t)
 {
     if (!t->immediate) {
         t->counted = true;
-        t->session->outstanding++;
+        if (++t->session->outstanding == t->session->window)
+            counter_add(&t->session->counters->window_full, 1);
     }
     if (!command_pause(t))
         command_begin(t);
@@ -450,6 +451,8 @@ void command_done(struct scsi_command *cmd)
     counter_add(&n->read_bytes, cmd->data_in_bytes);
     counter_add(&n->written_bytes, cmd->data_out_bytes);
     counter_add(&n->executed, 1);
-    counter_add(&n->latency_ns, e->reactor->now_ns - cmd->started_ns);
+    uint64_t took_ns = e->reactor->now_ns - cmd->started_ns;
+    counter_add(&n->latency_ns, took_ns);
+    counter_add(&n->took[histogram_index(took_ns)], 1);
     answer(t);
 }

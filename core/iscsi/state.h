@@ -18,6 +18,7 @@
 #include "iscsi/params.h"
 #include "iscsi/wire.h"
 #include "net/stream_state.h"
+#include "reactor/histogram.h"
 #include "scsi/command.h"
 #include "scsi/nexus.h"
 
@@ -107,6 +108,8 @@ struct session_counters {
     uint64_t answered, errors;     /* of them; those with a status other than GOOD */
     uint64_t executed, latency_ns; /* by units; the sum of their times, as of turns */
     uint64_t read_bytes, written_bytes;
+    uint64_t window_full;             /* commands that took the last place of the window */
+    uint64_t took[HISTOGRAM_BUCKETS]; /* the executed ones by their time, as histogram.h counts */
 };
 
 struct session_record {

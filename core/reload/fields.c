@@ -79,6 +79,7 @@ const struct plan_row plan_daemon_rows[] = {
     { "sandbox", ROW_PLAIN, PLAN_HANDOVER, AT(config_daemon, sandbox) },
     { "drain", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, drain_ns) },
     { "metrics-listen", ROW_ELSEWHERE, PLAN_LIVE },
+    { "metrics-sessions", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, metrics_sessions) },
     { "log-level", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, log_level) },
     { "login-timeout", ROW_PLAIN, PLAN_LOGIN, AT(config_daemon, login_timeout_ns) },
     { "max-connections", ROW_PLAIN, PLAN_HANDOVER, AT(config_daemon, max_connections) },

@@ -89,6 +89,71 @@ def _(target):
     assert commands == look(target.daemon, 'sessions')[0]['commands']
 
 
+@case('a session has its histogram, which goes on with the next worker and the next binary', own={'targets': TWO})
+def _(target):
+    session = target.login()
+    mine = {'initiator': session.initiator, 'target': IQN, 'session': str(session.tsih)}
+    name = 'holdfast_session_latency_seconds'
+    for _ in range(10):
+        session.read(0, 8, lun=1).good()
+
+    def count():
+        families = metrics(target)
+        executed = look(target.daemon, 'sessions')[0]['executed']
+        assert value(families, name, '_count', **mine) == executed
+        assert value(families, name, '_bucket', le='+Inf', **mine) == executed
+        assert value(families, name, '_sum', **mine) > 0
+        return executed
+    before = count()
+    assert before >= 10
+    kill_worker(target.daemon)
+    session.read(0, 8, lun=1).good()
+    assert count() == before + 1
+    target.daemon.killed_workers = True
+    run(target.daemon, 'upgrade', '--worker-only')
+    session.read(0, 8, lun=1).good()
+    assert count() == before + 2
+
+
+@case('a window that initiators fill is seen', own={'targets': {IQN: {'session': {'command-window': 4}, 'luns': {0: ram()}}}})
+def _(target):
+    session = target.login()
+    mine = {'initiator': session.initiator, 'target': IQN, 'session': str(session.tsih)}
+    session.alive()
+    assert value(metrics(target), 'holdfast_session_window_full', '_total', **mine) == 0
+    tasks = [session.start(scsi.write_10(block, 1), write=b'x' * 512, immediate_data=0, hold_r2ts=True)
+             for block in range(4)]
+    while not all(task.r2ts for task in tasks):
+        session.connection.pump(LIMIT)
+    families = metrics(target)
+    assert value(families, 'holdfast_session_outstanding', **mine) == 4
+    assert value(families, 'holdfast_session_window', **mine) == 4
+    assert value(families, 'holdfast_session_window_full', '_total', **mine) == 1
+    for task in tasks:
+        task.answer(task.r2ts[0])
+        task.good()
+    session.alive()
+    assert value(metrics(target), 'holdfast_session_window_full', '_total', **mine) == 1
+
+
+@case('series of sessions can be done without, at once', own={'targets': TWO})
+def _(target):
+    session = target.login()
+    session.alive()
+    with_them = set(metrics(target))
+    file = target.daemon.config_file
+    file.write_text(file.read_text(encoding='utf-8').replace('"daemon":\n', '"daemon":\n  metrics-sessions: no\n'),
+                    encoding='utf-8')
+    run(target.daemon, 'reload')
+    families = metrics(target)
+    assert {name for name in with_them - set(families)} == {
+        'holdfast_session_' + name for name in (
+            'commands', 'errors', 'read_bytes', 'written_bytes', 'window', 'window_full', 'outstanding',
+            'latency_seconds')}
+    assert value(families, 'holdfast_sessions', type='normal') == 1
+    session.alive()
+
+
 @case('logins are counted, refused ones by their status', own={'targets': TWO})
 def _(target):
     target.login()
