@@ -230,6 +230,13 @@ static void put_queue(struct image_writer *w, uint32_t index, const struct strea
         put_send(w, index, &queue[first % STREAM_TX_ENTRIES]);
 }
 
+static uint8_t leaves(const struct connection_record *r)
+{
+    if (!r->leave.with)
+        return IMAGE_STAYS;
+    return r->leave.session ? IMAGE_LEAVES_WITH_SESSION : IMAGE_LEAVES;
+}
+
 static void put_connection(struct image_writer *w, uint32_t index, uint64_t received)
 {
     const struct connection_record *r = connection_at(index);
@@ -242,6 +249,7 @@ static void put_connection(struct image_writer *w, uint32_t index, uint64_t rece
         .blamed_pos = r->blamed_pos,
         .cid = r->cid,
         .number = r->number,
+        .leaves = leaves(r),
         .nop_interval_ns = r->nop_interval_ns,
         .nop_timeout_ns = r->nop_timeout_ns,
         .rx_bias = r->stream.rx_bias,
@@ -272,7 +280,7 @@ static bool goes_on(uint32_t index, const uint64_t *received)
     const struct connection_record *r = connection_at(index);
     return *state_connection_used(head->sessions, index) && received[index] && r->full &&
            hot_of(r)->tx_tail >= r->full_pos && r->session < head->sessions &&
-           *state_session_used(r->session);
+           (!r->leave.with || r->leave.with == index + 1) && *state_session_used(r->session);
 }
 
 GByteArray *image_export(const struct image_source *source)

@@ -91,10 +91,15 @@ struct image_buffer {
 
 #define IMAGE_NUMBERS 16u
 
+/* It has logged out: what is queued is still to be sent. */
+enum image_leaves { IMAGE_STAYS, IMAGE_LEAVES, IMAGE_LEAVES_WITH_SESSION };
+
 struct image_connection {
     uint32_t index, session, slot, blames;
     uint16_t cid;
-    uint8_t number, unused[5];
+    uint8_t number;
+    uint8_t leaves; /* enum image_leaves */
+    uint8_t unused[4];
     uint64_t nop_interval_ns, nop_timeout_ns;
     uint64_t rx_bias, tx_bias, rx_parsed, window_base, tx_tail;
     uint32_t direct_bytes, unused2;

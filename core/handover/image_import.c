@@ -320,6 +320,8 @@ static const char *take_connection(struct image_import *in, const struct image_r
     r->blames = from.blames;
     r->blamed_pos = from.blamed_pos;
     r->full = 1;
+    r->leave.with = from.leaves ? index + 1 : 0;
+    r->leave.session = from.leaves == IMAGE_LEAVES_WITH_SESSION;
     r->cid = from.cid;
     r->number = from.number;
     r->nop_interval_ns = from.nop_interval_ns;

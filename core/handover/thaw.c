@@ -13,6 +13,7 @@
 #include "handover/plausible.h"
 #include "handover/thaw_task.h"
 #include "iscsi/session.h"
+#include "net/position.h"
 
 #define STATE_SLOTS_MAX (1u << 20) /* more than any max-connections */
 
@@ -182,6 +183,23 @@ static bool is_full(const struct connection_record *r)
     return r->full && committed(r)->tx_tail >= r->full_pos;
 }
 
+/* It has left with another one; or by itself, and there is nobody any more who could hear the answer. */
+static bool is_gone(const struct thaw *t, uint32_t index)
+{
+    const struct connection_record *r = connection_record(index);
+    uint32_t with = r->leave.with - 1;
+    if (!r->leave.with || with >= t->connections)
+        return false;
+    if (*state_connection_used(t->sessions, with) &&
+        !state_leaves_with(r, with, committed(connection_record(with))->rx_parsed))
+        return false;
+    if (with != index)
+        return true;
+    const struct thaw_socket *socket = socket_of(t, r->slot);
+    struct socket_position at;
+    return !socket || socket_position(socket->fd, &at) < 0 || !at.open;
+}
+
 /* Which connections belong to which session; those that belong to none are cleared. */
 static void sort_connections(struct thaw *t)
 {
@@ -189,7 +207,8 @@ static void sort_connections(struct thaw *t)
         if (!*state_connection_used(t->sessions, i))
             continue;
         const struct connection_record *r = connection_record(i);
-        if (!is_full(r) || r->session >= t->sessions || !*state_session_used(r->session)) {
+        if (!is_full(r) || r->session >= t->sessions || !*state_session_used(r->session) ||
+            is_gone(t, i)) {
             clear_connection(t, i);
             continue;
         }

@@ -278,7 +278,10 @@ static void go(struct task *t)
 {
     switch (t->kind) {
     case TASK_SCSI:
-        command_deliver(t);
+        if (t->conn->state == CONNECTION_FULL)
+            command_deliver(t);
+        else /* it is logging out: nobody waits for it */
+            task_drop(t);
         break;
     case TASK_MANAGEMENT:
         management_run(t);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/log.h"
 
 #define LINGER_NS   (2 * NS_PER_S)  /* for the peer's FIN after ours */
@@ -28,6 +29,8 @@ static void log_end(struct connection *c, const char *reason)
 static void close_late(struct reactor_task *task)
 {
     struct connection *c = container_of(task, struct connection, late);
+    crash_point("closing");
+    c->record->full = 0;
     stream_close(&c->stream);
 }
 
@@ -77,7 +80,8 @@ void connection_close(struct connection *c, const char *reason)
         c->end_reason = reason;
     }
     c->state = CONNECTION_CLOSING;
-    c->record->full = 0;
+    if (!c->record->leave.with) /* otherwise it goes with a commit that is still to come */
+        c->record->full = 0;
     reactor_timer_stop(c->engine->reactor, &c->timer);
     reactor_defer(c->engine->reactor, &c->late);
     end_tasks(c);
@@ -87,15 +91,31 @@ void connection_close(struct connection *c, const char *reason)
 
 static void stream_closed(struct stream *stream);
 
+static void leave(struct connection *c, const struct connection *with, bool session)
+{
+    struct state_leave *l = &c->record->leave;
+    c->leaves_session = true;
+    l->pos = with->stream.next.rx_parsed;
+    l->session = session;
+    atomic_signal_fence(memory_order_release);
+    l->with = with->index + 1;
+}
+
+void connection_leave(struct connection *c, const struct connection *with, const char *reason)
+{
+    leave(c, with, false);
+    connection_close(c, reason);
+}
+
 void connection_drain(struct connection *c, const char *reason)
 {
     if (c->state != CONNECTION_FULL)
         return;
     log_end(c, reason);
     c->end_reason = reason;
+    leave(c, c, c->session->leaving);
+    crash_point("leave");
     c->state = CONNECTION_DRAIN;
-    c->record->full = 0;
-    c->leaves_session = true;
     end_tasks(c);
     reactor_timer_start(c->engine->reactor, &c->timer, DRAIN_NS);
     connection_output(c);
@@ -104,6 +124,8 @@ void connection_drain(struct connection *c, const char *reason)
 static void drained(struct connection *c)
 {
     c->state = CONNECTION_LINGER;
+    c->record->full = 0; /* all is sent: nobody has to go on with it */
+    crash_point("drained");
     stream_shutdown_send(&c->stream);
     reactor_timer_start(c->engine->reactor, &c->timer, LINGER_NS);
     stream_receive(&c->stream);
@@ -291,11 +313,25 @@ void connection_resume(struct connection *c, struct session *s)
     c->late_until = c->stream.rx_pos;
     c->nop_last_tag = c->stream.next.number[STATE_NOP_TAG];
     connection_apply_params(c);
+    if (state_leaves_with(c->record, c->index, c->stream.next.rx_parsed)) {
+        c->end_reason = c->record->leave.session ? "session logout" : "connection logout";
+        c->leaves_session = true;
+        s->leaving = c->record->leave.session;
+        c->state = CONNECTION_DRAIN;
+        reactor_timer_start(c->engine->reactor, &c->timer, DRAIN_NS);
+        return;
+    }
+    c->record->leave.with = 0; /* the PDU that says so is parsed again */
     deadline_start(c);
 }
 
 void connection_go_on(struct connection *c)
 {
+    if (c->state == CONNECTION_DRAIN) {
+        stream_send(&c->stream);
+        stream_receive(&c->stream);
+        connection_output(c);
+    }
     if (c->state != CONNECTION_FULL)
         return;
     stream_send(&c->stream);

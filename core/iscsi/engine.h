@@ -336,8 +336,10 @@ void session_task_freed(struct session *s);
 extern const struct stream_ops connection_stream_ops;
 /* Ends it at once. */
 void connection_close(struct connection *c, const char *reason);
-/* Ends it after what is queued has been sent. */
+/* Ends it after what is queued has been sent. The worker may die over that: the next one goes on with it. */
 void connection_drain(struct connection *c, const char *reason);
+/* Ends it with the PDU of `with` that is being handled: not before that one's commit. */
+void connection_leave(struct connection *c, const struct connection *with, const char *reason);
 /* Sends what it can of the output list. */
 void connection_output(struct connection *c);
 void connection_output_task(struct task *t);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/crash_point.h"
 #include "iscsi/engine.h"
 
 static struct connection *find_cid(struct session *s, uint16_t cid)
@@ -56,17 +57,15 @@ enum pdu_verdict logout_receive(struct connection *c, const struct pdu *pdu)
         s->leaving = true;
         list_for_each_safe(pos, &s->connections) {
             struct connection *each = list_entry(pos, struct connection, link);
-            if (each != c) {
-                each->leaves_session = true;
-                connection_close(each, "session logout");
-            }
+            if (each != c)
+                connection_leave(each, c, "session logout");
         }
         connection_drain(c, "session logout");
     } else if (other == c) {
         connection_drain(c, "connection logout");
     } else {
-        other->leaves_session = true;
-        connection_close(other, "connection logout");
+        connection_leave(other, c, "connection logout");
+        crash_point("leave");
     }
     return PDU_DISCARD;
 }

@@ -83,9 +83,8 @@ static void end_session(struct connection *c, const char *reason)
     list_for_each_safe(pos, &c->session->connections)
     {
         struct connection *each = list_entry(pos, struct connection, link);
-        each->leaves_session = true;
         if (each != c)
-            connection_close(each, reason);
+            connection_leave(each, c, reason);
     }
     connection_drain(c, reason);
 }

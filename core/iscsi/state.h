@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "iscsi/params.h"
@@ -130,6 +131,17 @@ struct session_record {
     _Alignas(64) struct task_record task[STATE_TASKS_MAX];
 };
 
+/*
+ * A connection leaves in order (logout) with the PDU that said so: once the commit of the connection
+ * `with` (index + 1; 0: it does not leave) has reached `pos`. That one itself sends what is queued first, and
+ * the answer is among it; others that leave with it are closed.
+ */
+struct state_leave {
+    uint64_t pos;
+    uint32_t with;
+    uint8_t session, unused[3]; /* session: it ends with it */
+};
+
 struct connection_record {
     STATE_OTHER_LAYOUT(4160)
     struct stream_state stream;
@@ -137,7 +149,7 @@ struct connection_record {
     uint32_t session; /* index */
     uint32_t blames; /* workers that crashed one after the other while they parsed what is at ... */
     uint64_t blamed_pos; /* ... this place of the stream */
-    uint32_t full;       /* in full feature phase, and neither logged out nor being closed */
+    uint32_t full;       /* in full feature phase, and not being closed */
     uint64_t
         full_pos; /* ... once the committed tx_tail is here: the final Login Response is queued */
     uint16_t cid;
@@ -147,8 +159,16 @@ struct connection_record {
     struct iscsi_params params;
     uint8_t segment_bhs[ISCSI_BHS_BYTES]; /* header of the segment that STATE_RECEIVE speaks of */
     char peer[64], portal[64];
+    struct state_leave leave;
     _Alignas(4096) uint8_t window[STREAM_WINDOW_BYTES];
 };
+
+/* Whether a connection leaves with that one (its index), whose commit has reached rx_parsed. */
+static inline bool state_leaves_with(const struct connection_record *r, uint32_t index,
+                                     uint64_t rx_parsed)
+{
+    return r->leave.with == index + 1 && rx_parsed >= r->leave.pos;
+}
 
 struct state_head {
     uint64_t magic;

@@ -119,22 +119,19 @@ def _(scale):
 
 
 def storm(server, count, failed, seconds, cut_off):
-    """Logs in again and again. cut_off: a kill may end a login that is under way, and a logout without its
-    answer: the next worker finds a connection that is leaving."""
+    """Logs in again and again. cut_off: a kill may end a login that is under way."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        leaving = False
         session = Session(server.address, IQN, initiator='iqn.2026-11.org.example:storm%d' % count)
         try:
             session.login()
             session.alive()
             holds(session, 0, DATA[:4096])
-            leaving = True
             session.logout()
         except Refused as refusal:
             failed.append('refused with %04x' % refusal.status)
         except (Closed, ConnectionError, OSError) as error:
-            if session.tsih and not leaving or not cut_off:
+            if session.tsih or not cut_off:
                 failed.append('a %s was lost: %r' % (
                     'session in full feature phase' if session.tsih else 'login', error))
         except (AssertionError, TimeoutError) as error:
