@@ -16,7 +16,7 @@
 struct owner {
     struct config config; /* first */
     struct config_tree *tree;
-    GPtrArray *blocks;
+    struct config_chunks *chunks;
 };
 
 #define AT(type, member) offsetof(struct type, member)
@@ -109,9 +109,8 @@ static void read_drain(const struct config_node *node, const struct config_field
         strcmp(text, "refuse") == 0)
         return;
     daemon->drain_force = strcmp(text, "force") == 0;
-    if (!daemon->drain_force &&
-        (config_text_duration(text, &daemon->drain_ns) < 0 || daemon->drain_ns < field->min ||
-         daemon->drain_ns > field->max))
+    if (!daemon->drain_force && (config_text_duration(text, &daemon->drain_ns) < 0 ||
+                                 daemon->drain_ns < field->min || daemon->drain_ns > field->max))
         config_problem_error(reader->problems, node,
                              "%s: must be 'refuse', 'force' or a time from 1s to 1h", field->key);
 }
@@ -320,9 +319,18 @@ static const struct config_field file_fields[] = {
 static const struct config_schema file_schema = { "file", file_fields };
 
 const struct config_schema *const config_schemas[] = {
-    &file_schema,          &daemon_schema,         &portal_schema,     &fence_schema, &auth_schema,
-    &config_target_schema, &config_session_schema, &config_lun_schema, &config_view_schema,
-    &config_discovery_schema, &config_redirect_schema, &config_thresholds_schema,
+    &file_schema,
+    &daemon_schema,
+    &portal_schema,
+    &fence_schema,
+    &auth_schema,
+    &config_target_schema,
+    &config_session_schema,
+    &config_lun_schema,
+    &config_view_schema,
+    &config_discovery_schema,
+    &config_redirect_schema,
+    &config_thresholds_schema,
     NULL,
 };
 
@@ -337,8 +345,8 @@ int config_parse_loose(const char *text, size_t length, const char *file,
 
     struct owner *o = g_new0(struct owner, 1);
     o->tree = tree;
-    o->blocks = g_ptr_array_new_with_free_func(g_free);
-    struct config_reader reader = { problems, o->blocks, &o->config };
+    o->chunks = config_chunks_new();
+    struct config_reader reader = { problems, o->chunks, &o->config };
     o->config.root = config_tree_root(tree);
     o->config.file = o->config.root->file;
     config_schema_read(&file_schema, o->config.root, "the file", &o->config, &reader);
@@ -364,7 +372,7 @@ struct config *config_free(struct config *config)
     struct owner *o = (struct owner *)config;
     if (!o)
         return NULL;
-    g_ptr_array_unref(o->blocks);
+    config_chunks_free(o->chunks);
     config_tree_free(o->tree);
     g_free(o);
     return NULL;

@@ -9,14 +9,12 @@
 
 void *config_alloc(struct config_reader *reader, size_t bytes)
 {
-    void *block = g_malloc0(bytes ? bytes : 1);
-    g_ptr_array_add(reader->blocks, block);
-    return block;
+    return config_chunks_alloc(reader->chunks, bytes);
 }
 
 char *config_keep(struct config_reader *reader, const char *text)
 {
-    return strcpy(config_alloc(reader, strlen(text) + 1), text);
+    return config_chunks_text(reader->chunks, text, strlen(text));
 }
 
 bool config_is_name(const char *text, bool dots)
@@ -181,15 +179,26 @@ static void read_default(const struct config_field *f, void *object, struct conf
         read_field(&written, f, object, reader);
 }
 
+static bool is_known(const struct config_schema *schema, const char *key)
+{
+    for (const struct config_field *f = schema->fields; f->key; f++)
+        if (!strcmp(f->key, key))
+            return true;
+    return false;
+}
+
 static void check_keys(const struct config_schema *schema, const struct config_node *node,
                        struct config_problems *problems)
 {
     const char *known[64] = { NULL };
-    for (unsigned i = 0; schema->fields[i].key && i + 1 < G_N_ELEMENTS(known); i++)
-        known[i] = schema->fields[i].key;
-    for (unsigned i = 0; i < node->count; i++)
-        if (!g_strv_contains(known, node->entries[i].key->text))
-            config_unknown_key(node->entries[i].key, known, problems);
+    for (unsigned i = 0; i < node->count; i++) {
+        const struct config_node *key = node->entries[i].key;
+        if (is_known(schema, key->text))
+            continue;
+        for (unsigned j = 0; schema->fields[j].key && j + 1 < G_N_ELEMENTS(known); j++)
+            known[j] = schema->fields[j].key;
+        config_unknown_key(key, known, problems);
+    }
 }
 
 void config_schema_read(const struct config_schema *schema, const struct config_node *node,

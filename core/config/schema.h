@@ -11,12 +11,13 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include "config/chunks.h"
 #include "config/scalar.h"
 
-/* While a file is read; `blocks` owns what the model's pointers point at. */
+/* While a file is read; `chunks` owns what the model's pointers point at. */
 struct config_reader {
     struct config_problems *problems;
-    GPtrArray *blocks;
+    struct config_chunks *chunks;
     struct config *config; /* as far as it is read */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Events of libyaml -> nodes, with an explicit stack, so the depth of a file is a number and not
- * a call depth. Nodes and texts live in one GStringChunk and one list of blocks, freed together.
+ * a call depth. Nodes and texts live in chunks that are freed together.
  * A syntax error ends the reading (what follows is a guess); all else is reported and read on.
  */
 #include "config/yaml.h"
@@ -11,9 +11,12 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "config/chunks.h"
+
+#define KEYS_FEW 8 /* so many are compared one by one */
+
 struct config_tree {
-    GStringChunk *texts;
-    GPtrArray *blocks; /* nodes and arrays */
+    struct config_chunks *chunks; /* nodes, arrays, texts */
     const struct config_node *root;
     char *file;
 };
@@ -22,7 +25,8 @@ struct config_tree {
 struct level {
     struct config_node *node;
     GPtrArray *items; /* of a mapping: keys and values by turns */
-    GHashTable *keys; /* text -> key node, mappings only */
+    GHashTable *keys; /* text -> key node, of a mapping that has many */
+    GHashTable *bad;  /* keys that do not count; NULL: none */
     bool private;     /* what stands in here is */
 };
 
@@ -37,13 +41,6 @@ struct reader {
     bool stop;
     bool broken; /* the tree does not say what the file says */
 };
-
-static gpointer tree_alloc(struct config_tree *tree, size_t bytes)
-{
-    gpointer block = g_malloc0(bytes);
-    g_ptr_array_add(tree->blocks, block);
-    return block;
-}
 
 static void problem_at(struct reader *r, yaml_mark_t mark, const char *text)
 {
@@ -80,7 +77,7 @@ static struct config_node *node_new(struct reader *r, enum config_node_type type
         give_up(r, mark, "the file has too many values");
         return NULL;
     }
-    struct config_node *n = tree_alloc(r->tree, sizeof(*n));
+    struct config_node *n = config_chunks_alloc(r->tree->chunks, sizeof(*n));
     n->type = type;
     n->private = in_private(r);
     n->file = r->tree->file;
@@ -90,19 +87,51 @@ static struct config_node *node_new(struct reader *r, enum config_node_type type
     return n;
 }
 
+/* The key of that text, or NULL. */
+static const struct config_node *find_key(struct level *l, const char *text)
+{
+    if (!l->keys && l->items->len > 2 * KEYS_FEW) {
+        l->keys = g_hash_table_new(g_str_hash, g_str_equal);
+        for (unsigned i = 0; i < l->items->len; i += 2) {
+            struct config_node *key = g_ptr_array_index(l->items, i);
+            if (key->type == CONFIG_SCALAR && !g_hash_table_contains(l->keys, key->text))
+                g_hash_table_insert(l->keys, (gpointer)key->text, key);
+        }
+    }
+    if (l->keys)
+        return g_hash_table_lookup(l->keys, text);
+    for (unsigned i = 0; i < l->items->len; i += 2) {
+        const struct config_node *key = g_ptr_array_index(l->items, i);
+        if (key->type == CONFIG_SCALAR && !strcmp(key->text, text))
+            return key;
+    }
+    return NULL;
+}
+
+/* Broken and repeated keys are reported; the later stages see only the first. */
+static void leave_out(struct level *l, struct config_node *key)
+{
+    if (!l->bad)
+        l->bad = g_hash_table_new(NULL, NULL);
+    g_hash_table_add(l->bad, key);
+}
+
 static void check_key(struct reader *r, struct level *l, struct config_node *key)
 {
     if (key->type != CONFIG_SCALAR) {
         config_problem_error(r->problems, key, "a key must be a word, not %s",
                              config_node_type_name(key->type));
+        leave_out(l, key);
         return;
     }
-    const struct config_node *first = g_hash_table_lookup(l->keys, key->text);
-    if (first)
+    const struct config_node *first = find_key(l, key->text);
+    if (first) {
         config_problem_error(r->problems, key, "'%s' stands here twice, first at line %u column %u",
                              key->text, first->line, first->column);
-    else
+        leave_out(l, key);
+    } else if (l->keys) {
         g_hash_table_insert(l->keys, (gpointer)key->text, key);
+    }
 }
 
 /* Puts a complete or just opened node where it belongs. */
@@ -128,7 +157,7 @@ static void scalar(struct reader *r, const yaml_event_t *event)
     if (memchr(text, '\0', length))
         config_problem_error(r->problems, n, "a value must not contain a NUL character");
     n->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-    n->text = g_string_chunk_insert(r->tree->texts, text);
+    n->text = config_chunks_text(r->tree->chunks, text, strlen(text));
     place(r, n);
 }
 
@@ -143,25 +172,28 @@ static void open_level(struct reader *r, const yaml_event_t *event, enum config_
         return;
     place(r, n);
     struct level *l = &r->levels[r->depth++];
-    *l = (struct level){ .node = n, .items = g_ptr_array_new(), .private = n->private };
-    if (type == CONFIG_MAPPING)
-        l->keys = g_hash_table_new(g_str_hash, g_str_equal);
+    l->node = n;
+    l->private = n->private;
+    if (!l->items)
+        l->items = g_ptr_array_new();
 }
 
+/* The array serves the next one of this depth. */
 static void level_clear(struct level *l)
 {
-    g_clear_pointer(&l->items, g_ptr_array_unref);
+    g_ptr_array_set_size(l->items, 0);
     g_clear_pointer(&l->keys, g_hash_table_unref);
+    g_clear_pointer(&l->bad, g_hash_table_unref);
 }
 
 static void close_mapping(struct reader *r, struct level *l)
 {
     unsigned pairs = l->items->len / 2, count = 0;
-    struct config_entry *entries = tree_alloc(r->tree, pairs * sizeof(*entries) + 1);
+    struct config_entry *entries =
+        config_chunks_alloc(r->tree->chunks, pairs * sizeof(*entries) + 1);
     for (unsigned i = 0; i < pairs; i++) {
         const struct config_node *key = g_ptr_array_index(l->items, 2 * i);
-        /* Broken and repeated keys were reported; the later stages see only the first. */
-        if (key->type != CONFIG_SCALAR || g_hash_table_lookup(l->keys, key->text) != key)
+        if (l->bad && g_hash_table_contains(l->bad, key))
             continue;
         entries[count].key = key;
         entries[count++].value = g_ptr_array_index(l->items, 2 * i + 1);
@@ -177,7 +209,7 @@ static void close_level(struct reader *r)
         close_mapping(r, l);
     } else {
         size_t bytes = l->items->len * sizeof(gpointer);
-        gpointer items = tree_alloc(r->tree, bytes + 1);
+        gpointer items = config_chunks_alloc(r->tree->chunks, bytes + 1);
         if (bytes)
             memcpy(items, l->items->pdata, bytes);
         l->node->items = items;
@@ -277,6 +309,8 @@ static void read_events(struct reader *r, const char *text, size_t length)
     }
     while (r->depth > 0)
         level_clear(&r->levels[--r->depth]);
+    for (unsigned i = 0; i < CONFIG_DEPTH_MAX; i++)
+        g_clear_pointer(&r->levels[i].items, g_ptr_array_unref);
     yaml_parser_delete(&r->parser);
 }
 
@@ -311,8 +345,7 @@ int config_tree_parse(const char *text, size_t length, const char *file,
         return -EINVAL;
 
     struct config_tree *tree = g_new0(struct config_tree, 1);
-    tree->texts = g_string_chunk_new(4096);
-    tree->blocks = g_ptr_array_new_with_free_func(g_free);
+    tree->chunks = config_chunks_new();
     tree->file = g_strdup(file);
     struct reader r = { .tree = tree, .problems = problems };
     read_events(&r, text, length);
@@ -330,8 +363,7 @@ struct config_tree *config_tree_free(struct config_tree *tree)
 {
     if (!tree)
         return NULL;
-    g_string_chunk_free(tree->texts);
-    g_ptr_array_unref(tree->blocks);
+    config_chunks_free(tree->chunks);
     g_free(tree->file);
     g_free(tree);
     return NULL;
