@@ -20,3 +20,11 @@ int state_file_save(const char *path, const uint8_t *data, size_t bytes);
 int state_file_remove(const char *path);
 /* Bytes read, at most `most`; -ENOENT or another negative errno. */
 int state_file_load(const char *path, uint8_t *data, size_t most);
+
+/*
+ * While many units are made, one after the other: from begin to end each directory is made and listed once
+ * and a file that is not in the list is not looked for. What is saved meanwhile is found. Calls may come
+ * from any thread; begin and end from one, which makes the units.
+ */
+void state_file_many_begin(void);
+void state_file_many_end(void);

@@ -212,6 +212,38 @@ static void a_directory_that_cannot_be_written_is_noticed(void)
     pr_table_free(t);
 }
 
+static void many_units_find_what_is_there_and_what_is_saved_meanwhile(void)
+{
+    static const uint8_t data[] = { 1, 2, 3 };
+    uint8_t back[8];
+    g_autofree char *home = g_dir_make_tmp("holdfast-many-XXXXXX", NULL);
+    g_autofree char *before = state_file_path(home, "stopped", TARGET_NAME, 1);
+    g_autofree char *later = state_file_path(home, "stopped", TARGET_NAME, 2);
+    g_autofree char *never = state_file_path(home, "stopped", TARGET_NAME, 3);
+    g_autofree char *elsewhere = state_file_path(home, "identity", TARGET_NAME, 1);
+    g_autofree char *stopped = g_path_get_dirname(before);
+    g_assert_cmpint(state_file_prepare(before), ==, 0);
+    g_assert_cmpint(state_file_save(before, data, sizeof(data)), ==, 0);
+
+    state_file_many_begin();
+    g_assert_cmpint(state_file_prepare(before), ==, 0);
+    g_assert_cmpint(state_file_load(before, back, sizeof(back)), ==, sizeof(data));
+    g_assert_cmpint(state_file_load(later, back, sizeof(back)), ==, -ENOENT);
+    g_assert_cmpint(state_file_load(elsewhere, back, sizeof(back)), ==, -ENOENT);
+    g_assert_cmpint(state_file_save(later, data, sizeof(data)), ==, 0);
+    g_assert_cmpint(state_file_load(later, back, sizeof(back)), ==, sizeof(data));
+    g_assert_cmpint(state_file_load(never, back, sizeof(back)), ==, -ENOENT);
+    g_assert_cmpint(state_file_remove(never), ==, 0);
+    g_assert_cmpint(state_file_remove(before), ==, 0);
+    g_assert_cmpint(state_file_load(before, back, sizeof(back)), ==, -ENOENT);
+    state_file_many_end();
+
+    g_assert_cmpint(state_file_load(later, back, sizeof(back)), ==, sizeof(data));
+    g_assert_cmpint(state_file_remove(later), ==, 0);
+    g_assert_cmpint(g_rmdir(stopped), ==, 0);
+    g_assert_cmpint(g_rmdir(home), ==, 0);
+}
+
 /* ---- units ---- */
 
 static struct rig rig;
@@ -484,6 +516,7 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/keep/damaged", a_damaged_record_is_refused);
     g_test_add_func("/scsi/keep/killed", a_crash_leaves_the_old_or_the_new);
     g_test_add_func("/scsi/keep/no-directory", a_directory_that_cannot_be_written_is_noticed);
+    g_test_add_func("/scsi/keep/many", many_units_find_what_is_there_and_what_is_saved_meanwhile);
     g_test_add_func("/scsi/keep/registrations", registrations_survive_as_asked);
     g_test_add_func("/scsi/keep/agree", file_and_memory_are_made_to_agree);
     g_test_add_func("/scsi/keep/cannot-save", what_cannot_be_saved_is_not_done);
