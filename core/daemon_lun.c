@@ -121,8 +121,8 @@ static int open_aside(struct daemon *d, const struct storage_options *options,
     const struct daemon_work work = { .verb = "opening a disk",
                                       .target = w->target,
                                       .lun = options->lun,
-                                      .deadline_ns = d->open_within_ns ? d->open_within_ns
-                                                                  : OPEN_WAIT_NS,
+                                      .deadline_ns =
+                                          d->open_within_ns ? d->open_within_ns : OPEN_WAIT_NS,
                                       .run = open_run,
                                       .late = open_late };
     int r = daemon_aside(d, &work, w);
@@ -142,8 +142,7 @@ static int open_aside(struct daemon *d, const struct storage_options *options,
    service manager has kept, the memory of units knows it. */
 static bool used_before(const struct daemon *d, const char *target, unsigned lun)
 {
-    return d->again &&
-           (d->args->generation > 1 || scsi_keep_area_has(d->scsi.area, target, lun));
+    return d->again && (d->args->generation > 1 || scsi_keep_area_has(d->scsi.area, target, lun));
 }
 
 static int open_plugin(struct daemon *d, const struct config *whole,
@@ -313,10 +312,16 @@ int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct
         return r;
     (*ret_unit)->user = l;
     daemon_space_set(*ret_unit, c);
-    log_info("daemon", "LUN opened target=%s lun=%u handler=%s bytes=%llu block=%u read-only=%s",
-             target->name, c->number, c->handler, (unsigned long long)l->backend->info.bytes,
-             l->backend->info.block_bytes, (*ret_unit)->read_only ? "yes" : "no");
     return 0;
+}
+
+void daemon_lun_tell(const struct daemon_lun *l)
+{
+    const struct config_lun *c = l->config;
+    log_info("daemon", "LUN opened target=%s lun=%u handler=%s bytes=%llu block=%u read-only=%s",
+             l->target->config->name, c->number, c->handler,
+             (unsigned long long)l->backend->info.bytes, l->backend->info.block_bytes,
+             l->unit->read_only ? "yes" : "no");
 }
 
 struct daemon_lun *daemon_lun_new(struct daemon *d, struct daemon_target *t,

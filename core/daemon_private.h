@@ -110,6 +110,8 @@ struct daemon {
     uint64_t open_within_ns;           /* commands are held: a disk has to be open in this time; 0: they are not */
     struct list retiring;              /* daemon_retire.c: what is on its way out */
     bool again;                        /* while what earlier workers had open is opened */
+    bool loading;                      /* daemon_targets_open() is at work, and has opened: */
+    unsigned opened_luns, open_targets; /* ... the latter to everybody */
     bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
     struct daemon_pulse *pulse;        /* daemon_pulse.c; made when it is first asked */
     struct daemon_freeze *freeze;      /* under way */
@@ -224,6 +226,8 @@ int daemon_lun_update(struct daemon *d, struct backend *backend, struct plugin_c
 /* The unit on l->backend. 0 or negative errno. */
 int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct daemon_lun *l,
                     struct scsi_unit *replaces, struct scsi_unit **ret_unit);
+/* A line in the log: it is open, and its unit is made. */
+void daemon_lun_tell(const struct daemon_lun *l);
 /* Portal group tags of the target's ports and, in this order, their access states. */
 unsigned daemon_port_tags(const struct config_target *t, uint16_t tags[static SCSI_PORTS_MAX]);
 void daemon_access_states(const struct config_target *t, uint8_t states[static SCSI_PORTS_MAX]);

@@ -58,6 +58,7 @@ static void make_unit(struct daemon_reload *r, struct daemon_lun *l, struct back
 {
     l->backend = backend;
     must(daemon_lun_unit(r->daemon, l->target->config, l, replaces, &l->unit), l);
+    daemon_lun_tell(l);
 }
 
 /* Another unit on other storage in place of one that is at rest. */

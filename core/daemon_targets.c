@@ -6,9 +6,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_private.h"
+#include "scsi/state_file.h"
 #include "scsi/stopped.h"
 
-#define CLOSE_WAIT_MS   10000
+#define CLOSE_WAIT_MS 10000
+#define TOLD_MAX      100 /* lines of one kind as all targets are opened; then there is a sum */
 
 _Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_MAX,
                "what is checked is what there is room for");
@@ -22,6 +24,8 @@ static int open_lun(struct daemon *d, struct daemon_target *t, struct daemon_lun
                             /* beside= */ NULL, &l->backend, problems);
     if (r == 0) {
         r = daemon_lun_unit(d, t->config, l, /* replaces= */ NULL, &l->unit);
+        if (r == 0 && ++d->opened_luns <= TOLD_MAX)
+            daemon_lun_tell(l);
         if (r < 0)
             config_problem_error(problems, l->config->handler_node, "target %s LUN %u: %s",
                                  t->config->name, l->config->number, g_strerror(-r));
@@ -31,7 +35,8 @@ static int open_lun(struct daemon *d, struct daemon_target *t, struct daemon_lun
     return r;
 }
 
-int daemon_target_new(struct daemon *d, const struct config_target *c, struct daemon_target **ret_target)
+int daemon_target_new(struct daemon *d, const struct config_target *c,
+                      struct daemon_target **ret_target)
 {
     struct daemon_target *t = g_new0(struct daemon_target, 1);
     uint16_t tags[SCSI_PORTS_MAX];
@@ -46,8 +51,9 @@ int daemon_target_new(struct daemon *d, const struct config_target *c, struct da
     t->scsi->user = t;
     t->scsi->guard = c->auth;
     t->luns = g_new0(struct daemon_lun *, c->lun_count + 1);
-    if (!c->auth)
-        log_notice("daemon", "target is open to every initiator that may see it (no auth) target=%s",
+    if (!c->auth && (!d->loading || ++d->open_targets <= TOLD_MAX))
+        log_notice("daemon",
+                   "target is open to every initiator that may see it (no auth) target=%s",
                    c->name);
     *ret_target = t;
     return 0;
@@ -116,7 +122,8 @@ static int open_luns(struct daemon *d, struct daemon_target *t)
     return failed;
 }
 
-static int open_target(struct daemon *d, const struct config_target *c, struct daemon_target **ret_target)
+static int open_target(struct daemon *d, const struct config_target *c,
+                       struct daemon_target **ret_target)
 {
     struct scsi_lun_map *map = NULL;
     int r = daemon_target_new(d, c, ret_target);
@@ -133,6 +140,17 @@ static int open_target(struct daemon *d, const struct config_target *c, struct d
     return 0;
 }
 
+static void tell_sums(const struct daemon *d)
+{
+    if (d->open_targets > TOLD_MAX)
+        log_notice(
+            "daemon",
+            "so many targets are open to every initiator that may see them (no auth) targets=%u",
+            d->open_targets);
+    if (d->opened_luns > TOLD_MAX)
+        log_info("daemon", "LUNs opened luns=%u targets=%u", d->opened_luns, d->target_count);
+}
+
 int daemon_targets_open(struct daemon *d)
 {
     const struct config *c = d->config;
@@ -141,11 +159,16 @@ int daemon_targets_open(struct daemon *d)
     config_problems_print(problems, stderr);
     config_problems_free(problems);
     d->targets = g_new0(struct daemon_target *, c->target_count + 1);
+    d->loading = true;
+    state_file_many_begin();
     for (unsigned i = 0; i < c->target_count; i++) {
         if (open_target(d, &c->targets[i], &d->targets[d->target_count]) < 0)
             failed = -1;
         d->target_count += d->targets[d->target_count] != NULL;
     }
+    state_file_many_end();
+    d->loading = false;
+    tell_sums(d);
     if (!failed)
         daemon_snapshot_fill(d->snapshot, d->targets);
     return failed;
