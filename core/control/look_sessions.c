@@ -170,8 +170,18 @@ static int top_lun(struct call *call, const struct control_target *t, const stru
     json_put_u64(w, "errors", c.errors);
     json_put_u64(w, "at-handler", at_handler);
     json_put_u64(w, "waiting", waiting);
+    json_put_bool(w, "held", atomic_load(&l->unit->not_ready) & UNIT_HELD);
     json_put_close(w, '}');
     return 0;
+}
+
+static void top_pauses(struct json_writer *w, const char *key, const struct status_pauses *p)
+{
+    json_put_open(w, key, '{');
+    json_put_u64(w, "count", p->count);
+    json_put_double(w, "pause-seconds", seconds_of(p->total_ns));
+    json_put_double(w, "last-pause-seconds", seconds_of(p->last_ns));
+    json_put_close(w, '}');
 }
 
 int look_top(struct call *call)
@@ -182,6 +192,9 @@ int look_top(struct call *call)
     json_put_u64(w, "time-ns", s->taken_ns);
     json_put_u64(w, "generation", call->control->services.generation);
     json_put_u64(w, "worker-deaths", s->keeper.deaths);
+    top_pauses(w, "upgrades", &s->keeper.upgrades);
+    top_pauses(w, "restarts", &s->keeper.restarts);
+    json_put_double(w, "fence-up-seconds", seconds_of(s->keeper.fence.up_ns));
     json_put_open(w, "sessions", '[');
     for (unsigned i = 0; i < s->part_count; i++)
         for (uint32_t j = 0; j < s->part[i].observation.session_count; j++)

@@ -36,7 +36,8 @@ static const char usage[] =
     "                                 the same for a target; the configuration file changes, too\n"
     "  log [LEVEL]                    show or set the log level: error warning notice info debug\n"
     "  metrics                        all numbers, as OpenMetrics text\n"
-    "  top [--interval S] [--count N] sessions and disks at work, live\n"
+    "  top [--interval S] [--count N|--once]\n"
+    "                                 sessions and disks at work, live\n"
     "  plan FILE                      what a reload of FILE would do; exit code 4: something\n"
     "  upgrade [--worker-only] [BINARY]\n"
     "                                 replace worker and keeper by the binary on disk, or by this "
@@ -342,6 +343,7 @@ enum {
     OPTION_TIMEOUT,
     OPTION_INTERVAL,
     OPTION_COUNT,
+    OPTION_ONCE,
     OPTION_FORCE,
     OPTION_DRAIN,
     OPTION_ADVICE,
@@ -396,6 +398,10 @@ static int take_option(struct options *o, int option)
         o->top.count = (unsigned)number;
         o->top_given = true;
         return 0;
+    case OPTION_ONCE:
+        o->top.count = 1;
+        o->top_given = true;
+        return 0;
     case OPTION_WORKER_ONLY:
         o->worker_only = true;
         return 0;
@@ -416,6 +422,7 @@ int main(int argc, char **argv)
         { "timeout", required_argument, NULL, OPTION_TIMEOUT },
         { "interval", required_argument, NULL, OPTION_INTERVAL },
         { "count", required_argument, NULL, OPTION_COUNT },
+        { "once", no_argument, NULL, OPTION_ONCE },
         { "force", no_argument, NULL, OPTION_FORCE },
         { "drain", required_argument, NULL, OPTION_DRAIN },
         { "worker-only", no_argument, NULL, OPTION_WORKER_ONLY },
@@ -446,8 +453,12 @@ int main(int argc, char **argv)
     bool top = !strcmp(words[0], "top");
     if (o.advice && top)
         return wrong("--advice is for sessions");
+    if (o.worker_only && top)
+        return wrong("--worker-only is for upgrade");
+    if ((o.force || o.drain) && (top || !strcmp(words[0], "upgrade")))
+        return wrong("%s takes neither --force nor --drain", words[0]);
     if (o.top_given && !top)
-        return wrong("--interval and --count are for top");
+        return wrong("--interval, --count and --once are for top");
     if (top)
         return count > 1 ? wrong("'%s' is one word too many", words[1]) : run_top(&o);
     const struct command *command = NULL;

@@ -19,5 +19,5 @@ void table_text(struct table *table, const char *text);
 void table_take(struct table *table, char *text);
 G_GNUC_PRINTF(2, 3) void table_print(struct table *table, const char *format, ...);
 unsigned table_rows(const struct table *table);
-/* At most `rows_max` rows, cut at `columns_max` characters; 0: all. No spaces at the end of lines. */
+/* At most `rows_max` rows, no line wider than `columns_max`; 0: all. Long texts lose their beginning first, then lines their end. No spaces at the end of lines. */
 void table_write(const struct table *table, GString *out, unsigned rows_max, unsigned columns_max);

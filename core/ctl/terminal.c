@@ -12,15 +12,17 @@
 #include <unistd.h>
 
 static struct termios before;
-static volatile sig_atomic_t over;
+static volatile sig_atomic_t over, stop, back;
 
 static void write_all(const char *text)
 {
     size_t left = strlen(text);
     while (left) {
         ssize_t n = write(STDOUT_FILENO, text, left);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno != EINTR) {
+            over = 1;
             return;
+        }
         if (n > 0) {
             text += n;
             left -= (size_t)n;
@@ -30,27 +32,31 @@ static void write_all(const char *text)
 
 static void on_signal(int number)
 {
-    over = 1;
+    if (number == SIGTSTP)
+        stop = 1;
+    else if (number == SIGCONT)
+        back = 1;
+    else if (number != SIGWINCH) /* poll() comes back, and the next picture has the new size */
+        over = 1;
 }
 
-static void on_resize(int number)
+static void enter(void)
 {
-    /* poll() comes back, and the next picture has the new size */
-}
-
-bool terminal_begin(void)
-{
-    static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-    struct sigaction end = { .sa_handler = on_signal }, resize = { .sa_handler = on_resize };
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) < 0)
-        return false;
-    for (unsigned i = 0; i < G_N_ELEMENTS(ending); i++)
-        sigaction(ending[i], &end, NULL);
-    sigaction(SIGWINCH, &resize, NULL);
     struct termios raw = before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     write_all("\033[?1049h\033[?25l"); /* alternate screen, no cursor */
+}
+
+bool terminal_begin(void)
+{
+    static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH };
+    struct sigaction action = { .sa_handler = on_signal };
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) < 0)
+        return false;
+    for (unsigned i = 0; i < G_N_ELEMENTS(caught); i++)
+        sigaction(caught[i], &action, NULL);
+    enter();
     return true;
 }
 
@@ -58,6 +64,18 @@ void terminal_end(void)
 {
     write_all("\033[?25h\033[?1049l");
     tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
+/* The shell gets its terminal back, until it lets us go on (SIGCONT). */
+static void stop_here(void)
+{
+    struct sigaction usual = { .sa_handler = SIG_DFL }, ours;
+    stop = 0;
+    terminal_end();
+    sigaction(SIGTSTP, &usual, &ours);
+    raise(SIGTSTP);
+    sigaction(SIGTSTP, &ours, NULL);
+    back = 1;
 }
 
 void terminal_size(unsigned *ret_rows, unsigned *ret_columns)
@@ -86,10 +104,17 @@ int terminal_key(unsigned ms)
 {
     struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
     char key;
-    int n = over ? 0 : poll(&p, 1, (int)ms);
+    int n = over || stop || back ? 0 : poll(&p, 1, (int)ms);
     if (over)
-        return -1;
+        return TERMINAL_OVER;
+    if (stop)
+        stop_here();
+    if (back) {
+        back = 0;
+        enter();
+        return 0;
+    }
     if (n <= 0)
         return 0;
-    return read(STDIN_FILENO, &key, 1) == 1 ? (unsigned char)key : -1;
+    return read(STDIN_FILENO, &key, 1) == 1 ? (unsigned char)key : TERMINAL_OVER;
 }

@@ -12,5 +12,9 @@ void terminal_end(void);
 void terminal_size(unsigned *ret_rows, unsigned *ret_columns);
 /* The whole screen: what is not in `text` becomes blank. */
 void terminal_draw(const char *text);
-/* A key, 0 after `ms` without one, -1 when it is time to go (end of input, or a signal). */
+#define TERMINAL_OVER (-1)
+/*
+ * A key; 0 after `ms` without one, or earlier when the picture has to be drawn anew; TERMINAL_OVER when it is
+ * time to go (the terminal has gone, or a signal). Stopping (^Z) and going on is done within.
+ */
 int terminal_key(unsigned ms);

@@ -3,16 +3,12 @@
 #include "ctl/top.h"
 
 #include <stdio.h>
-#include <time.h>
+#include <string.h>
 
 #include "base/clock.h"
-#include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "ctl/top_rates.h"
-#include "ctl/units.h"
-#include "ctl/value.h"
+#include "ctl/top_picture.h"
 
-#define HEAD_LINES      3
 #define LIVE_TIMEOUT_MS 2000u
 
 struct top {
@@ -21,6 +17,7 @@ struct top {
     JsonNode *before, *after; /* the last two looks */
     char *why;                /* the last one failed */
     bool sessions_first, paused;
+    enum top_order order;
 };
 
 static enum rpc_outcome look(struct top *t)
@@ -38,139 +35,87 @@ static enum rpc_outcome look(struct top *t)
     return outcome;
 }
 
-static JsonObject *object_of(JsonNode *node)
-{
-    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
-
-/* ---- the picture ---- */
-
-static void put_totals(const struct top_rates *r, GString *out)
-{
-    double commands = 0, read_bytes = 0, written_bytes = 0;
-    for (unsigned i = 0; i < r->sessions->len; i++) {
-        const struct top_session *s = &g_array_index(r->sessions, struct top_session, i);
-        commands += s->commands;
-        read_bytes += s->read_bytes;
-        written_bytes += s->written_bytes;
-    }
-    g_autofree char *c = units_count(commands), *rb = units_bytes(read_bytes),
-                    *wb = units_bytes(written_bytes);
-    g_string_append_printf(
-        out, "%u sessions, %u disks in use: %s commands/s, %sB/s read, %sB/s written\n",
-        r->sessions->len, r->luns->len, c, rb, wb);
-}
-
-static void put_luns(const struct top_rates *r, GString *out, unsigned rows, unsigned columns)
-{
-    static const char *const headings[] = { "TARGET",   ">LUN", ">READ/S", ">B/S",   ">MEAN",
-                                            ">WRITE/S", ">B/S", ">MEAN",   ">QUEUE", NULL };
-    struct table *t = table_new(headings);
-    for (unsigned i = 0; i < r->luns->len && (!rows || i < rows); i++) {
-        const struct top_lun *l = &g_array_index(r->luns, struct top_lun, i);
-        table_text(t, l->target);
-        table_print(t, "%" G_GUINT64_FORMAT, l->lun);
-        table_take(t, units_count(l->reads));
-        table_take(t, units_bytes(l->read_bytes));
-        table_take(t, units_latency(l->read_ns));
-        table_take(t, units_count(l->writes));
-        table_take(t, units_bytes(l->written_bytes));
-        table_take(t, units_latency(l->write_ns));
-        table_print(t, "%" G_GUINT64_FORMAT, l->queue);
-    }
-    table_write(t, out, rows, columns);
-    table_free(t);
-}
-
-static void put_sessions(const struct top_rates *r, GString *out, unsigned rows, unsigned columns)
-{
-    static const char *const headings[] = { ">ID",         "INITIATOR", "TARGET",
-                                            ">COMMANDS/S", ">READ B/S", ">WRITTEN B/S",
-                                            ">MEAN",       ">QUEUE",    NULL };
-    struct table *t = table_new(headings);
-    for (unsigned i = 0; i < r->sessions->len && (!rows || i < rows); i++) {
-        const struct top_session *s = &g_array_index(r->sessions, struct top_session, i);
-        table_print(t, "%" G_GUINT64_FORMAT, s->id);
-        table_text(t, s->initiator);
-        table_text(t, s->target);
-        table_take(t, units_count(s->commands));
-        table_take(t, units_bytes(s->read_bytes));
-        table_take(t, units_bytes(s->written_bytes));
-        table_take(t, units_latency(s->latency_ns));
-        table_print(t, "%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, s->outstanding, s->window);
-    }
-    table_write(t, out, rows, columns);
-    table_free(t);
-}
-
-static void put_head(const struct top *t, GString *out)
-{
-    JsonObject *o = object_of(t->after);
-    time_t now = time(NULL);
-    struct tm local;
-    char clock[16];
-    strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &local));
-    g_string_append_printf(out,
-                           "holdfast  %s  worker generation %" G_GUINT64_FORMAT
-                           ", deaths %" G_GUINT64_FORMAT "%s\n",
-                           clock, value_number(o, "generation"), value_number(o, "worker-deaths"),
-                           t->paused ? "  (paused)" : "");
-}
-
-/* `lines` and `columns` of the screen; 0: no limit. */
-static void picture(const struct top *t, GString *out, unsigned lines, unsigned columns)
-{
-    struct top_rates *r = top_rates_new(object_of(t->before), object_of(t->after));
-    unsigned rest = lines > HEAD_LINES + 6 ? lines - HEAD_LINES - 4 : 4;
-    unsigned first = lines ? rest / 2 : 0, second = lines ? rest - rest / 2 : 0;
-    put_head(t, out);
-    put_totals(r, out);
-    g_string_append_c(out, '\n');
-    if (t->sessions_first)
-        put_sessions(r, out, first, columns);
-    else
-        put_luns(r, out, first, columns);
-    g_string_append_c(out, '\n');
-    if (t->sessions_first)
-        put_luns(r, out, second, columns);
-    else
-        put_sessions(r, out, second, columns);
-    top_rates_free(r);
-}
-
 /* ---- live ---- */
+
+static const struct order {
+    char key;
+    const char *name;
+} orders[] = {
+    [TOP_BY_COMMANDS] = { 'c', "commands" },
+    [TOP_BY_BYTES] = { 'b', "bytes" },
+    [TOP_BY_LATENCY] = { 't', "latency" },
+    [TOP_BY_QUEUE] = { 'u', "queue" },
+};
+
+/* No more lines than there are, without the end of the last one. */
+static void cut(GString *out, unsigned lines)
+{
+    const char *end = out->str;
+    while (lines && (end = strchr(end, '\n')) && --lines)
+        end++;
+    g_string_truncate(out, end ? (gsize)(end - out->str) : out->len);
+}
+
+static void put_last_line(const struct top *t, GString *out, unsigned columns)
+{
+    g_autofree char *text =
+        t->why
+            ? g_strdup(t->why)
+            : g_strdup_printf("q quit  s sessions first  l disks first  p pause  by %s (c b t u)",
+                              orders[t->order].name);
+    const char *end = text;
+    for (unsigned n = 0; *end && n < columns; n++)
+        end = g_utf8_next_char(end);
+    g_string_append_len(out, text, end - text);
+}
 
 static void draw(const struct top *t)
 {
     g_autoptr(GString) out = g_string_new(NULL);
     unsigned rows, columns;
+    struct top_picture p = { .before = t->before,
+                             .after = t->after,
+                             .order = t->order,
+                             .sessions_first = t->sessions_first,
+                             .remark = t->paused ? "  (paused)"
+                                       : t->why  ? "  (no answer)"
+                                                 : NULL };
     terminal_size(&rows, &columns);
-    picture(t, out, rows, columns);
-    g_string_append_printf(out, "%.*s", (int)columns,
-                           t->why ? t->why : "q quit  s sessions first  l disks first  p pause");
+    top_picture(&p, out, rows, columns);
+    cut(out, rows - 1);
+    if (rows > 1)
+        g_string_append_c(out, '\n');
+    put_last_line(t, out, columns);
     terminal_draw(out->str);
+}
+
+/* False: quit. */
+static bool obey(struct top *t, int key)
+{
+    if (key == TERMINAL_OVER || key == 'q' || key == 'Q')
+        return false;
+    if (key == 's' || key == 'l')
+        t->sessions_first = key == 's';
+    if (key == 'p')
+        t->paused = !t->paused;
+    for (unsigned i = 0; i < G_N_ELEMENTS(orders); i++)
+        if (key == orders[i].key)
+            t->order = i;
+    return true;
 }
 
 /* Waits for the next look; false: quit. */
 static bool keys(struct top *t)
 {
-    uint64_t until = clock_now_ns() + t->options->interval_ms * NS_PER_MS;
-    for (;;) {
-        uint64_t now = clock_now_ns();
-        int key = now < until ? terminal_key((unsigned)((until - now) / NS_PER_MS) + 1) : 0;
-        if (key == -1 || key == 'q' || key == 'Q')
+    uint64_t until = clock_now_ns() + t->options->interval_ms * NS_PER_MS, now;
+    while ((now = clock_now_ns()) < until) {
+        int key = terminal_key((unsigned)((until - now) / NS_PER_MS) + 1);
+        if (!obey(t, key))
             return false;
-        if (key == 's' || key == 'l')
-            t->sessions_first = key == 's';
-        if (key == 'p')
-            t->paused = !t->paused;
-        if (key)
+        if (key || clock_now_ns() < until) /* the window has another size */
             draw(t);
-        else if (clock_now_ns() >= until)
-            return true;
-        else
-            draw(t); /* the window has another size */
     }
+    return true;
 }
 
 static void live(struct top *t)
@@ -214,7 +159,8 @@ static enum rpc_outcome print_text(struct top *t)
         if (outcome != RPC_DONE)
             break;
         g_autoptr(GString) out = g_string_new(i ? "\n" : NULL);
-        picture(t, out, 0, 0);
+        struct top_picture p = { .before = t->before, .after = t->after };
+        top_picture(&p, out, 0, 0);
         fputs(out->str, stdout);
         fflush(stdout);
     }

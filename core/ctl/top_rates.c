@@ -62,6 +62,7 @@ static void add_lun(struct top_rates *r, JsonObject *before, JsonObject *after)
         .read_ns = mean(grown(read0, read1, "latency-ns"), reads),
         .write_ns = mean(grown(write0, write1, "latency-ns"), writes),
         .queue = value_number(after, "at-handler") + value_number(after, "waiting"),
+        .held = value_bool(after, "held"),
     };
     g_array_append_val(r->luns, lun);
 }
@@ -87,16 +88,46 @@ static gint descending(double a, double b)
     return a < b ? 1 : a > b ? -1 : 0;
 }
 
-static gint busier_lun(gconstpointer a, gconstpointer b)
+static double lun_key_of(const struct top_lun *l, enum top_order order)
 {
-    const struct top_lun *x = a, *y = b;
-    return descending(x->reads + x->writes, y->reads + y->writes);
+    switch (order) {
+    case TOP_BY_BYTES:
+        return l->read_bytes + l->written_bytes;
+    case TOP_BY_LATENCY:
+        return MAX(l->read_ns, l->write_ns);
+    case TOP_BY_QUEUE:
+        return (double)l->queue;
+    case TOP_BY_COMMANDS:
+        break;
+    }
+    return l->reads + l->writes;
 }
 
-static gint busier_session(gconstpointer a, gconstpointer b)
+static double session_key_of(const struct top_session *s, enum top_order order)
 {
-    const struct top_session *x = a, *y = b;
-    return descending(x->commands, y->commands);
+    switch (order) {
+    case TOP_BY_BYTES:
+        return s->read_bytes + s->written_bytes;
+    case TOP_BY_LATENCY:
+        return s->latency_ns;
+    case TOP_BY_QUEUE:
+        return (double)s->outstanding;
+    case TOP_BY_COMMANDS:
+        break;
+    }
+    return s->commands;
+}
+
+static gint busier_lun(gconstpointer a, gconstpointer b, gpointer order)
+{
+    enum top_order by = GPOINTER_TO_UINT(order);
+    return descending(lun_key_of(a, by), lun_key_of(b, by));
+}
+
+static gint busier_session(gconstpointer a, gconstpointer b, gpointer order)
+{
+    enum top_order by = GPOINTER_TO_UINT(order);
+    return descending(session_key_of(a, by), session_key_of(b, by));
 }
 
 static void lun_clear(void *data)
@@ -122,7 +153,7 @@ static void add_all(struct top_rates *r, JsonArray *before, JsonArray *after,
     }
 }
 
-struct top_rates *top_rates_new(JsonObject *before, JsonObject *after)
+struct top_rates *top_rates_new(JsonObject *before, JsonObject *after, enum top_order order)
 {
     struct top_rates *r = g_new0(struct top_rates, 1);
     guint64 from = value_number(before, "time-ns"), to = value_number(after, "time-ns");
@@ -136,8 +167,8 @@ struct top_rates *top_rates_new(JsonObject *before, JsonObject *after)
     add_all(r, value_array(before, "luns"), value_array(after, "luns"), lun_key, add_lun);
     add_all(r, value_array(before, "sessions"), value_array(after, "sessions"), session_key,
             add_session);
-    g_array_sort(r->luns, busier_lun);
-    g_array_sort(r->sessions, busier_session);
+    g_array_sort_with_data(r->luns, busier_lun, GUINT_TO_POINTER(order));
+    g_array_sort_with_data(r->sessions, busier_session, GUINT_TO_POINTER(order));
     return r;
 }
 

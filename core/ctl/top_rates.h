@@ -11,6 +11,7 @@ struct top_lun {
     double reads, writes, read_bytes, written_bytes; /* a second */
     double read_ns, write_ns;                        /* mean latency; 0: none */
     guint64 queue;
+    gboolean held; /* its commands wait for a change of the configuration */
 };
 
 struct top_session {
@@ -20,11 +21,14 @@ struct top_session {
     guint64 outstanding, window;
 };
 
+enum top_order { TOP_BY_COMMANDS, TOP_BY_BYTES, TOP_BY_LATENCY, TOP_BY_QUEUE };
+
 struct top_rates {
     double seconds; /* between the looks; 0: they do not fit together */
-    GArray *luns;   /* of struct top_lun, busiest first */
+    GArray *luns;   /* of struct top_lun */
     GArray *sessions;
 };
 
-struct top_rates *top_rates_new(JsonObject *before, JsonObject *after);
+/* The largest first; what is alike stays in the order of the answer. */
+struct top_rates *top_rates_new(JsonObject *before, JsonObject *after, enum top_order order);
 struct top_rates *top_rates_free(struct top_rates *rates);

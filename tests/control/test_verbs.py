@@ -3,13 +3,9 @@
 """Every verb of holdfastctl, its exit codes, its tables and its JSON."""
 import contextlib
 import json
-import os
 import pathlib
-import pty
 import re
-import select
 import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -375,75 +371,6 @@ def _(_):
             done = subprocess.run([shell, '-n', str(CONF / 'completion' / name)], text=True, capture_output=True,
                                   check=False, timeout=client.LIMIT)
             assert done.returncode == 0 and not done.stderr, done.stderr
-
-
-# --- top
-
-@case('top prints rates of what happens meanwhile', own={})
-def _(target):
-    session = target.login()
-    process = client.start(target.daemon, 'top', '--count', 1, '--interval', 2)
-    end = time.monotonic() + 1
-    while time.monotonic() < end:
-        session.read(0, 8)
-    out, err = process.communicate(timeout=client.LIMIT)
-    assert process.returncode == DONE and not err, err
-    lun = [row for row in columns(out) if row[:2] == [IQN, '0']]
-    mine = [row for row in columns(out) if row[:2] == [str(session.tsih), session.initiator]]
-    assert len(lun) == 1 and len(mine) == 1, out
-    assert lun[0][2] != '0' and mine[0][3] != '0', out
-
-
-def read_until(terminal, word, seen=b''):
-    deadline = time.monotonic() + client.LIMIT
-    while word not in seen:
-        assert time.monotonic() < deadline, seen
-        if select.select([terminal], [], [], 1)[0]:
-            seen += os.read(terminal, 1 << 16)
-    return seen
-
-
-def top_on_terminal(daemon):
-    """Starts it as the leader of a terminal of its own; its process id and our end of the terminal."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(client.program(), [client.program(), '--socket', client.path_of(daemon), 'top',
-                                    '--interval', '0.2'])
-    return pid, terminal
-
-
-@case('top on a terminal draws, obeys keys, and leaves the terminal as it was', own={})
-def _(target):
-    target.login()
-    for end in ('q', signal.SIGINT, signal.SIGTERM):
-        pid, terminal = top_on_terminal(target.daemon)
-        seen = read_until(terminal, b'q quit')
-        assert b'\x1b[?1049h' in seen and seen.index(b'READ/S') < seen.index(b'COMMANDS/S'), seen
-        os.write(terminal, b's')
-        drawn = b''
-        while not b'COMMANDS/S' in drawn.split(b'READ/S')[0]:
-            drawn = read_until(terminal, b'q quit')
-        if end == 'q':
-            os.write(terminal, b'q')
-        else:
-            os.kill(pid, end)
-        seen = read_until(terminal, b'\x1b[?1049l')
-        assert b'\x1b[?25h' in seen, seen
-        assert os.waitpid(pid, 0)[1] == 0
-        os.close(terminal)
-
-
-@case('top goes on when the worker is replaced', own={})
-def _(target):
-    pid, terminal = top_on_terminal(target.daemon)
-    read_until(terminal, b'generation 1')
-    target.daemon.killed_workers = True
-    os.kill(target.daemon.wait_for_worker(), signal.SIGKILL)
-    read_until(terminal, b'generation 2')
-    os.write(terminal, b'q')
-    read_until(terminal, b'\x1b[?1049l')
-    assert os.waitpid(pid, 0)[1] == 0
-    os.close(terminal)
 
 
 @case('a verb to a socket nobody accepts from ends by its time-out with 3', alone=True)

@@ -19,10 +19,15 @@ static JsonNode *json(const char *text)
     "{\"id\":" #id ",\"initiator\":\"i\",\"target\":\"t\",\"commands\":" #commands                 \
     ",\"executed\":" #commands ",\"latency-ns\":1000,\"outstanding\":4,\"window\":64}"
 
-static struct top_rates *rates(const char *before, const char *after)
+static struct top_rates *ordered(const char *before, const char *after, enum top_order order)
 {
     g_autoptr(JsonNode) one = json(before), two = json(after);
-    return top_rates_new(json_node_get_object(one), json_node_get_object(two));
+    return top_rates_new(json_node_get_object(one), json_node_get_object(two), order);
+}
+
+static struct top_rates *rates(const char *before, const char *after)
+{
+    return ordered(before, after, TOP_BY_COMMANDS);
 }
 
 static void test_differences_over_time(void)
@@ -69,6 +74,43 @@ static void test_the_busiest_come_first(void)
     top_rates_free(r);
 }
 
+#define MORE(id, commands, executed, ns, bytes, outstanding)                                       \
+    "{\"id\":" #id ",\"initiator\":\"i\",\"target\":\"t\",\"commands\":" #commands                 \
+    ",\"executed\":" #executed ",\"latency-ns\":" #ns ",\"read-bytes\":" #bytes                    \
+    ",\"outstanding\":" #outstanding "}"
+#define WHOLE(id, commands, ns, bytes, queue)                                                      \
+    "{\"target\":\"t\",\"lun\":" #id ",\"reads\":{\"commands\":" #commands ",\"bytes\":" #bytes    \
+    ",\"latency-ns\":" #ns "},\"at-handler\":" #queue ",\"held\":true}"
+
+static void test_what_is_largest_by_any_column_comes_first(void)
+{
+    static const struct {
+        enum top_order order;
+        guint64 first;
+    } cases[] = {
+        { TOP_BY_COMMANDS, 1 }, { TOP_BY_BYTES, 2 }, { TOP_BY_LATENCY, 3 }, { TOP_BY_QUEUE, 4 }
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct top_rates *r = ordered(
+            "{\"time-ns\":1}",
+            "{\"time-ns\":1000000001,\"sessions\":[" MORE(4, 1, 1, 1, 1, 9) "," MORE(3, 1, 1, 90, 1, 1) "," MORE(
+                2, 1, 1, 1,
+                9,
+                1) "," MORE(1, 9, 9, 9, 1,
+                            1) "],\"luns\":[" WHOLE(4, 1, 1, 1,
+                                                    9) "," WHOLE(3, 1, 90, 1,
+                                                                 1) "," WHOLE(2, 1, 1, 9,
+                                                                              1) "," WHOLE(1, 9, 9,
+                                                                                           1,
+                                                                                           1) "]}",
+            cases[i].order);
+        g_assert_cmpuint(g_array_index(r->sessions, struct top_session, 0).id, ==, cases[i].first);
+        g_assert_cmpuint(g_array_index(r->luns, struct top_lun, 0).lun, ==, cases[i].first);
+        g_assert_true(g_array_index(r->luns, struct top_lun, 0).held);
+        top_rates_free(r);
+    }
+}
+
 static void test_looks_that_do_not_fit_together_give_nothing(void)
 {
     struct top_rates *r = rates("{\"time-ns\":5,\"luns\":[" LUN(1, 1, 1) "]}",
@@ -106,7 +148,8 @@ static void test_answers_of_another_form_are_survived(void)
             show[j](node, out);
         }
         if (JSON_NODE_HOLDS_OBJECT(node))
-            top_rates_free(top_rates_new(json_node_get_object(node), json_node_get_object(node)));
+            top_rates_free(top_rates_new(json_node_get_object(node), json_node_get_object(node),
+                                         TOP_BY_COMMANDS));
     }
 }
 
@@ -117,6 +160,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ctl/rates/counters-that-begin-anew-count-in-full",
                     test_counters_that_begin_anew_count_in_full);
     g_test_add_func("/ctl/rates/the-busiest-come-first", test_the_busiest_come_first);
+    g_test_add_func("/ctl/rates/any-order", test_what_is_largest_by_any_column_comes_first);
     g_test_add_func("/ctl/rates/looks-that-do-not-fit-together-give-nothing",
                     test_looks_that_do_not_fit_together_give_nothing);
     g_test_add_func("/ctl/show/answers-of-another-form-are-survived",

@@ -105,6 +105,33 @@ static void test_width_counts_characters(void)
     table_free(t);
 }
 
+static void test_long_names_lose_their_beginning_before_numbers_go(void)
+{
+    static const char *const headings[] = { "NAME", "OTHER", ">NUMBER", NULL };
+    struct table *t = table_new(headings);
+    table_text(t, "iqn.2026-11.org.example:disk1");
+    table_text(t, "a name of its own");
+    table_text(t, "123456");
+    expect_table(t, 0, 40,
+                 "NAME             OTHER            NUMBER\n"
+                 "\xe2\x80\xa6.example:disk1  \xe2\x80\xa6"
+                 "ame of its own  123456\n");
+    table_free(t);
+}
+
+static void test_wide_characters_take_two_columns(void)
+{
+    static const char *const headings[] = { "A", "B", NULL };
+    struct table *t = table_new(headings);
+    table_text(t, "\xe7\xa3\x81\xe7\x9b\xa4"); /* two of them */
+    table_text(t, "1");
+    table_text(t, "e\xcc\x81"); /* one, with an accent that takes none */
+    table_text(t, "2");
+    expect_table(t, 0, 0, "A     B\n\xe7\xa3\x81\xe7\x9b\xa4  1\ne\xcc\x81     2\n");
+    expect_table(t, 0, 3, "A  \n\xe7\xa3\x81\ne\xcc\x81  \n");
+    table_free(t);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -117,5 +144,9 @@ int main(int argc, char **argv)
     g_test_add_func("/ctl/table/nothing-in-a-cell-moves-the-cursor",
                     test_nothing_in_a_cell_moves_the_cursor);
     g_test_add_func("/ctl/table/width-counts-characters", test_width_counts_characters);
+    g_test_add_func("/ctl/table/long-names-lose-their-beginning-before-numbers-go",
+                    test_long_names_lose_their_beginning_before_numbers_go);
+    g_test_add_func("/ctl/table/wide-characters-take-two-columns",
+                    test_wide_characters_take_two_columns);
     return g_test_run();
 }
