@@ -99,7 +99,7 @@ static void check_paths(const struct plugin *plugin, const struct config_lun *lu
                 problems, node,
                 "%s: '%s' is that of the LUN at line %u column %u, too; only one "
                 "can have it open",
-                row->name, node->text, first->key_node->line, first->key_node->column);
+                row->name, node->text, config_node_line(first->key_node), first->key_node->column);
     }
 }
 
@@ -151,7 +151,7 @@ static void check_all(const struct config *config, struct config_problems *probl
         check_plugin(config, HF_KIND_AUTH, a->plugin, a->plugin_node, a->options, problems);
     }
     for (unsigned i = 0; i < config->target_count; i++) {
-        const struct config_target *t = &config->targets[i];
+        const struct config_target *t = config->targets[i];
         for (unsigned j = 0; j < t->lun_count; j++)
             check_lun(config, &t->luns[j], seen, problems);
     }

@@ -18,7 +18,7 @@ static char *load_plugin(const struct config *config, uint32_t kind, const char 
     const struct plugin *plugin;
     if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) == 0)
         return NULL;
-    return g_strdup_printf("%s:%u:%u: %s", at->file, at->line, at->column, error.text);
+    return g_strdup_printf("%s:%u:%u: %s", config_node_file(at), config_node_line(at), at->column, error.text);
 }
 
 char *daemon_plugins_load(const struct config *config)
@@ -28,9 +28,9 @@ char *daemon_plugins_load(const struct config *config)
         why = load_plugin(config, HF_KIND_AUTH, config->auths[i].plugin,
                           config->auths[i].plugin_node);
     for (unsigned i = 0; i < config->target_count; i++)
-        for (unsigned j = 0; j < config->targets[i].lun_count && !why; j++)
-            why = load_plugin(config, HF_KIND_HANDLER, config->targets[i].luns[j].handler,
-                              config->targets[i].luns[j].handler_node);
+        for (unsigned j = 0; j < config->targets[i]->lun_count && !why; j++)
+            why = load_plugin(config, HF_KIND_HANDLER, config->targets[i]->luns[j].handler,
+                              config->targets[i]->luns[j].handler_node);
     return why;
 }
 
@@ -51,8 +51,8 @@ bool daemon_handler_has(const struct plugin *plugin, const char *option)
 int daemon_lun_options(const struct plugin *plugin, const struct config_lun *c, bool grown,
                        struct plugin_config **ret_config, struct config_problems *problems)
 {
-    const struct config_node key = { .text = "grow", .file = "" },
-                             value = { .text = "yes", .file = "" };
+    const struct config_node key = { .text = "grow" },
+                             value = { .text = "yes" };
     unsigned count = c->options ? c->options->count : 0, at = 0;
     g_autofree struct config_entry *entries = NULL;
     struct config_node mapping = { .type = CONFIG_MAPPING };

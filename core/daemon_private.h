@@ -248,6 +248,8 @@ int daemon_targets_open(struct daemon *d);
 int daemon_target_new(struct daemon *d, const struct config_target *c, struct daemon_target **ret_target);
 /* Its LUNs as a map. 0 or negative errno. */
 int daemon_target_map(const struct daemon_target *t, struct scsi_lun_map **ret_map);
+/* By its normalised name, of those in effect; NULL: there is none. */
+struct daemon_target *daemon_target_find(const struct daemon *d, const char *name);
 /* The last one frees it: its storage is closed and its units are at rest by then. */
 void daemon_target_ref(struct daemon_target *t);
 void daemon_target_unref(struct daemon_target *t);

@@ -208,7 +208,7 @@ static void change_targets(struct daemon_reload *r)
     for (unsigned i = 0; i < d->target_count; i++)
         g_hash_table_insert(old, d->targets[i]->scsi->name, d->targets[i]);
     for (unsigned i = 0; i < to->target_count; i++) {
-        const struct config_target *c = &to->targets[i];
+        const struct config_target *c = to->targets[i];
         struct daemon_target *t = g_hash_table_lookup(old, c->name);
         if (!t) {
             targets[i] = make_target(r, c);
@@ -268,7 +268,7 @@ static void update_handlers(struct daemon_reload *r)
         const struct plan_step *s = &r->plan->steps[i];
         if (s->object != PLAN_LUN || s->kind != PLAN_CHANGE || !(s->lun_change & PLAN_LUN_OPTIONS))
             continue;
-        const struct daemon_target *t = d->targets[s->new_target - d->config->targets];
+        const struct daemon_target *t = daemon_target_find(d, s->new_target->name);
         struct daemon_lun *l = t->luns[s->new_lun - t->config->luns];
         if (!find_swap(r, l))
             update_options(r, s, l);

@@ -21,8 +21,7 @@
 struct daemon_lun *reload_find_lun(struct daemon *d, const struct plan_step *s)
 {
     const struct config_target *t = s->old_target;
-    const struct daemon_target *target = d->targets[t - d->config->targets];
-    return target->luns[s->old_lun - t->luns];
+    return daemon_target_find(d, t->name)->luns[s->old_lun - t->luns];
 }
 
 static struct reload_swap *swap_at(const struct daemon_reload *r, unsigned i)

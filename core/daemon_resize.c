@@ -67,11 +67,11 @@ static void change_option(struct changed_options *o, const struct config_node *k
 static struct plugin_config *new_config(const struct plugin *plugin, const struct config_lun *c,
                                         const char *size, struct config_problems *problems)
 {
-    const struct config_node size_key = { .text = "size", .file = "" },
-                             size_value = { .text = size, .file = "" },
-                             grow_key = { .text = "grow", .file = "" },
-                             grow_value = { .text = "yes", .file = "" };
-    struct changed_options o = { .mapping = { .type = CONFIG_MAPPING, .file = "" } };
+    const struct config_node size_key = { .text = "size" },
+                             size_value = { .text = size },
+                             grow_key = { .text = "grow" },
+                             grow_value = { .text = "yes" };
+    struct changed_options o = { .mapping = { .type = CONFIG_MAPPING } };
     struct plugin_config *config = NULL;
     unsigned old = c->options ? c->options->count : 0;
     o.entries = g_new0(struct config_entry, old + 2);

@@ -162,7 +162,7 @@ int daemon_targets_open(struct daemon *d)
     d->loading = true;
     state_file_many_begin();
     for (unsigned i = 0; i < c->target_count; i++) {
-        if (open_target(d, &c->targets[i], &d->targets[d->target_count]) < 0)
+        if (open_target(d, c->targets[i], &d->targets[d->target_count]) < 0)
             failed = -1;
         d->target_count += d->targets[d->target_count] != NULL;
     }
@@ -237,6 +237,12 @@ bool daemon_targets_release(struct daemon *d)
                 all = false;
         }
     return all;
+}
+
+struct daemon_target *daemon_target_find(const struct daemon *d, const char *name)
+{
+    const struct catalog_target *t = catalog_find(&d->snapshot->catalog, name);
+    return t ? t->scsi->user : NULL;
 }
 
 void daemon_target_ref(struct daemon_target *t)

@@ -37,7 +37,8 @@ static size_t offset_of(const char *text, size_t length, unsigned line, unsigned
 /* Where the characters of a scalar stand in the text, behind a quote if there is one. */
 static int place_of(const char *text, size_t length, const struct config_node *node, size_t *ret_at)
 {
-    size_t at = offset_of(text, length, node->line, node->column), bytes = strlen(node->text);
+    size_t at = offset_of(text, length, config_node_line(node), node->column),
+           bytes = strlen(node->text);
     if (node->quoted && at < length && (text[at] == '"' || text[at] == '\''))
         at++;
     if (!bytes || bytes > length - at || memcmp(text + at, node->text, bytes) != 0)

@@ -35,7 +35,7 @@ static void note_listen(struct listeners *s, const struct config_listen *l)
     if (first) {
         config_problem_error(s->problems, l->node,
                              "listen: '%s' is listened on already at line %u column %u",
-                             l->node->text, first->line, first->column);
+                             l->node->text, config_node_line(first), first->column);
         g_free(key);
         return;
     }
@@ -51,7 +51,7 @@ static void check_wildcard(struct listeners *s, const struct config_listen *l)
     if (all && all != l->node && !address_is_wildcard(&l->address))
         config_problem_error(s->problems, l->node,
                              "listen: '%s' is part of '%s' at line %u column %u", l->node->text,
-                             all->text, all->line, all->column);
+                             all->text, config_node_line(all), all->column);
 }
 
 /* 0.0.0.0 and [::] do not collide: an IPv6 socket is bound for IPv6 alone. */
@@ -102,7 +102,7 @@ static void check_identity(GHashTable *seen, const char *what, const struct conf
     config_problem_warning(problems, node,
                            "%s '%s' is used already at line %u column %u; initiators will take "
                            "both LUNs for one disk",
-                           what, node->text, first->line, first->column);
+                           what, node->text, config_node_line(first), first->column);
     g_free(key);
 }
 
@@ -147,10 +147,17 @@ static void check_target(const struct config_target *t, GHashTable *seen,
     }
 }
 
+void config_check_target(const struct config_target *target, const struct config *config,
+                         struct config_problems *problems)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    check_target(target, seen, config, problems);
+}
+
 void config_check(const struct config *config, struct config_problems *problems)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     check_listen(config, problems);
     for (unsigned i = 0; i < config->target_count; i++)
-        check_target(&config->targets[i], seen, config, problems);
+        check_target(config->targets[i], seen, config, problems);
 }

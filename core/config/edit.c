@@ -24,7 +24,7 @@ struct editor {
 static size_t begin_of(const struct editor *e, const struct config_node *node)
 {
     size_t at = 0;
-    for (unsigned line = node->line; line > 1; line--) {
+    for (unsigned line = config_node_line(node); line > 1; line--) {
         const char *end = memchr(e->text + at, '\n', e->length - at);
         if (!end)
             return e->length;

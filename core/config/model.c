@@ -12,13 +12,6 @@
 #include "base/clock.h"
 #include "config/model_private.h"
 
-/* The configuration with what it owns. */
-struct owner {
-    struct config config; /* first */
-    struct config_tree *tree;
-    struct config_chunks *chunks;
-};
-
 #define AT(type, member) offsetof(struct type, member)
 #define GIB              (1ull << 30)
 #define MIB              (1ull << 20)
@@ -343,12 +336,12 @@ int config_parse_loose(const char *text, size_t length, const char *file,
     if (config_tree_parse(text, length, file, &tree, problems) < 0)
         return -EINVAL;
 
-    struct owner *o = g_new0(struct owner, 1);
+    struct config_owner *o = g_new0(struct config_owner, 1);
     o->tree = tree;
     o->chunks = config_chunks_new();
     struct config_reader reader = { problems, o->chunks, &o->config };
     o->config.root = config_tree_root(tree);
-    o->config.file = o->config.root->file;
+    o->config.file = config_node_file(o->config.root);
     config_schema_read(&file_schema, o->config.root, "the file", &o->config, &reader);
     config_check(&o->config, problems);
     *ret_config = &o->config;
@@ -369,9 +362,15 @@ int config_parse(const char *text, size_t length, const char *file, struct confi
 
 struct config *config_free(struct config *config)
 {
-    struct owner *o = (struct owner *)config;
+    struct config_owner *o = (struct config_owner *)config;
     if (!o)
         return NULL;
+    for (unsigned i = 0; i < config->target_count; i++)
+        config_target_free_part(config->targets[i]);
+    if (o->by_name)
+        g_hash_table_unref(o->by_name);
+    config_places_free(o->places);
+    g_free(config->targets);
     config_chunks_free(o->chunks);
     config_tree_free(o->tree);
     g_free(o);
@@ -380,10 +379,13 @@ struct config *config_free(struct config *config)
 
 const struct config_target *config_find_target(const struct config *config, const char *name)
 {
-    for (unsigned i = 0; i < config->target_count; i++)
-        if (strcmp(config->targets[i].name, name) == 0)
-            return &config->targets[i];
-    return NULL;
+    struct config_owner *o = (struct config_owner *)config;
+    if (!o->by_name) {
+        o->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+        for (unsigned i = 0; i < config->target_count; i++)
+            g_hash_table_insert(o->by_name, (gpointer)config->targets[i]->name, config->targets[i]);
+    }
+    return g_hash_table_lookup(o->by_name, name);
 }
 
 const struct config_lun *config_find_lun(const struct config_target *target, unsigned number)

@@ -18,12 +18,12 @@
 #include "config/problem.h"
 #include "config/yaml.h"
 
-#define CONFIG_LUN_MAX      16383 /* flat space addressing */
-#define CONFIG_LUNS_MAX     256   /* of one target */
-#define CONFIG_TAGS_MAX     63    /* of the portals of one target */
-#define CONFIG_REACTORS_MAX 64
-#define CONFIG_PORTALS_MAX  256
-#define CONFIG_LISTEN_MAX   64 /* addresses of one portal */
+#define CONFIG_LUN_MAX               16383 /* flat space addressing */
+#define CONFIG_LUNS_MAX              256   /* of one target */
+#define CONFIG_TAGS_MAX              63    /* of the portals of one target */
+#define CONFIG_REACTORS_MAX          64
+#define CONFIG_PORTALS_MAX           256
+#define CONFIG_LISTEN_MAX            64 /* addresses of one portal */
 #define CONFIG_SPARE_CONNECTIONS_MAX 256u
 
 /* A set of digests an initiator may choose from. */
@@ -40,22 +40,22 @@ struct config_daemon {
        its initiators have left it and after this time at the latest. */
     bool drain_force;
     uint64_t drain_ns;
-    struct address metrics_listen; /* loopback, TCP; length 0: none */
-    bool metrics_sessions;         /* each session has its own series */
+    struct address metrics_listen;  /* loopback, TCP; length 0: none */
+    bool metrics_sessions;          /* each session has its own series */
     const char *const *plugin_path; /* ends with NULL; never NULL itself */
     const char *user;               /* NULL: stay who we are */
     const struct config_node *user_node;
     bool sandbox; /* the worker's system calls are filtered, and root gives up capabilities */
     enum log_level log_level;
     uint64_t login_timeout_ns;
-    unsigned max_connections;     /* over all portals */
+    unsigned max_connections;             /* over all portals */
     unsigned max_connections_per_address; /* of one initiator's address; 0: no limit */
-    unsigned max_logins;          /* connections that have not logged in yet */
-    unsigned login_concurrency;   /* of them, those whose login is worked on at a time */
-    unsigned listen_backlog;      /* of each address of each portal */
+    unsigned max_logins;                  /* connections that have not logged in yet */
+    unsigned login_concurrency;           /* of them, those whose login is worked on at a time */
+    unsigned listen_backlog;              /* of each address of each portal */
     uint32_t socket_receive_buffer, socket_send_buffer; /* bytes; 0: as the kernel sees fit */
-    uint64_t buffer_memory_bytes; /* data buffers of one reactor */
-    uint64_t nop_interval_ns;     /* 0: no keepalive; of sessions whose target says nothing else */
+    uint64_t buffer_memory_bytes;                       /* data buffers of one reactor */
+    uint64_t nop_interval_ns; /* 0: no keepalive; of sessions whose target says nothing else */
     uint64_t nop_timeout_ns;
     uint64_t watchdog_ns; /* a worker that does not answer for so long is replaced; 0: never */
 };
@@ -77,7 +77,7 @@ struct config_portal {
     const char *name;
     struct config_listen *listen; /* at least one */
     unsigned listen_count;
-    uint16_t tag; /* target portal group tag, 1..65535 */
+    uint16_t tag;          /* target portal group tag, 1..65535 */
     unsigned access_state; /* of paths through it, as SPC-4 table 230 counts: 0..3 */
 };
 
@@ -128,9 +128,9 @@ struct config_session {
     unsigned default_time2wait; /* seconds */
     unsigned time2wait_spread;  /* added to it, by up to so much: another part for each host */
     unsigned default_time2retain;
-    unsigned command_window;  /* commands outstanding in a session */
+    unsigned command_window;      /* commands outstanding in a session */
     bool reject_send_targets_all; /* else it is answered with the target itself */
-    uint64_t nop_interval_ns; /* 0: no keepalive */
+    uint64_t nop_interval_ns;     /* 0: no keepalive */
     uint64_t nop_timeout_ns;
     const struct config_node *first_burst_node, *max_burst_node; /* NULL: left out */
 };
@@ -159,14 +159,14 @@ struct config_lun {
     unsigned eui_length;                     /* 0: none; 8, 12 or 16 */
     const char *vendor, *product, *revision; /* NULL: the unit's defaults; at most 8, 16, 4 bytes */
     bool read_only;
-    unsigned block_size; /* 0: as the handler says (512 when it does not care) */
-    unsigned physical_block_size; /* 0: as the handler says */
+    unsigned block_size;            /* 0: as the handler says (512 when it does not care) */
+    unsigned physical_block_size;   /* 0: as the handler says */
     unsigned max_compare_and_write; /* blocks, 1..255 */
     bool rotational;
-    uint64_t sanitize_rate; /* bytes a second; 0: no limit */
-    uint64_t deadline_ns; /* of an I/O at the handler */
-    unsigned when_late;   /* 0 stall, 1 busy, 2 fail */
-    bool removable; /* the medium can be ejected */
+    uint64_t sanitize_rate;                    /* bytes a second; 0: no limit */
+    uint64_t deadline_ns;                      /* of an I/O at the handler */
+    unsigned when_late;                        /* 0 stall, 1 busy, 2 fail */
+    bool removable;                            /* the medium can be ejected */
     const struct config_node *thresholds_node; /* NULL: left out */
     struct config_threshold thresholds[CONFIG_THRESHOLDS_MAX];
     unsigned threshold_count;
@@ -195,8 +195,8 @@ struct config_target {
     const char *alias;                    /* NULL: none */
     const struct config_portal **portals; /* all portals when the key is left out */
     unsigned portal_count;
-    const struct config_auth *auth; /* NULL: open */
-    const char *const *initiators;  /* base/initiators.h, end with NULL; NULL: anyone */
+    const struct config_auth *auth;    /* NULL: open */
+    const char *const *initiators;     /* base/initiators.h, end with NULL; NULL: anyone */
     struct config_redirect *redirects; /* the first that fits counts */
     unsigned redirect_count;
     struct config_session session;
@@ -204,11 +204,12 @@ struct config_target {
     unsigned lun_count;
     struct config_view *views; /* in the file's order, in which they are tried */
     unsigned view_count;
+    struct config_part *part; /* private: revise.c */
 };
 
 struct config {
     const char *file;
-    const struct config_node *root;
+    const struct config_node *root; /* what stands below `targets` may be older than `targets` */
     struct config_daemon daemon;
     struct config_portal *portals; /* portals, auths and targets: in the file's order */
     unsigned portal_count;
@@ -216,7 +217,7 @@ struct config {
     struct config_auth *auths;
     unsigned auth_count;
     struct config_discovery discovery;
-    struct config_target *targets;
+    struct config_target **targets;
     unsigned target_count;
 };
 

@@ -148,8 +148,8 @@ static int compare_numbers(const void *a, const void *b)
     const struct config_lun *x = a, *y = b;
     if (x->number != y->number)
         return x->number < y->number ? -1 : 1;
-    if (x->key_node->line != y->key_node->line)
-        return x->key_node->line < y->key_node->line ? -1 : 1;
+    if (x->key_node->line_read != y->key_node->line_read)
+        return x->key_node->line_read < y->key_node->line_read ? -1 : 1;
     return x->key_node->column < y->key_node->column ? -1 : 1;
 }
 
@@ -161,7 +161,7 @@ static void check_numbers(const struct config_target *t, struct config_problems 
         if (t->luns[i].number == t->luns[i - 1].number)
             config_problem_error(problems, other,
                                  "'%s' is the same LUN as '%s' at line %u column %u", other->text,
-                                 one->text, one->line, one->column);
+                                 one->text, config_node_line(one), one->column);
     }
 }
 

@@ -5,6 +5,24 @@
 #include "config/model.h"
 #include "config/schema.h"
 
+/* A configuration with what it owns. */
+struct config_owner {
+    struct config config; /* first */
+    struct config_tree *tree;
+    struct config_chunks *chunks;
+    GHashTable *by_name;          /* targets; NULL: none was looked for yet */
+    struct config_places *places; /* revise.c; NULL: none were needed yet */
+};
+
+/* revise.c */
+struct config_places *config_places_free(struct config_places *places);
+/* The memory of a target that was read alone, and of nothing else. */
+void config_target_free_part(struct config_target *target);
+
+/* model_target.c: one entry of `targets:`, read into a target of `reader->config`. */
+struct config_target *config_read_target(const struct config_entry *entry,
+                                         struct config_reader *reader);
+
 extern const struct config_schema config_session_schema, config_lun_schema, config_target_schema,
     config_view_schema;
 
@@ -38,6 +56,9 @@ void config_read_initiators(const struct config_node *node, const struct config_
                             void *object, struct config_reader *reader);
 /* check.c: what several parts must agree on. */
 void config_check(const struct config *config, struct config_problems *problems);
+/* The same for one target, as if it were the only one. */
+void config_check_target(const struct config_target *target, const struct config *config,
+                         struct config_problems *problems);
 
 /* One more place in a list of names that ends with NULL, for config_did_you_mean(); g_free(). */
 const char **config_portal_names(const struct config *config);

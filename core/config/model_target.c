@@ -215,24 +215,35 @@ static const struct config_field target_fields[] = {
 };
 const struct config_schema config_target_schema = { "target", target_fields };
 
-static void read_name(struct config_target *t, GHashTable *seen, struct config_reader *reader)
+struct config_target *config_read_target(const struct config_entry *entry,
+                                         struct config_reader *reader)
 {
+    struct config_target *t = config_alloc(reader, sizeof(*t));
     char name[ISCSI_NAME_MAX + 1];
     const char *problem;
-    if (iscsi_name_normalise(t->key_node->text, name, &problem) < 0) {
-        config_problem_error(reader->problems, t->key_node, "target name '%s': %s",
-                             t->key_node->text, problem);
-        return;
-    }
-    const struct config_node *first = g_hash_table_lookup(seen, name);
-    if (first) {
-        config_problem_error(reader->problems, t->key_node,
+    t->key_node = entry->key;
+    t->node = entry->value;
+    t->name = t->key_node->text;
+    if (iscsi_name_normalise(t->name, name, &problem) < 0)
+        config_problem_error(reader->problems, t->key_node, "target name '%s': %s", t->name,
+                             problem);
+    else
+        t->name = config_keep(reader, name);
+    config_schema_read(&config_target_schema, t->node, "target", t, reader);
+    return t;
+}
+
+/* "IQN.x" and "iqn.x" are different keys and the same target. */
+static void check_name(GHashTable *seen, const struct config_target *t,
+                       struct config_problems *problems)
+{
+    const struct config_target *first = g_hash_table_lookup(seen, t->name);
+    if (first)
+        config_problem_error(problems, t->key_node,
                              "'%s' is the same target as at line %u column %u", t->key_node->text,
-                             first->line, first->column);
-        return;
-    }
-    t->name = config_keep(reader, name);
-    g_hash_table_insert(seen, (gpointer)t->name, (gpointer)t->key_node);
+                             config_node_line(first->key_node), first->key_node->column);
+    else
+        g_hash_table_insert(seen, (gpointer)t->name, (gpointer)t);
 }
 
 void config_read_targets(const struct config_node *node, const struct config_field *field,
@@ -243,14 +254,11 @@ void config_read_targets(const struct config_node *node, const struct config_fie
         config_read_type(node, field->key, CONFIG_MAPPING, reader->problems) < 0)
         return;
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-    config->targets = config_alloc(reader, node->count * sizeof(*config->targets));
+    config->targets = g_new0(struct config_target *, node->count + 1);
     config->target_count = node->count;
     for (unsigned i = 0; i < node->count; i++) {
-        struct config_target *t = &config->targets[i];
-        t->key_node = node->entries[i].key;
-        t->node = node->entries[i].value;
-        t->name = t->key_node->text;
-        read_name(t, seen, reader);
-        config_schema_read(&config_target_schema, t->node, "target", t, reader);
+        struct config_target *t = config_read_target(&node->entries[i], reader);
+        check_name(seen, t, reader->problems);
+        config->targets[i] = t;
     }
 }

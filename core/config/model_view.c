@@ -41,7 +41,7 @@ static void add(struct config_view *v, const struct config_view_lun *lun,
                              "%s %u stands at line %u column %u already",
                              other->number == lun->number ? "number" : "LUN",
                              other->number == lun->number ? lun->number : lun->lun,
-                             other->key_node->line, other->key_node->column);
+                             config_node_line(other->key_node), other->key_node->column);
         return;
     }
     v->luns[v->lun_count++] = *lun;
@@ -65,8 +65,8 @@ static void read_view_luns(const struct config_node *node, const struct config_f
         if (has_lun(r->target, lun.lun))
             add(v, &lun, value, reader);
         else
-            config_problem_error(reader->problems, value, "%s: the target has no LUN %u", field->key,
-                                 lun.lun);
+            config_problem_error(reader->problems, value, "%s: the target has no LUN %u",
+                                 field->key, lun.lun);
     }
 }
 

@@ -83,7 +83,8 @@ static void add_at(struct config_problems *problems, enum config_severity severi
                    const struct config_node *at, const char *format, va_list args)
 {
     if (at)
-        add(problems, severity, at->file, at->line, at->column, format, args);
+        add(problems, severity, config_node_file(at), config_node_line(at), at->column, format,
+            args);
     else
         add(problems, severity, NULL, 0, 0, format, args);
 }

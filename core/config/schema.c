@@ -172,7 +172,7 @@ static void read_field(const struct config_node *node, const struct config_field
 
 static void read_default(const struct config_field *f, void *object, struct config_reader *reader)
 {
-    struct config_node written = { .type = CONFIG_SCALAR, .file = "default", .text = f->fallback };
+    struct config_node written = { .type = CONFIG_SCALAR, .text = f->fallback };
     if (f->type == FIELD_CUSTOM)
         f->read(NULL, f, object, reader);
     else if (f->fallback)

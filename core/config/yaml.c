@@ -16,7 +16,8 @@
 #define KEYS_FEW 8 /* so many are compared one by one */
 
 struct config_tree {
-    struct config_chunks *chunks; /* nodes, arrays, texts */
+    struct config_chunks *chunks;  /* nodes, arrays, texts */
+    struct config_chunks *sources; /* one beside the other, as they are shifted */
     const struct config_node *root;
     char *file;
 };
@@ -38,6 +39,7 @@ struct reader {
     unsigned depth;
     unsigned nodes;
     unsigned documents;
+    const struct config_source *source; /* of the nodes that come */
     bool stop;
     bool broken; /* the tree does not say what the file says */
 };
@@ -71,8 +73,35 @@ static bool in_private(const struct reader *r)
     return strcmp(key->text, "options") == 0;
 }
 
+static _Atomic unsigned long nodes_made;
+
+unsigned long config_nodes_made(void)
+{
+    return nodes_made;
+}
+
+static const struct config_source *source_new(struct config_tree *tree)
+{
+    struct config_source *source = config_chunks_alloc(tree->sources, sizeof(*source));
+    source->file = tree->file;
+    return source;
+}
+
+/* A node that comes now is a key of the top, or of `targets`. */
+static bool begins_source(const struct reader *r)
+{
+    if (r->depth == 0 || r->depth > 2 || !expects_key(&r->levels[r->depth - 1]))
+        return false;
+    const struct level *top = &r->levels[0];
+    if (r->depth == 1 || top->node->type != CONFIG_MAPPING || top->items->len < 2)
+        return r->depth == 1;
+    const struct config_node *key = g_ptr_array_index(top->items, top->items->len - 2);
+    return !strcmp(key->text, "targets"); /* the value is in its place, and open */
+}
+
 static struct config_node *node_new(struct reader *r, enum config_node_type type, yaml_mark_t mark)
 {
+    nodes_made++;
     if (++r->nodes > CONFIG_NODES_MAX) {
         give_up(r, mark, "the file has too many values");
         return NULL;
@@ -80,8 +109,10 @@ static struct config_node *node_new(struct reader *r, enum config_node_type type
     struct config_node *n = config_chunks_alloc(r->tree->chunks, sizeof(*n));
     n->type = type;
     n->private = in_private(r);
-    n->file = r->tree->file;
-    n->line = (unsigned)mark.line + 1;
+    if (begins_source(r))
+        r->source = source_new(r->tree);
+    n->source = r->source;
+    n->line_read = (unsigned)mark.line + 1;
     n->column = (unsigned)mark.column + 1;
     n->text = "";
     return n;
@@ -127,7 +158,7 @@ static void check_key(struct reader *r, struct level *l, struct config_node *key
     const struct config_node *first = find_key(l, key->text);
     if (first) {
         config_problem_error(r->problems, key, "'%s' stands here twice, first at line %u column %u",
-                             key->text, first->line, first->column);
+                             key->text, config_node_line(first), first->column);
         leave_out(l, key);
     } else if (l->keys) {
         g_hash_table_insert(l->keys, (gpointer)key->text, key);
@@ -346,8 +377,9 @@ int config_tree_parse(const char *text, size_t length, const char *file,
 
     struct config_tree *tree = g_new0(struct config_tree, 1);
     tree->chunks = config_chunks_new();
+    tree->sources = config_chunks_new();
     tree->file = g_strdup(file);
-    struct reader r = { .tree = tree, .problems = problems };
+    struct reader r = { .tree = tree, .problems = problems, .source = source_new(tree) };
     read_events(&r, text, length);
     if (!tree->root || config_node_is_null(tree->root))
         tree->root = empty_root(&r);
@@ -364,6 +396,7 @@ struct config_tree *config_tree_free(struct config_tree *tree)
     if (!tree)
         return NULL;
     config_chunks_free(tree->chunks);
+    config_chunks_free(tree->sources);
     g_free(tree->file);
     g_free(tree);
     return NULL;
@@ -382,6 +415,16 @@ const struct config_node *config_node_get(const struct config_node *node, const 
         if (strcmp(node->entries[i].key->text, key) == 0)
             return node->entries[i].value;
     return NULL;
+}
+
+unsigned config_node_line(const struct config_node *node)
+{
+    return node->line_read + (node->source ? (unsigned)node->source->shift : 0);
+}
+
+const char *config_node_file(const struct config_node *node)
+{
+    return node->source ? node->source->file : "";
 }
 
 bool config_node_is_null(const struct config_node *node)

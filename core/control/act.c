@@ -98,8 +98,8 @@ static void put_stale(struct json_writer *w, const struct config_node *stale, ui
 {
     g_autofree char *size = config_format_size(bytes);
     json_put_open(w, "stale", '{');
-    json_put_string(w, "file", stale->file);
-    json_put_u64(w, "line", stale->line);
+    json_put_string(w, "file", config_node_file(stale));
+    json_put_u64(w, "line", config_node_line(stale));
     json_put_u64(w, "column", stale->column);
     json_put_string(w, "says", stale->text);
     json_put_string(w, "should-say", size);

@@ -20,8 +20,8 @@ static void put_place(struct json_writer *w, const struct config_node *at)
     if (!at)
         return;
     json_put_open(w, "at", '{');
-    json_put_string(w, "file", at->file);
-    json_put_u64(w, "line", at->line);
+    json_put_string(w, "file", config_node_file(at));
+    json_put_u64(w, "line", config_node_line(at));
     json_put_u64(w, "column", at->column);
     json_put_close(w, '}');
 }

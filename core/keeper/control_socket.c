@@ -152,8 +152,8 @@ bool control_socket_open(struct control_socket *s, const struct config *config,
     }
     const struct config_node *asked = config_node_get(d->node, "control-socket");
     if (asked != NULL)
-        log_error("control", "%s:%u:%u: no control socket path=%s error=\"%s\"", asked->file,
-                  asked->line, asked->column, s->path, why(r));
+        log_error("control", "%s:%u:%u: no control socket path=%s error=\"%s\"", config_node_file(asked),
+                  config_node_line(asked), asked->column, s->path, why(r));
     else
         log_warning("control", "no control socket, holdfastctl cannot be used path=%s error=\"%s\"",
                     s->path, why(r));

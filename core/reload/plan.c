@@ -267,11 +267,9 @@ static void plan_target_change(struct maker *m, const struct config_target *a,
 
 static void plan_targets(struct maker *m)
 {
-    g_autoptr(GHashTable) old = INDEX(m->from->targets, m->from->target_count, config_target);
-    g_autoptr(GHashTable) new = INDEX(m->to->targets, m->to->target_count, config_target);
     for (unsigned i = 0; i < m->from->target_count; i++) {
-        const struct config_target *t = &m->from->targets[i];
-        if (!g_hash_table_contains(new, t->name))
+        const struct config_target *t = m->from->targets[i];
+        if (!config_find_target(m->to, t->name))
             put(m->removals, (struct plan_step){ .kind = PLAN_REMOVE,
                                                  .object = PLAN_TARGET,
                                                  .class = PLAN_END,
@@ -279,8 +277,8 @@ static void plan_targets(struct maker *m)
                                                  .at = t->key_node });
     }
     for (unsigned i = 0; i < m->to->target_count; i++) {
-        const struct config_target *t = &m->to->targets[i],
-                                   *before = g_hash_table_lookup(old, t->name);
+        const struct config_target *t = m->to->targets[i],
+                                   *before = config_find_target(m->from, t->name);
         if (before) {
             plan_target_change(m, before, t);
             continue;

@@ -145,7 +145,7 @@ void plan_format(const struct plan *plan, GString *out)
                                s->lun_change & PLAN_LUN_SHRINK ? " shrinks" : "",
                                plan_step_notice(s));
         if (s->at)
-            g_string_append_printf(out, " at=%s:%u:%u", s->at->file, s->at->line, s->at->column);
+            g_string_append_printf(out, " at=%s:%u:%u", config_node_file(s->at), config_node_line(s->at), s->at->column);
         g_string_append_c(out, '\n');
     }
 }

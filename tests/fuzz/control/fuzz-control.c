@@ -87,12 +87,12 @@ static unsigned get_target_count(void *user)
 
 static void get_target(void *user, unsigned target, struct control_target *ret_target)
 {
-    *ret_target = (struct control_target){ .config = &config->targets[target] };
+    *ret_target = (struct control_target){ .config = config->targets[target] };
 }
 
 static void get_lun(void *user, unsigned target, unsigned lun, struct control_lun *ret_lun)
 {
-    *ret_lun = (struct control_lun){ .config = &config->targets[target].luns[lun] };
+    *ret_lun = (struct control_lun){ .config = &config->targets[target]->luns[lun] };
 }
 
 static void ask_keeper(void *user)
@@ -105,7 +105,7 @@ static void resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
                    void (*done)(void *data, const char *why, const struct config_node *stale),
                    void *data)
 {
-    done(data, bytes % 2 ? "odd" : NULL, config->targets[target].node);
+    done(data, bytes % 2 ? "odd" : NULL, config->targets[target]->node);
 }
 
 static const char text[] =

@@ -99,7 +99,7 @@ static void check_promises(const struct config *c)
         g_assert_cmpuint(c->portals[i].tag, >, 0);
     }
     for (unsigned i = 0; i < c->target_count; i++) {
-        const struct config_target *t = &c->targets[i];
+        const struct config_target *t = c->targets[i];
         char name[ISCSI_NAME_MAX + 1];
         const char *problem;
         g_assert_cmpint(iscsi_name_normalise(t->name, name, &problem), ==, 0);

@@ -58,8 +58,8 @@ static void what_the_example_has_in_comments_is_valid_too(void)
     g_assert_cmpstr(c->daemon.user, ==, "holdfast");
     g_assert_cmpstr(c->fence.plugin, ==, "nftables");
     g_assert_cmpuint(c->auth_count, ==, 1);
-    g_assert_cmpuint(c->targets[0].lun_count, ==, 2);
-    g_assert_cmpuint(c->targets[0].luns[0].naa_length, ==, 16);
+    g_assert_cmpuint(c->targets[0]->lun_count, ==, 2);
+    g_assert_cmpuint(c->targets[0]->luns[0].naa_length, ==, 16);
     config_free(c);
 }
 
@@ -83,13 +83,13 @@ static void the_example_shows_the_defaults(void)
     a->plugin_path = b->plugin_path;
     g_assert_cmpmem(a, sizeof(*a), b, sizeof(*b));
 
-    struct config_session *s = &c->targets[0].session, *t = &d->targets[0].session;
+    struct config_session *s = &c->targets[0]->session, *t = &d->targets[0]->session;
     s->node = s->first_burst_node = s->max_burst_node = NULL;
     g_assert_cmpmem(s, sizeof(*s), t, sizeof(*t));
     g_assert_cmpuint(c->portals[0].tag, ==, d->portals[0].tag);
     g_assert_cmpuint(c->portals[0].access_state, ==, d->portals[0].access_state);
-    g_assert_null(c->targets[0].auth);
-    const struct config_lun *l = &c->targets[0].luns[0], *m = &d->targets[0].luns[0];
+    g_assert_null(c->targets[0]->auth);
+    const struct config_lun *l = &c->targets[0]->luns[0], *m = &d->targets[0]->luns[0];
     g_assert_cmpint(l->read_only, ==, m->read_only);
     g_assert_cmpint(l->rotational, ==, m->rotational);
     g_assert_cmpuint(l->block_size, ==, m->block_size);

@@ -65,14 +65,14 @@ static void check_target(const struct config *c)
     g_assert_cmpuint(t->portal_count, ==, 1);
     g_assert_true(t->portals[0] == &c->portals[0]);
     g_assert_true(t->auth == &c->auths[0]);
-    g_assert_cmpuint(t->key_node->line, ==, 18);
+    g_assert_cmpuint(config_node_line(t->key_node), ==, 18);
     g_assert_true(config_glob_any(t->initiators, "iqn.1993-08.org.debian:01:abc"));
     g_assert_false(config_glob_any(t->initiators, "iqn.1993-08.org.debian:02:abc"));
 
     g_assert_cmpuint(t->lun_count, ==, 2);
     const struct config_lun *zero = config_find_lun(t, 0), *one = config_find_lun(t, 1);
     g_assert_cmpstr(zero->handler, ==, "file");
-    g_assert_cmpuint(zero->handler_node->line, ==, 28);
+    g_assert_cmpuint(config_node_line(zero->handler_node), ==, 28);
     g_assert_cmpstr(zero->serial, ==, "a1b2c3d4");
     g_assert_null(zero->initiators);
     g_assert_cmpstr(config_node_get(zero->options, "size")->text, ==, "20G");
@@ -107,7 +107,7 @@ static void the_example_of_the_contract_is_read(void)
     g_assert_cmpuint(c->portals[0].tag, ==, 1);
     g_assert_cmpstr(c->fence.plugin, ==, "nftables");
     g_assert_cmpstr(c->auths[0].plugin, ==, "chap");
-    g_assert_cmpuint(c->auths[0].plugin_node->line, ==, 13);
+    g_assert_cmpuint(config_node_line(c->auths[0].plugin_node), ==, 13);
     g_assert_cmpuint(config_node_get(c->auths[0].options, "users")->count, ==, 1);
     check_target(c);
     config_free(c);
@@ -137,7 +137,7 @@ static void defaults_are_filled_in(void)
     g_assert_cmpuint(d->socket_receive_buffer, ==, 0);
     g_assert_cmpuint(d->buffer_memory_bytes, ==, 64 << 20);
 
-    const struct config_target *t = &c->targets[0];
+    const struct config_target *t = c->targets[0];
     g_assert_cmpuint(t->portal_count, ==, 2); /* all, in the order of the file */
     g_assert_cmpstr(t->portals[0]->name, ==, "b");
     g_assert_null(t->auth);
@@ -209,7 +209,7 @@ static void luns_have_identities_and_are_sorted(void)
               "           physical-block-size: 16K, max-compare-and-write: 1, sanitize-rate: 50M,\n"
               "           thresholds: { available: [10G, 1M], used: 80% },\n"
               "           options: }\n");
-    const struct config_target *t = &c->targets[0];
+    const struct config_target *t = c->targets[0];
     g_assert_cmpuint(t->lun_count, ==, 3);
     const struct config_lun *l = t->luns;
     g_assert_cmpuint(l[0].number, ==, 0);
@@ -292,7 +292,7 @@ static void large_files_are_read(void)
                                CONFIG_LUN_MAX - i);
     struct config *c = parse(text->str);
     g_assert_cmpuint(c->target_count, ==, 1001);
-    g_assert_cmpuint(c->targets[1000].luns[CONFIG_LUNS_MAX - 1].number, ==, CONFIG_LUN_MAX);
+    g_assert_cmpuint(c->targets[1000]->luns[CONFIG_LUNS_MAX - 1].number, ==, CONFIG_LUN_MAX);
     config_free(c);
 }
 

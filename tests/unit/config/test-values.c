@@ -209,11 +209,16 @@ static void patterns_match_names(void)
     g_assert_false(config_glob_any(none, "x"));
 }
 
+static const struct config_source source = { .file = "f" };
+
 static struct config_node node_of(const char *text, bool secret)
 {
-    return (struct config_node){
-        .type = CONFIG_SCALAR, .private = secret, .file = "f", .line = 1, .column = 2, .text = text
-    };
+    return (struct config_node){ .type = CONFIG_SCALAR,
+                                 .private = secret,
+                                 .source = &source,
+                                 .line_read = 1,
+                                 .column = 2,
+                                 .text = text };
 }
 
 static void messages_show_values_but_never_private_ones(void)

@@ -36,8 +36,8 @@ static void expect(const char *text, int result, const char *expected)
 static void expect_place(const struct config_node *node, unsigned line, unsigned column)
 {
     g_assert_nonnull(node);
-    g_assert_cmpstr(node->file, ==, "f");
-    g_assert_cmpuint(node->line, ==, line);
+    g_assert_cmpstr(config_node_file(node), ==, "f");
+    g_assert_cmpuint(config_node_line(node), ==, line);
     g_assert_cmpuint(node->column, ==, column);
 }
 
