@@ -129,6 +129,7 @@ static void put_nexus_units(struct image_writer *w, const struct session_record 
             .prevents = u->prevents,
             .lun = u->lun,
             .flags = u->flags,
+            .serial = u->serial,
         };
         if (u->unit_id)
             image_put(w, IMAGE_NEXUS_UNIT, IMAGE_CRITICAL, &to, sizeof(to));

@@ -64,7 +64,7 @@ struct image_nexus_unit {
     uint32_t index, unit_id, attention_at, prevents;
     uint16_t lun;
     uint8_t flags, unused;
-    uint32_t unused2;
+    uint32_t serial;
 };
 
 struct image_task {

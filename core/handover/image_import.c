@@ -153,13 +153,17 @@ static const char *take_nexus_unit(struct image_import *in, const struct image_r
 
     if (!in->session || !TAKE(record, from, IMAGE_LEAST_NEXUS_UNIT) || from.index >= SCSI_LUNS_MAX)
         return "what a nexus has of a unit does not fit";
-    in->session->nexus_units[from.index] = (struct scsi_nexus_unit){
+    struct scsi_nexus_unit *units = in->session->nexus_units;
+    units[from.index] = (struct scsi_nexus_unit){
         .unit_id = from.unit_id,
         .attention_at = from.attention_at,
         .prevents = from.prevents,
         .lun = from.lun,
         .flags = from.flags,
+        .serial = from.serial,
     };
+    for (uint32_t i = from.index; i-- > 0 && !units[i].unit_id && !units[i].lun;)
+        units[i].lun = from.lun; /* one that it does not see: in use all the same */
     return NULL;
 }
 

@@ -40,9 +40,9 @@ static void put_reservations(struct image_writer *w, const struct scsi_keep *kee
     struct pr_table *table = scsi_keep_get_table(keep);
     if (!table)
         return;
-    g_autofree uint8_t *record = g_malloc(PR_RECORD_BYTES_MAX);
+    g_autofree uint8_t *record = g_malloc(PR_WHOLE_BYTES_MAX);
     image_put(w, IMAGE_UNIT_RESERVATIONS, IMAGE_CRITICAL, record,
-              (uint32_t)pr_record_write(table, record));
+              (uint32_t)pr_whole_write(table, record));
     pr_table_free(table);
 }
 
@@ -163,7 +163,7 @@ static const char *import_reservations(struct image_import *in, const struct ima
 {
     struct pr_table *table;
 
-    if (pr_record_read(record->body, record->bytes, &table) < 0)
+    if (pr_whole_read(record->body, record->bytes, &table) < 0)
         return "a table of reservations cannot be read";
     scsi_keep_table(&in->keep, table);
     pr_table_free(table);

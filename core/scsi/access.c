@@ -81,6 +81,8 @@ void scsi_access_refresh(const struct scsi_nexus *nexus, struct scsi_unit *unit,
             strcmp(event->name.port, nexus->initiator_port) == 0)
             state->flags |= flag_of(event->asc);
     }
+    atomic_signal_fence(
+        memory_order_release); /* whoever goes on after us knows it, or looks again */
     state->serial = table->serial;
 }
 

@@ -8,23 +8,31 @@
  *
  * What only concerns one nexus (power on, nexus loss, a new LUN map) is a flag there.
  */
+#include "base/crash_point.h"
 #include "scsi/nexus_internal.h"
 #include "scsi/sense.h"
 
 struct event {
-    uint16_t asc;
+    uint16_t asc; /* 0: whoever took the number died before the event was there */
     uint32_t origin;
 };
+
+static void write_event(struct scsi_ua_ring *ring, uint32_t number, uint16_t asc, uint32_t origin)
+{
+    uint64_t word = (uint64_t)(uint16_t)number << 48 | (uint64_t)asc << 32 | origin;
+
+    atomic_store_explicit(&ring->slot[number % SCSI_UA_SLOTS], word, memory_order_release);
+}
 
 void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin, uint8_t asc,
                          uint8_t ascq)
 {
     struct scsi_ua_ring *ring = unit->attentions;
     uint32_t number = atomic_fetch_add_explicit(&ring->head, 1, memory_order_acq_rel);
-    uint64_t word = (uint64_t)(uint16_t)number << 48 | (uint64_t)asc << 40 | (uint64_t)ascq << 32 |
-                    (origin ? origin->id : 0);
 
-    atomic_store_explicit(&ring->slot[number % SCSI_UA_SLOTS], word, memory_order_release);
+    crash_point("attention");
+    write_event(ring, number, (uint16_t)(asc << 8 | ascq), origin ? origin->id : 0);
+    crash_point("raised");
 }
 
 enum found { FOUND, LOST, UNWRITTEN };
@@ -41,6 +49,38 @@ static enum found read_event(const struct scsi_ua_ring *ring, uint32_t number,
         return FOUND;
     }
     return ahead > 0 ? LOST : UNWRITTEN;
+}
+
+void scsi_attentions_resume(struct scsi_ua_ring *ring)
+{
+    uint32_t head = atomic_load(&ring->head);
+    struct event event;
+
+    for (uint32_t n = head - SCSI_UA_SLOTS; n != head; n++) {
+        if (read_event(ring, n, &event) == UNWRITTEN)
+            write_event(ring, n, 0, 0);
+    }
+}
+
+uint32_t scsi_attentions_head(const struct scsi_unit *unit)
+{
+    return atomic_load_explicit(&unit->attentions->head, memory_order_acquire);
+}
+
+bool scsi_attention_raised(const struct scsi_unit *unit, uint32_t since, uint16_t asc,
+                           uint32_t origin)
+{
+    uint32_t head = scsi_attentions_head(unit);
+    struct event event;
+
+    if (head - since > SCSI_UA_SLOTS)
+        since = head - SCSI_UA_SLOTS;
+    for (uint32_t n = since; n != head; n++) {
+        if (read_event(unit->attentions, n, &event) == FOUND && event.asc == asc &&
+            event.origin == origin)
+            return true;
+    }
+    return false;
 }
 
 static bool is_reset(uint16_t asc)
@@ -62,7 +102,7 @@ static bool next_event(const struct scsi_nexus *nexus, const struct scsi_ua_ring
                 *ret_next = n;
             return found;
         }
-        if (r == LOST || event.origin == nexus->id)
+        if (r == LOST || event.asc == 0 || event.origin == nexus->id)
             continue;
         if (!found || is_reset(event.asc)) {
             *ret_asc = event.asc;

@@ -78,7 +78,8 @@ static void restore_table(struct scsi_home *home)
     table = newer(kept, saved);
     make_file_agree(home, table, saved);
     if (table) {
-        table->serial = 1;
+        if (table->serial == 0)
+            table->serial = 1; /* of a worker that kept no events */
         scsi_keep_table(&home->keep, table);
     }
     if (table != kept)
@@ -114,6 +115,8 @@ int scsi_home_init(struct scsi_unit *unit, const struct scsi_unit_config *config
         home->keep.existed = scsi_stopped_load(unit->services->state_directory, config->target_name,
                                                unit->lun, &home->keep);
     unit->attentions = &home->keep.data->attentions;
+    if (home->keep.existed && !config->replaces)
+        scsi_attentions_resume(unit->attentions);
     find_place(unit, config->target_name);
     restore_table(home);
     restore_owner(home);

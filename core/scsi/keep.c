@@ -97,7 +97,7 @@ void scsi_keep_table(struct scsi_keep *keep, const struct pr_table *table)
     uint32_t at = atomic_load(&data->table_at), count = (at >> 2) + 1;
     uint32_t next = place_of(at) == 1 ? 2 : 1;
 
-    pr_record_write(table, keep->rare->table[next - 1]);
+    pr_whole_write(table, keep->rare->table[next - 1]);
     keep->rare->table_by[count % KEEP_TABLES_BY] = table->by;
     crash_point("keep");
     atomic_store(&data->table_at, count << 2 | next);
@@ -110,7 +110,7 @@ struct pr_table *scsi_keep_get_table(const struct scsi_keep *keep)
     uint32_t place = place_of(atomic_load(&keep->data->table_at));
 
     if (place == 1 || place == 2)
-        pr_record_read(keep->rare->table[place - 1], PR_RECORD_BYTES_MAX, &table);
+        pr_whole_read(keep->rare->table[place - 1], PR_WHOLE_BYTES_MAX, &table);
     return table;
 }
 

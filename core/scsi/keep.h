@@ -68,7 +68,7 @@ struct keep_rare {
     uint32_t echo_by, echo_bytes; /* nexus */
     uint8_t buffer[KEEP_BUFFER_BYTES], echo[KEEP_BUFFER_BYTES];
     uint64_t table_by[KEEP_TABLES_BY]; /* ids of the commands that made the last tables, in turn */
-    uint8_t table[2][PR_RECORD_BYTES_MAX];
+    uint8_t table[2][PR_WHOLE_BYTES_MAX];
 };
 
 struct keep_area; /* the memfd, mapped */

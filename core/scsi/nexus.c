@@ -80,12 +80,30 @@ void scsi_nexus_luns_reported(struct scsi_nexus *nexus)
         nexus->units[i].flags &= (uint8_t)~SCSI_NEXUS_LUNS_CHANGED;
 }
 
+/* Entries that are in use, visible or not: behind them is one of LUN 0, which can only be the first. */
+static unsigned count_units(const struct scsi_nexus_unit *units)
+{
+    unsigned count = units[0].unit_id || units[1].lun ? 1 : 0;
+
+    while (count && count < SCSI_LUNS_MAX && units[count].lun)
+        count++;
+    return count;
+}
+
+static void end_units(struct scsi_nexus *nexus)
+{
+    if (nexus->unit_count < SCSI_LUNS_MAX && nexus->units[nexus->unit_count].lun)
+        nexus->units[nexus->unit_count] = (struct scsi_nexus_unit){ .lun = 0 };
+}
+
 const struct scsi_lun_map *scsi_nexus_map(struct scsi_nexus *nexus)
 {
     const struct scsi_lun_map *top = current_map(nexus);
 
     if (__builtin_expect(top->generation != nexus->map_generation, 0)) {
-        if (look_again(nexus, top))
+        bool changed = look_again(nexus, top);
+        end_units(nexus);
+        if (changed)
             set_flag(nexus, SCSI_NEXUS_LUNS_CHANGED);
     }
     return nexus->map;
@@ -107,8 +125,8 @@ static uint32_t give_id(uint32_t resumed)
 }
 
 /* What was pending for a unit is pending still. */
-static void resume_unit(struct scsi_nexus_unit *state, struct scsi_unit *unit,
-                        const struct scsi_nexus_unit *kept, unsigned count)
+static void resume_unit(struct scsi_nexus *nexus, struct scsi_nexus_unit *state,
+                        struct scsi_unit *unit, const struct scsi_nexus_unit *kept, unsigned count)
 {
     uint32_t head = atomic_load(&unit->attentions->head);
 
@@ -119,22 +137,54 @@ static void resume_unit(struct scsi_nexus_unit *state, struct scsi_unit *unit,
         scsi_prevent_resume(unit, state, kept[i].prevents);
         if (head - kept[i].attention_at <= INT32_MAX) /* unless it is a new ring */
             state->attention_at = kept[i].attention_at;
+        if ((int32_t)(state->serial - kept[i].serial) > 0) /* unless it is another table */
+            state->serial = kept[i].serial;
+        scsi_access_refresh(nexus, unit, state);
         return;
     }
 }
 
-/* nexus->units are those of an earlier process. They are replaced at once: this one may die, too. */
+/* Whether it sees other LUNs than an earlier process had shown it. */
+static bool sees_others(const struct scsi_nexus_unit *now, unsigned now_count,
+                        const struct scsi_nexus_unit *kept, unsigned kept_count)
+{
+    unsigned i = 0, k = 0;
+
+    for (;;) {
+        while (i < now_count && !now[i].unit_id)
+            i++;
+        while (k < kept_count && !kept[k].unit_id)
+            k++;
+        if (i == now_count || k == kept_count)
+            return i != now_count || k != kept_count;
+        if (now[i++].lun != kept[k++].lun)
+            return true;
+    }
+}
+
+/*
+ * nexus->units are those of an earlier process. They are replaced at once: this one may die, too. What is
+ * pending is there before what says that it has been seen (attention.c, access.c).
+ */
 static void resume(struct scsi_nexus *nexus, const struct scsi_lun_map *top)
 {
     struct scsi_nexus_unit fresh[SCSI_LUNS_MAX], *kept = nexus->units;
+    unsigned kept_count = count_units(kept);
 
     nexus->units = fresh;
     look_again(nexus, top);
     const struct scsi_lun_map *map = nexus->map;
     for (unsigned i = 0; i < map->count; i++)
-        resume_unit(&fresh[i], map->units[i], kept, map->count);
+        resume_unit(nexus, &fresh[i], map->units[i], kept, kept_count);
+    if (sees_others(fresh, map->count, kept, kept_count))
+        set_flag(nexus, SCSI_NEXUS_LUNS_CHANGED);
+    for (unsigned i = 0; i < map->count && i < kept_count; i++)
+        if (kept[i].lun == fresh[i].lun)
+            kept[i].flags = fresh[i].flags;
+    atomic_signal_fence(memory_order_release);
     memcpy(kept, fresh, map->count * sizeof(*kept));
     nexus->units = kept;
+    end_units(nexus);
 }
 
 int scsi_nexus_create(const struct scsi_nexus_config *config, struct scsi_nexus **ret_nexus)

@@ -65,7 +65,7 @@ struct pr_event {
 
 struct pr_table {
     uint64_t sequence;   /* of saved states; grows with every change */
-    uint32_t serial;     /* of this table in this process */
+    uint32_t serial;     /* of this table: nexuses remember up to which one they have heard */
     uint32_t generation; /* PRGENERATION */
     uint64_t by;         /* id of the command that made it, 48 bits (once.h); 0: unknown */
     bool aptpl;

@@ -111,19 +111,99 @@ int pr_record_read(const uint8_t *from, size_t bytes, struct pr_table **ret_tabl
     return 0;
 }
 
+/* ---- its events ---- */
+
+/*
+ * 0 magic 4 | CRC32C of all behind it 4 | bytes of all 4 | serial of the table 4 | events 4 |
+ * 20 for each event: serial 4 | asc 2 | tag 2 | length of the name 2 | name
+ */
+#define EVENTS_MAGIC  0x48465045u /* "HFPE" */
+#define EVENTS_HEADER 20u
+
+static size_t write_events(const struct pr_table *table, uint8_t *to)
+{
+    size_t at = EVENTS_HEADER;
+
+    for (unsigned i = 0; i < table->event_count; i++) {
+        const struct pr_event *e = &table->events[i];
+        size_t bytes = strlen(e->name.port);
+        put_be32(to + at, e->serial);
+        put_be16(to + at + 4, e->asc);
+        put_be16(to + at + 6, e->name.tag);
+        put_be16(to + at + 8, (uint16_t)bytes);
+        memcpy(to + at + 10, e->name.port, bytes);
+        at += 10 + bytes;
+    }
+    put_be32(to, EVENTS_MAGIC);
+    put_be32(to + 8, (uint32_t)at);
+    put_be32(to + 12, table->serial);
+    put_be32(to + 16, table->event_count);
+    put_be32(to + 4, crc32c(0, to + 8, at - 8));
+    return at;
+}
+
+static bool read_event(const uint8_t *from, size_t end, size_t *at, struct pr_event *e)
+{
+    if (end - *at < 10)
+        return false;
+    size_t bytes = get_be16(from + *at + 8);
+    if (bytes == 0 || bytes >= PR_PORT_MAX || end - *at - 10 < bytes)
+        return false;
+    e->serial = get_be32(from + *at);
+    e->asc = get_be16(from + *at + 4);
+    e->name.tag = get_be16(from + *at + 6);
+    memcpy(e->name.port, from + *at + 10, bytes);
+    *at += 10 + bytes;
+    return true;
+}
+
+static void read_events(const uint8_t *from, size_t bytes, struct pr_table *table)
+{
+    if (bytes < EVENTS_HEADER || get_be32(from) != EVENTS_MAGIC)
+        return;
+    size_t end = get_be32(from + 8), at = EVENTS_HEADER;
+    unsigned count = get_be32(from + 16);
+    if (end < EVENTS_HEADER || end > bytes || count > PR_EVENTS_MAX ||
+        get_be32(from + 4) != crc32c(0, from + 8, end - 8))
+        return;
+    table->serial = get_be32(from + 12);
+    table->events = g_new0(struct pr_event, count);
+    while (table->event_count < count &&
+           read_event(from, end, &at, &table->events[table->event_count]))
+        table->event_count++;
+}
+
+size_t pr_whole_write(const struct pr_table *table, uint8_t *to)
+{
+    size_t bytes = pr_record_write(table, to);
+
+    return bytes + write_events(table, to + bytes);
+}
+
+int pr_whole_read(const uint8_t *from, size_t bytes, struct pr_table **ret_table)
+{
+    int r = pr_record_read(from, bytes, ret_table);
+
+    if (r == 0) {
+        size_t end = get_be32(from + 8);
+        read_events(from + end, bytes - end, *ret_table);
+    }
+    return r;
+}
+
 /* ---- the file ---- */
 
 int pr_file_save(const char *path, const struct pr_table *table)
 {
-    g_autofree uint8_t *record = g_malloc(PR_RECORD_BYTES_MAX);
+    g_autofree uint8_t *record = g_malloc(PR_WHOLE_BYTES_MAX);
 
-    return state_file_save(path, record, pr_record_write(table, record));
+    return state_file_save(path, record, pr_whole_write(table, record));
 }
 
 int pr_file_load(const char *path, struct pr_table **ret_table)
 {
-    g_autofree uint8_t *record = g_malloc(PR_RECORD_BYTES_MAX);
-    int bytes = state_file_load(path, record, PR_RECORD_BYTES_MAX);
+    g_autofree uint8_t *record = g_malloc(PR_WHOLE_BYTES_MAX);
+    int bytes = state_file_load(path, record, PR_WHOLE_BYTES_MAX);
 
-    return bytes < 0 ? bytes : pr_record_read(record, (size_t)bytes, ret_table);
+    return bytes < 0 ? bytes : pr_whole_read(record, (size_t)bytes, ret_table);
 }

@@ -181,6 +181,13 @@ void scsi_unit_kept(struct scsi_unit *unit);
 /* A unit attention for every nexus but `origin` (NULL: for all). Any thread. */
 void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin, uint8_t asc,
                          uint8_t ascq);
+/* Whoever was to write an event and died: there is none under its number. Before the unit is used. */
+void scsi_attentions_resume(struct scsi_ua_ring *ring);
+/* The number of the next event. Any thread. */
+uint32_t scsi_attentions_head(const struct scsi_unit *unit);
+/* Whether that event of that nexus (0: of none) was raised from number `since` on. Any thread. */
+bool scsi_attention_raised(const struct scsi_unit *unit, uint32_t since, uint16_t asc,
+                           uint32_t origin);
 
 /*
  * LOGICAL UNIT RESET and target resets (SAM-5 6.3.3), in the transport's hands:
@@ -191,6 +198,8 @@ void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin
  *   3. when all have answered the function is complete.
  */
 void scsi_unit_reset(struct scsi_unit *unit, bool target_reset);
+/* The same by a function that a dead worker had begun when scsi_attentions_head() was `since`. */
+void scsi_unit_reset_again(struct scsi_unit *unit, bool target_reset, uint32_t since);
 /* Aborts this reactor's commands of the unit: all, or only those of `only` (ABORT TASK SET). */
 void scsi_unit_abort_all(struct scsi_unit *unit, const struct scsi_nexus *only);
 void scsi_unit_abort_if(struct scsi_unit *unit,

@@ -104,6 +104,68 @@ static void a_record_is_read_as_it_was_written(void)
     }
 }
 
+static void add_events(struct pr_table *t, unsigned count)
+{
+    t->serial = 7 + count;
+    t->event_count = count;
+    t->events = g_new0(struct pr_event, count);
+    for (unsigned i = 0; i < count; i++) {
+        struct pr_event *e = &t->events[i];
+        e->serial = 7 + i;
+        e->asc = 0x2a03;
+        e->name.tag = (uint16_t)(i % 3);
+        memset(e->name.port, 'e', i % 2 ? PR_PORT_MAX - 1 : 1);
+    }
+}
+
+static void events_are_behind_the_record(void)
+{
+    static const unsigned counts[] = { 0, 1, PR_EVENTS_MAX };
+    g_autofree uint8_t *whole = g_malloc0(PR_WHOLE_BYTES_MAX);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(counts); i++) {
+        struct pr_table *t = table_of(PR_REGISTRATIONS_MAX, 5, true), *u = NULL, *known = NULL;
+        add_events(t, counts[i]);
+        size_t bytes = pr_whole_write(t, whole);
+        g_assert_cmpuint(bytes, <=, PR_WHOLE_BYTES_MAX);
+        g_assert_cmpint(pr_whole_read(whole, bytes, &u), ==, 0);
+        expect_equal(t, u);
+        g_assert_cmpuint(u->serial, ==, t->serial);
+        g_assert_cmpuint(u->event_count, ==, counts[i]);
+        for (unsigned e = 0; e < counts[i]; e++) {
+            g_assert_cmpuint(u->events[e].serial, ==, 7 + e);
+            g_assert_cmphex(u->events[e].asc, ==, 0x2a03);
+            g_assert_cmpuint(u->events[e].name.tag, ==, e % 3);
+            g_assert_cmpstr(u->events[e].name.port, ==, t->events[e].name.port);
+        }
+        g_assert_cmpint(pr_record_read(whole, bytes, &known), ==, 0); /* who knows no events */
+        expect_equal(t, known);
+        pr_table_free(t);
+        pr_table_free(u);
+        pr_table_free(known);
+    }
+}
+
+static void damaged_events_are_none(void)
+{
+    static uint8_t whole[PR_WHOLE_BYTES_MAX];
+    struct pr_table *t = table_of(3, 5, true), *u = NULL;
+
+    add_events(t, 3);
+    size_t record = pr_record_write(t, whole), bytes = pr_whole_write(t, whole);
+    for (size_t i = record; i < bytes; i++) {
+        g_assert_cmpint(pr_whole_read(whole, i, &u), ==, 0);
+        g_assert_cmpuint(u->event_count, ==, 0);
+        pr_table_free(u);
+        whole[i] ^= 0x20;
+        g_assert_cmpint(pr_whole_read(whole, bytes, &u), ==, 0);
+        g_assert_cmpuint(u->event_count, ==, 0);
+        pr_table_free(u);
+        whole[i] ^= 0x20;
+    }
+    pr_table_free(t);
+}
+
 static void a_damaged_record_is_refused(void)
 {
     static uint8_t record[PR_RECORD_BYTES_MAX];
@@ -513,6 +575,8 @@ int main(int argc, char **argv)
     directory = g_dir_make_tmp("hf-keep-XXXXXX", NULL);
     g_assert_nonnull(directory);
     g_test_add_func("/scsi/keep/record", a_record_is_read_as_it_was_written);
+    g_test_add_func("/scsi/keep/events", events_are_behind_the_record);
+    g_test_add_func("/scsi/keep/events-damaged", damaged_events_are_none);
     g_test_add_func("/scsi/keep/damaged", a_damaged_record_is_refused);
     g_test_add_func("/scsi/keep/killed", a_crash_leaves_the_old_or_the_new);
     g_test_add_func("/scsi/keep/no-directory", a_directory_that_cannot_be_written_is_noticed);
