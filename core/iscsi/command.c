@@ -263,13 +263,6 @@ static bool must_wait(const struct session *s, const struct task *t)
     }
 }
 
-/* The commit that tells a successor of it is still to come. */
-static bool is_unborn(const struct task *t)
-{
-    const struct connection *c = t->conn;
-    return c && c->receiving && t->record->born_pos > stream_committed(&c->stream);
-}
-
 /* Not before its PDU is committed, and in its turn: receive_run() looks at the blocked ones. */
 static void put_off(struct task *t)
 {
@@ -292,7 +285,7 @@ static void start(struct task *t)
         s->ordered_running++;
     t->started = true;
     crash_point("start");
-    t->cmd.unborn = is_unborn(t);
+    t->cmd.unborn = task_is_unborn(t);
     enum scsi_next next = scsi_start(&t->cmd);
     if (__builtin_expect(next == SCSI_LATER, 0)) {
         put_off(t);

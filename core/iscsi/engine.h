@@ -297,6 +297,13 @@ void task_drop(struct task *t);
    positions. */
 void task_record_transfer(struct task *t, uint64_t rx_pos, uint64_t tx_pos);
 
+/* The commit that tells a successor of it is still to come. */
+static inline bool task_is_unborn(const struct task *t)
+{
+    const struct connection *c = t->conn;
+    return c && c->receiving && t->record->born_pos > stream_committed(&c->stream);
+}
+
 /* ---- buffers.c ---- */
 
 /*

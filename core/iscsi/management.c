@@ -202,9 +202,14 @@ void management_abort_own(struct task *t, bool all_luns)
     }
 }
 
-/* The functions that end many tasks of a unit wait for the commands before them (RFC 7143 4.2.3.3). */
+/* The functions that end many tasks of a unit wait for the commands before them (RFC 7143 4.2.3.3); what
+   others hear of has to be known to a successor, who does it again. */
 static bool must_wait(const struct task *t, uint8_t function)
 {
+    if ((function == ISCSI_TMF_LUN_RESET || function == ISCSI_TMF_TARGET_WARM_RESET ||
+         function == ISCSI_TMF_TARGET_COLD_RESET) &&
+        task_is_unborn(t))
+        return true;
     return (function == ISCSI_TMF_ABORT_TASK_SET || function == ISCSI_TMF_CLEAR_TASK_SET ||
             function == ISCSI_TMF_LUN_RESET) &&
            serial_lt(t->session->exp_cmd_sn, t->cmd_sn) &&

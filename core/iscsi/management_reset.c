@@ -91,6 +91,28 @@ static void add_unit(struct scsi_unit *unit, void *data)
     w->units[w->unit_count++] = unit;
 }
 
+/*
+ * Resets the units, once: where their attentions stood before is behind the request, for a successor. What
+ * there is no room for is reset again by it.
+ */
+static void reset_units(struct task *t, struct walk *w, bool target_reset)
+{
+    struct task_record *rec = t->record;
+    unsigned room = (STATE_SMALL_BYTES - ISCSI_BHS_BYTES) / 4;
+    uint8_t *place = rec->small + ISCSI_BHS_BYTES;
+    bool again = rec->begun;
+    for (unsigned i = 0; !again && i < w->unit_count && i < room; i++)
+        put_be32(place + 4 * (size_t)i, scsi_attentions_head(w->units[i]));
+    atomic_signal_fence(memory_order_release);
+    rec->begun = 1;
+    for (unsigned i = 0; i < w->unit_count; i++) {
+        if (again && i < room)
+            scsi_unit_reset_again(w->units[i], target_reset, get_be32(place + 4 * (size_t)i));
+        else
+            scsi_unit_reset(w->units[i], target_reset);
+    }
+}
+
 void management_reset(struct task *t, uint8_t function)
 {
     struct session *s = t->session;
@@ -107,8 +129,7 @@ void management_reset(struct task *t, uint8_t function)
     else
         scsi_nexus_each_unit(s->nexus, add_unit, w);
     management_abort_own(t, function != ISCSI_TMF_LUN_RESET);
-    for (unsigned i = 0; i < w->unit_count; i++)
-        scsi_unit_reset(w->units[i], function != ISCSI_TMF_LUN_RESET);
+    reset_units(t, w, function != ISCSI_TMF_LUN_RESET);
     t->waits_for++;
     walk_post(w);
 }

@@ -326,8 +326,11 @@ void receive_run(struct connection *c)
             more = step_discard(c, p, have);
             break;
         }
-        if (c->state == CONNECTION_FULL &&
-            __builtin_expect(!list_empty(&c->session->blocked), 0)) /* until the commit, perhaps */
+        if (c->state != CONNECTION_FULL)
+            continue;
+        if (__builtin_expect(!list_empty(&c->session->waiting), 0)) /* until the commit, perhaps */
+            management_run_waiting(c->session);
+        if (__builtin_expect(!list_empty(&c->session->blocked), 0)) /* the same */
             command_run_blocked(c->session);
     }
     c->receiving = false;

@@ -83,7 +83,8 @@ struct task_record {
     uint8_t opcode, flags, connection, buffers; /* connection: its number in the session */
     uint8_t kind;                               /* enum task_kind */
     uint8_t answer_next_status, cdb_bytes;
-    uint8_t begun;   /* TASK_MANAGEMENT: it has ended the task that it names */
+    uint8_t begun;   /* TASK_MANAGEMENT: it has ended the task that it names, or the
+                                                   places of its units' attentions are in `small` */
     uint8_t cdb[32]; /* behind one of 16 bytes: task_record_kept() */
     struct state_transfer transfer[2];
     arena_ref buffer[STATE_TASK_BUFFERS];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "scsi/nexus.h"
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
@@ -42,16 +43,16 @@ static bool set(struct scsi_unit *unit, unsigned port, uint8_t state, uint8_t ho
     return (before & 0x0f) != state;
 }
 
-static void changed(struct scsi_unit *unit, const struct scsi_nexus *by)
+static void changed(struct scsi_unit *unit)
 {
     atomic_fetch_add(&unit->home.version, 1);
-    scsi_unit_attention(unit, by, ASC_ACCESS_STATE_CHANGED >> 8, ASC_ACCESS_STATE_CHANGED & 0xff);
+    scsi_unit_attention(unit, NULL, ASC_ACCESS_STATE_CHANGED >> 8, ASC_ACCESS_STATE_CHANGED & 0xff);
 }
 
 void scsi_unit_set_access_state(struct scsi_unit *unit, unsigned port, enum scsi_access_state state)
 {
     if (set(unit, port, (uint8_t)state, IMPLICIT))
-        changed(unit, NULL);
+        changed(unit);
 }
 
 uint8_t scsi_alua_denied(const struct scsi_unit *unit, const struct scsi_nexus *nexus)
@@ -144,20 +145,29 @@ static bool check_list(struct scsi_command *cmd, const uint8_t *list, uint32_t b
     return true;
 }
 
+static void set_all(struct scsi_command *cmd, const uint8_t *list, uint32_t bytes)
+{
+    bool again = scsi_noted(cmd) == NOTE_BEGUN, any = false;
+
+    for (uint32_t at = 4; at < bytes; at += 4) {
+        unsigned port = (unsigned)find_port(cmd, get_be16(list + at + 2));
+        if (state_of(cmd->unit, port) != (list[at] & 0x0f))
+            scsi_once_change(cmd);
+        any |= set(cmd->unit, port, list[at] & 0x0f, BY_SET);
+    }
+    if (!any && !again)
+        return;
+    atomic_fetch_add(&cmd->unit->home.version, 1);
+    scsi_once_tell(cmd, again, ASC_ACCESS_STATE_CHANGED);
+}
+
 void execute_set_port_groups(struct scsi_command *cmd)
 {
     uint8_t list[LIST_MAX];
     uint32_t bytes = cmd->data_out_bytes;
-    bool any = false;
 
     scsi_iov_get(cmd, 0, list, bytes);
-    if (check_list(cmd, list, bytes)) {
-        for (uint32_t at = 4; at < bytes; at += 4) {
-            unsigned port = (unsigned)find_port(cmd, get_be16(list + at + 2));
-            any |= set(cmd->unit, port, list[at] & 0x0f, BY_SET);
-        }
-        if (any)
-            changed(cmd->unit, cmd->nexus);
-    }
+    if (check_list(cmd, list, bytes))
+        set_all(cmd, list, bytes);
     scsi_finish(cmd);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/bytes.h"
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
@@ -68,10 +69,10 @@ void execute_set_timestamp(struct scsi_command *cmd)
     if (cmd->data_out_bytes) {
         scsi_iov_get(cmd, 0, list, sizeof(list));
         uint64_t wanted = (uint64_t)get_be16(list + 4) << 32 | get_be32(list + 6);
+        bool again = scsi_once_change(cmd);
         atomic_store(&keep->clock_offset, wanted - now_ms());
         atomic_store(&keep->clock_set, 1);
-        scsi_unit_attention(cmd->unit, cmd->nexus, ASC_TIMESTAMP_CHANGED >> 8,
-                            ASC_TIMESTAMP_CHANGED & 0xff);
+        scsi_once_tell(cmd, again, ASC_TIMESTAMP_CHANGED);
     }
     scsi_finish(cmd);
 }

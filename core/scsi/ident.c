@@ -10,6 +10,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "reactor/pool.h"
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/state_file.h"
@@ -125,6 +126,7 @@ struct saving {
     struct pool_job job;
     struct scsi_command *cmd;
     struct ident_record record;
+    bool again;
     int result;
 };
 
@@ -196,8 +198,7 @@ static void save_done(struct pool_job *job)
     } else {
         unit->home.keep.rare->ident = s->record;
         atomic_store(&unit->home.keep.data->identified, 1);
-        scsi_unit_attention(unit, cmd->nexus, ASC_IDENTIFIER_CHANGED >> 8,
-                            ASC_IDENTIFIER_CHANGED & 0xff);
+        scsi_once_tell(cmd, s->again, ASC_IDENTIFIER_CHANGED);
     }
     atomic_store(&unit->ident_saving, false);
     g_free(s);
@@ -236,6 +237,7 @@ void execute_set_identifying(struct scsi_command *cmd)
     s->record.version = VERSION;
     s->record.crc = check_sum(&s->record);
     s->cmd = cmd;
+    s->again = scsi_once_change(cmd);
     s->job = (struct pool_job){ .run = save_run, .done = save_done, .reactor = reactor_current() };
     cmd->parked = true; /* it ends by itself, and soon */
     if (services && services->pool) {

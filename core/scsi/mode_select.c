@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "scsi/mode.h"
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
@@ -125,19 +126,21 @@ static bool take_page(struct scsi_command *cmd, struct selection *s)
     return true;
 }
 
-/* Returns the bits that were set before and the bits set now by *ret_now. */
+/* Returns the bits that were set before, as far as is known, and the bits set now by *ret_now. */
 static uint32_t apply(struct scsi_command *cmd, const struct selection *s, uint32_t *ret_now)
 {
     uint32_t before = atomic_load(&cmd->unit->mode);
+    bool again = scsi_noted(cmd) == NOTE_BEGUN;
 
     do {
         *ret_now = (before & ~s->mask) | s->values;
+        if (before != *ret_now)
+            scsi_once_change(cmd);
     } while (!atomic_compare_exchange_weak(&cmd->unit->mode, &before, *ret_now));
     scsi_unit_kept(cmd->unit);
-    if (before != *ret_now)
-        scsi_unit_attention(cmd->unit, cmd->nexus, ASC_MODE_PARAMETERS_CHANGED >> 8,
-                            ASC_MODE_PARAMETERS_CHANGED & 0xff);
-    return before;
+    if (again || before != *ret_now)
+        scsi_once_tell(cmd, again, ASC_MODE_PARAMETERS_CHANGED);
+    return again ? before | s->mask : before;
 }
 
 static int flush_step(struct scsi_command *cmd)

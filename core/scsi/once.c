@@ -53,6 +53,10 @@ static const struct {
     {                                                                                              \
         op, ANY, ONCE_SAME, text                                                                   \
     }
+#define NOTED(op, text)                                                                            \
+    {                                                                                              \
+        op, ANY, ONCE_NOTE, text                                                                   \
+    }
     SAME(0x0a, "WRITE(6): the data of a write that is not answered may be written twice"),
     SAME(0x2a, "WRITE(10): as WRITE(6); zombies of the dead worker come before (tombstone)"),
     SAME(0xaa, "WRITE(12): as WRITE(10)"),
@@ -68,18 +72,16 @@ static const struct {
     SAME(0x8b, "ORWRITE(16): bits that are set stay set; what it has or-ed already it ors again"),
     SAME(0x35, "SYNCHRONIZE CACHE(10): flushes again"),
     SAME(0x91, "SYNCHRONIZE CACHE(16): flushes again"),
-    SAME(0x15,
-         "MODE SELECT(6): the same values; the others hear of a change only when there is one"),
-    SAME(0x55, "MODE SELECT(10): as MODE SELECT(6)"),
-    SAME(0x1b, "START STOP UNIT: started or stopped as before; the others hear of a change alone"),
+    NOTED(0x15, "MODE SELECT(6): the same values; a change is noted before, and told once"),
+    NOTED(0x55, "MODE SELECT(10): as MODE SELECT(6)"),
+    NOTED(0x1b, "START STOP UNIT: started or stopped as before; loading is told once"),
     SAME(0x1e, "PREVENT ALLOW: a nexus prevents or does not, which is kept"),
     SAME(0x16, "RESERVE(6): its nexus has it already"),
     SAME(0x17, "RELEASE(6): who has no reservation releases none"),
     SAME(0x56, "RESERVE(10): as RESERVE(6)"),
     SAME(0x57, "RELEASE(10): as RELEASE(6)"),
-    SAME(0xa4,
-         "SET TARGET PORT GROUPS, IDENTIFYING INFORMATION, TIMESTAMP: the same again; the others "
-         "hear of a change alone"),
+    NOTED(0xa4, "SET TARGET PORT GROUPS, IDENTIFYING INFORMATION, TIMESTAMP: the same again; it is "
+                "noted before, and told once"),
     SAME(0x4c, "LOG SELECT: what is reset is reset"),
     SAME(0x3b, "WRITE BUFFER: the same bytes at the same place"),
     SAME(0x1d, "SEND DIAGNOSTIC: a test that nobody has heard the result of is run again"),
@@ -126,6 +128,21 @@ void scsi_note(struct scsi_command *cmd, enum scsi_note what, uint64_t value)
 enum scsi_note scsi_noted(const struct scsi_command *cmd)
 {
     return cmd->kept ? (enum scsi_note)cmd->kept->begun : NOTE_NONE;
+}
+
+bool scsi_once_change(struct scsi_command *cmd)
+{
+    if (scsi_noted(cmd) == NOTE_BEGUN)
+        return true;
+    scsi_note(cmd, NOTE_BEGUN, scsi_attentions_head(cmd->unit));
+    return false;
+}
+
+void scsi_once_tell(struct scsi_command *cmd, bool again, uint16_t asc)
+{
+    crash_point("changed");
+    if (!again || !scsi_attention_raised(cmd->unit, (uint32_t)cmd->kept->word, asc, cmd->nexus->id))
+        scsi_unit_attention(cmd->unit, cmd->nexus, (uint8_t)(asc >> 8), (uint8_t)asc);
 }
 
 bool scsi_once_attention(struct scsi_command *cmd)

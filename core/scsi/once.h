@@ -41,6 +41,15 @@ enum scsi_note {
     NOTE_REJOIN,    /* its job runs, or has ended */
 };
 
+/*
+ * A command that changes what the unit's other nexuses are told of: scsi_once_change() before the
+ * change, scsi_once_tell() after it, with what the first has said. True: a worker that died has done the
+ * first for this command, and perhaps more; the change is made again, and told unless it was. For rows
+ * with OP_ONCE. Its reactor.
+ */
+bool scsi_once_change(struct scsi_command *cmd);
+void scsi_once_tell(struct scsi_command *cmd, bool again, uint16_t asc);
+
 #define SCSI_ID_MASK ((UINT64_C(1) << 48) - 1)
 
 /* The command's reactor (or, before it starts, the control thread). */

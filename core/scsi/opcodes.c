@@ -72,7 +72,7 @@
     .name = text, .opcode = 0xa3, .service_action = action, .cdb_bytes = 12, QUICK, ALLOCATION(6, 4)
 #define MAINTENANCE_OUT(action, text)                                                              \
     .name = text, .opcode = 0xa4, .service_action = action, .cdb_bytes = 12, CHANGES, QUICK,       \
-    .length_at = 6
+    .flags = OP_ONCE, .length_at = 6
 
 const struct scsi_opcode scsi_opcodes[] = {
     { ROW_10(0x28, "READ(10)"), BLOCK_10(0x28, 0x18), READS, QUICK,
@@ -145,17 +145,18 @@ const struct scsi_opcode scsi_opcodes[] = {
       QUICK, ALLOCATION(4, 1), .usage = { 0x03, 0x01, 0, 0, 0xff }, REPLY(reply_request_sense) },
     { ROW_6(0x12, "INQUIRY"), .flags = OP_ANY_LUN | OP_NO_UA | OP_ALWAYS, FREE, QUICK,
       ALLOCATION(3, 2), .usage = { 0x12, 0x01, 0xff, 0xff, 0xff }, REPLY(reply_inquiry) },
-    { ROW_6(0x15, "MODE SELECT(6)"), MODES(DENY_WRITE), QUICK, .length_at = 4,
+    { ROW_6(0x15, "MODE SELECT(6)"), MODES(DENY_WRITE), QUICK, .flags = OP_ONCE, .length_at = 4,
       .usage = { 0x15, 0x11, 0, 0, 0xff }, RUN(start_mode_select, execute_mode_select) },
-    { ROW_10(0x55, "MODE SELECT(10)"), MODES(DENY_WRITE), QUICK, .length_at = 7,
+    { ROW_10(0x55, "MODE SELECT(10)"), MODES(DENY_WRITE), QUICK, .flags = OP_ONCE, .length_at = 7,
       .usage = { 0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff },
       RUN(start_mode_select, execute_mode_select) },
     { ROW_6(0x1a, "MODE SENSE(6)"), MODES(DENY_READ), QUICK, ALLOCATION(4, 1),
       .usage = { 0x1a, 0x08, 0xff, 0xff, 0xff }, REPLY(reply_mode_sense) },
     { ROW_10(0x5a, "MODE SENSE(10)"), MODES(DENY_READ), QUICK, ALLOCATION(7, 2),
       .usage = { 0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff }, REPLY(reply_mode_sense) },
-    { ROW_6(0x1b, "START STOP UNIT"), CHANGES, LONG, .usage = { 0x1b, 0x01, 0, 0x0f, 0xf7 },
-      .harmless = harmless_start_stop, RUN(start_start_stop, execute_start_stop) },
+    { ROW_6(0x1b, "START STOP UNIT"), CHANGES, LONG, .flags = OP_ONCE,
+      .usage = { 0x1b, 0x01, 0, 0x0f, 0xf7 }, .harmless = harmless_start_stop,
+      RUN(start_start_stop, execute_start_stop) },
     { ROW_10(0x25, "READ CAPACITY(10)"), .flags = OP_MEDIUM, SIZES, QUICK,
       .usage = { 0x25, 0, ALL4, 0, 0, 0x01 }, REPLY(reply_read_capacity_10) },
     { .name = "READ CAPACITY(16)",
@@ -186,6 +187,7 @@ const struct scsi_opcode scsi_opcodes[] = {
       .cdb_bytes = 12,
       ALTERS,
       QUICK,
+      .flags = OP_ONCE,
       .length_at = 6,
       .usage = { 0xa4, 0x0a, 0, 0, 0, 0, ALL4 },
       RUN(start_set_port_groups, execute_set_port_groups) },

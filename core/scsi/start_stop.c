@@ -5,6 +5,7 @@
  * start and to stop it is nothing. Power conditions are accepted without effect.
  */
 #include "scsi/medium.h"
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
@@ -58,15 +59,18 @@ static void set(struct scsi_command *cmd, uint32_t bit)
 
     if (!(cmd->cdb[4] & START)) {
         atomic_fetch_or(&unit->not_ready, bit);
-    } else {
-        uint32_t before = atomic_fetch_and(&unit->not_ready, ~bit);
-        if (before & bit)
-            atomic_fetch_add(&unit->home.keep.data->starts, 1);
-        if (before & bit & UNIT_EJECTED)
-            scsi_unit_attention(unit, cmd->nexus, ASC_MEDIUM_MAY_HAVE_CHANGED >> 8,
-                                ASC_MEDIUM_MAY_HAVE_CHANGED & 0xff);
+        scsi_unit_kept(unit);
+        return;
     }
+    bool again = scsi_noted(cmd) == NOTE_BEGUN;
+    if (is_set(cmd, bit & UNIT_EJECTED))
+        scsi_once_change(cmd);
+    uint32_t before = atomic_fetch_and(&unit->not_ready, ~bit);
+    if (before & bit)
+        atomic_fetch_add(&unit->home.keep.data->starts, 1);
     scsi_unit_kept(unit);
+    if (again || (before & bit & UNIT_EJECTED))
+        scsi_once_tell(cmd, again, ASC_MEDIUM_MAY_HAVE_CHANGED);
 }
 
 static int stop_step(struct scsi_command *cmd)

@@ -177,14 +177,31 @@ void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what)
     scsi_unit_attention(unit, NULL, (uint8_t)(asc >> 8), (uint8_t)asc);
 }
 
-void scsi_unit_reset(struct scsi_unit *unit, bool target_reset)
+static void reset(struct scsi_unit *unit)
 {
-    uint16_t asc = target_reset ? ASC_BUS_RESET : ASC_DEVICE_RESET;
-
     atomic_store(&unit->mode, unit->mode_default);
     atomic_fetch_and(&unit->not_ready, ~UNIT_STOPPED); /* an ejected medium stays where it is */
     scsi_prevent_nobody(unit);
     scsi_unit_kept(unit);
     scsi_home_drop(unit, 0);
+}
+
+static uint16_t asc_of(bool target_reset)
+{
+    return target_reset ? ASC_BUS_RESET : ASC_DEVICE_RESET;
+}
+
+void scsi_unit_reset(struct scsi_unit *unit, bool target_reset)
+{
+    uint16_t asc = asc_of(target_reset);
+
+    reset(unit);
     scsi_unit_attention(unit, NULL, (uint8_t)(asc >> 8), (uint8_t)asc);
+}
+
+void scsi_unit_reset_again(struct scsi_unit *unit, bool target_reset, uint32_t since)
+{
+    if (scsi_attention_raised(unit, since, asc_of(target_reset), 0))
+        return; /* it was the last step */
+    scsi_unit_reset(unit, target_reset);
 }
