@@ -18,6 +18,7 @@
 #include "config/file.h"
 #include "daemon_control.h"
 #include "daemon_private.h"
+#include "iscsi/uses.h"
 #include "net/position.h"
 #include "privileges.h"
 #include "scsi/range.h"
@@ -324,6 +325,13 @@ static void changed_run(struct daemon *d, struct daemon_note *n)
     g_free(note);
 }
 
+/* On a data reactor. */
+static bool sends_store(void *user, uint32_t arena)
+{
+    struct daemon *d = user;
+    return engine_sends_store(&d->engines[reactor_current()->index], arena);
+}
+
 /* Any thread. */
 static void storage_changed(void *user, struct backend *backend, const struct backend_info *info)
 {
@@ -445,6 +453,7 @@ static const char *start(struct daemon *d)
         .state_directory = d->state_directory = g_strdup(d->config->daemon.state_directory),
         .user = d,
         .memfd_get = memfd_get,
+        .sends_store = sends_store,
     };
     int r = scsi_keep_area_open(&d->scsi, d->data_count, &d->scsi.area);
     if (r < 0)

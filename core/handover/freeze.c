@@ -4,6 +4,7 @@
 #include "iscsi/session.h"
 #include "scsi/copy.h"
 #include "scsi/sanitize.h"
+#include "scsi/settle.h"
 #include "scsi/turns.h"
 
 #define POLL_NS TIMER_TICK_NS
@@ -19,7 +20,8 @@ static void each_connection(struct engine *e, void (*visit)(struct connection *c
 
 static bool is_still(struct engine *e)
 {
-    if (e->executing != scsi_copies_held() + scsi_sanitize_resting() + scsi_standing_count())
+    if (e->executing != scsi_copies_held() + scsi_sanitize_resting() + scsi_standing_count() +
+                            scsi_settle_waiting())
         return false;
     list_for_each(s, &e->sessions) {
         struct session *session = list_entry(s, struct session, link);
@@ -47,6 +49,7 @@ static void go_on(struct engine *e)
     e->frozen = false;
     scsi_copies_hold(false);
     scsi_stand_still(false);
+    scsi_settle_go_on();
     each_connection(e, go_on_connection);
 }
 

@@ -33,6 +33,7 @@ struct image_unit {
     uint32_t prevent_generation, starts;
     uint32_t clock_set, thresholds;
     uint64_t clock_offset;
+    uint32_t atomic_used, unused; /* 0: of a version that did not say */
 };
 
 struct image_name {
@@ -128,7 +129,7 @@ struct image_send {
 };
 
 #define IMAGE_LEAST_HEAD       offsetof(struct image_head, pool_mib)
-#define IMAGE_LEAST_UNIT       sizeof(struct image_unit)
+#define IMAGE_LEAST_UNIT       offsetof(struct image_unit, atomic_used)
 #define IMAGE_LEAST_NAME       sizeof(struct image_name)
 #define IMAGE_LEAST_SESSION    sizeof(struct image_session)
 #define IMAGE_LEAST_NEXUS_UNIT sizeof(struct image_nexus_unit)
@@ -140,7 +141,7 @@ struct image_send {
 #define IMAGE_LEAST_SEND       sizeof(struct image_send)
 
 _Static_assert(sizeof(struct image_head) == 120, "");
-_Static_assert(sizeof(struct image_unit) == 344, "");
+_Static_assert(sizeof(struct image_unit) == 352, "");
 _Static_assert(sizeof(struct image_session) == 584, "");
 _Static_assert(sizeof(struct image_task) == 144, "");
 _Static_assert(sizeof(struct image_transfer) == 64, "");

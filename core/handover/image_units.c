@@ -62,6 +62,7 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
         .starts = data->starts,
         .clock_set = data->clock_set,
         .thresholds = data->thresholds,
+        .atomic_used = data->atomic_used,
         .clock_offset = data->clock_offset,
         .sanitized_by = data->sanitized_by,
     };
@@ -126,6 +127,7 @@ const char *image_import_unit(struct image_import *in, const struct image_record
     atomic_store(&data->starts, from.starts);
     atomic_store(&data->clock_set, from.clock_set);
     atomic_store(&data->thresholds, from.thresholds);
+    atomic_store(&data->atomic_used, from.atomic_used);
     atomic_store(&data->clock_offset, from.clock_offset);
     atomic_store(&data->sanitized_by, from.sanitized_by);
     for (unsigned i = 0; i < sizeof(from.access); i++)

@@ -88,6 +88,8 @@ static void take_command(struct task *t)
     cmd->expects_out = rec->flags & ISCSI_CMD_WRITE;
     cmd->expected_bytes = rec->expected_bytes;
     cmd->kept = task_record_kept(t->record);
+    cmd->partly_sent = t->sent > 0;
+    cmd->had_bytes = t->capacity;
     command_identify(t);
 }
 

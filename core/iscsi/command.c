@@ -78,7 +78,7 @@ static bool fill(struct task *t, const struct pdu *pdu)
     /* Without a direction none is expected, whatever the length says (RFC 7143 11.3.1). */
     cmd->expected_bytes =
         flags & (ISCSI_CMD_READ | ISCSI_CMD_WRITE) ? get_be32(h + ISCSI_CMD_EXPECTED_LENGTH) : 0;
-    cmd->aborted = false;
+    cmd->aborted = cmd->partly_sent = false;
     command_identify(t);
     rec->cmd_sn = t->cmd_sn;
     rec->lun = cmd->lun;

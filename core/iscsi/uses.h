@@ -11,3 +11,7 @@
  * arena (0: none), or a task management function that may wait for one of the target's units.
  */
 bool engine_uses(const struct engine *e, const struct scsi_target *target, unsigned arena);
+
+/* On the engine's reactor: an answer has bytes that are yet to be sent, or sent to their end, from the
+   store of this arena. */
+bool engine_sends_store(const struct engine *e, uint32_t arena);

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/crash_point.h"
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/read_write.h"
 #include "scsi/sense.h"
@@ -295,7 +296,13 @@ enum scsi_next start_write_atomic(struct scsi_command *cmd)
         scsi_bad_cdb(cmd, 12, -1);
         return SCSI_ENDED;
     }
-    atomic_store_explicit(&cmd->unit->atomic_used, true, memory_order_relaxed);
     uint64_t bytes = cmd->blocks << cmd->unit->block_shift;
     return collect_whole(cmd, bytes, /* exactly= */ false) ? SCSI_EXECUTE : SCSI_ENDED;
+}
+
+/* It is noted before the first byte is written: the next worker lets nobody in before it has written all. */
+void execute_write_atomic(struct scsi_command *cmd)
+{
+    scsi_note(cmd, NOTE_BEGUN, 0);
+    execute_read_write(cmd);
 }

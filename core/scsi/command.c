@@ -13,6 +13,7 @@
 #include "scsi/nexus_internal.h"
 #include "scsi/opcode.h"
 #include "scsi/once.h"
+#include "scsi/read_write.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
 #include "scsi/transfer.h"
@@ -261,6 +262,8 @@ enum scsi_next scsi_start_inside(struct scsi_command *cmd, struct scsi_unit *uni
     cmd->opcode = opcode;
     if (!common_checks(cmd, opcode, access) || opcode->start(cmd) == SCSI_ENDED)
         return SCSI_ENDED;
+    if (cmd->mapped) /* nobody asks how long its data is used */
+        scsi_read_copied(cmd);
     link_command(cmd);
     return SCSI_EXECUTE;
 }

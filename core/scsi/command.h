@@ -65,6 +65,10 @@ struct scsi_command {
     /* Its coming is not written down yet: if this worker died now, it would come again, as a new
        command. What must be executed once is not begun then: scsi_start() says SCSI_LATER. */
     bool unborn;
+    /* An earlier worker has sent a part of its Data-In: the rest is of the same moment. `had_bytes` of
+       memory that it had for the data are here. */
+    bool partly_sent;
+    uint32_t had_bytes;
     uint64_t id;                  /* of this command among all of its nexus and others; 0: none */
 
     /* Set by scsi_start() when it returns SCSI_EXECUTE. */

@@ -271,11 +271,9 @@ static void run(struct copy *c, const struct scsi_opcode *row, uint64_t lba, uin
         go_on(c);
         return;
     }
-    if (!inside->mapped) {
-        c->iov = (struct iovec){ c->buffer->data, bytes };
-        inside->iov = &c->iov;
-        inside->iov_count = 1;
-    }
+    c->iov = (struct iovec){ c->buffer->data, bytes };
+    inside->iov = &c->iov;
+    inside->iov_count = 1;
     scsi_execute(inside);
 }
 
@@ -300,15 +298,11 @@ static void read_piece(struct copy *c)
     run(c, scsi_opcode_lookup(0x88, SA_NONE), begin, blocks, blocks * c->source_block);
 }
 
-/* What was read, or lies in the source's own memory, into the buffer from its beginning on. */
+/* What was read goes to the beginning of the buffer. */
 static void align(struct copy *c)
 {
-    const uint8_t *data = c->buffer->data;
-
-    if (c->inside.mapped)
-        data = arena_ptr(c->inside.mapped);
-    if (data + c->skip != c->buffer->data)
-        memmove(c->buffer->data, data + c->skip, c->piece);
+    if (c->skip)
+        memmove(c->buffer->data, c->buffer->data + c->skip, c->piece);
 }
 
 static void write_piece(struct copy *c)

@@ -52,7 +52,7 @@ struct keep_data {
     _Atomic uint32_t starts;       /* by START STOP UNIT */
     _Atomic uint32_t clock_set;
     _Atomic uint32_t thresholds; /* space.c: which are reached */
-    uint32_t unused;
+    _Atomic uint32_t atomic_used; /* scsi_unit.atomic_used */
     _Atomic uint64_t clock_offset; /* ms (modulo 2^64) between the unit's clock and the machine's */
     struct scsi_ua_ring attentions;
 };

@@ -27,10 +27,10 @@ static const struct {
     }
     NOTHING(0x00, "TEST UNIT READY: looks"),
     { 0x03, ANY, ONCE_NOTE, "REQUEST SENSE: the unit attention that it took is in the note" },
-    NOTHING(0x08, "READ(6): nobody has seen what it read"),
-    NOTHING(0x28, "READ(10): nobody has seen what it read"),
-    NOTHING(0xa8, "READ(12): nobody has seen what it read"),
-    NOTHING(0x88, "READ(16): nobody has seen what it read"),
+    NOTHING(0x08, "READ(6): what was sent of it goes on from the buffers that it was read to"),
+    NOTHING(0x28, "READ(10): what was sent of it goes on from the buffers that it was read to"),
+    NOTHING(0xa8, "READ(12): what was sent of it goes on from the buffers that it was read to"),
+    NOTHING(0x88, "READ(16): what was sent of it goes on from the buffers that it was read to"),
     NOTHING(0x12, "INQUIRY: looks"),
     NOTHING(0x1a, "MODE SENSE(6): looks"),
     NOTHING(0x5a, "MODE SENSE(10): looks"),
@@ -67,8 +67,10 @@ static const struct {
     SAME(0x41, "WRITE SAME(10): as WRITE(10)"),
     SAME(0x93, "WRITE SAME(16): as WRITE(10)"),
     SAME(0x42, "UNMAP: unmapped blocks are unmapped"),
-    SAME(0x9c, "WRITE ATOMIC(16): as WRITE(10); the whole of it is written again before anybody is "
-               "let in, so that nobody sees what the crash has left (memory alone has it)"),
+    SAME(0x9c,
+         "WRITE ATOMIC(16): as WRITE(10); it notes that it begins to write, and then the whole of "
+         "it is written again before anybody is let in, so that nobody sees what the crash "
+         "has left (memory alone has it)"),
     SAME(0x8b, "ORWRITE(16): bits that are set stay set; what it has or-ed already it ors again"),
     SAME(0x35, "SYNCHRONIZE CACHE(10): flushes again"),
     SAME(0x91, "SYNCHRONIZE CACHE(16): flushes again"),

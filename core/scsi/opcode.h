@@ -120,6 +120,7 @@ void execute_lba_status(struct scsi_command *cmd);
 enum scsi_next start_compare_and_write(struct scsi_command *cmd);
 void execute_compare_and_write(struct scsi_command *cmd);
 enum scsi_next start_write_atomic(struct scsi_command *cmd);
+void execute_write_atomic(struct scsi_command *cmd);
 enum scsi_next start_orwrite(struct scsi_command *cmd);
 void execute_orwrite(struct scsi_command *cmd);
 enum scsi_next start_persistent_in(struct scsi_command *cmd);

@@ -127,7 +127,7 @@ const struct scsi_opcode scsi_opcodes[] = {
       RUN(start_orwrite, execute_orwrite) },
     { ROW_16(0x9c, "WRITE ATOMIC(16)"), .layout = CDB_ATOMIC,
       .usage = { 0x9c, 0x18, ALL8, 0xff, 0xff, 0xff, 0xff, 0x1f }, .flags = ALONE_FLAGS | OP_ATOMIC,
-      CHANGES, QUICK, RUN(start_write_atomic, execute_read_write) },
+      CHANGES, QUICK, RUN(start_write_atomic, execute_write_atomic) },
     { .name = "GET LBA STATUS",
       .opcode = 0x9e,
       .service_action = 0x12,

@@ -72,8 +72,7 @@ static bool overlap(const struct scsi_range *range, uint64_t begin, uint64_t end
 /* Somebody in front of it in the list has to be waited for. */
 static bool blocked(const struct scsi_ranges *ranges, const struct scsi_range *range)
 {
-    list_for_each(pos, &ranges->list)
-    {
+    list_for_each(pos, &ranges->list) {
         const struct scsi_range *other = list_entry(pos, struct scsi_range, link);
         if (other == range)
             break;
@@ -115,8 +114,7 @@ static void run(struct scsi_command *cmd)
 
 static bool overlaps_open(const struct scsi_lane *lane, const struct scsi_range *range)
 {
-    list_for_each(pos, &lane->commands)
-    {
+    list_for_each(pos, &lane->commands) {
         const struct scsi_command *cmd = list_entry(pos, struct scsi_command, lane_link);
         uint64_t begin, end;
         if (state_of(&cmd->range) != RANGE_OPEN)
@@ -243,6 +241,8 @@ bool scsi_range_wait(struct scsi_command *cmd)
         scsi_finish(cmd);
         return false;
     }
+    if ((cmd->opcode->flags & OP_ATOMIC) && !scsi_settle(cmd))
+        return false;
     range->exclusive = cmd->opcode->flags & OP_ALONE;
     range->reactor = reactor_current();
     find_range(cmd, &range->begin, &range->end);
@@ -269,8 +269,7 @@ static struct scsi_range *take_ready(struct scsi_ranges *ranges)
 {
     struct scsi_range *first = NULL, **end = &first;
 
-    list_for_each(pos, &ranges->list)
-    {
+    list_for_each(pos, &ranges->list) {
         struct scsi_range *range = list_entry(pos, struct scsi_range, link);
         if (state_of(range) != RANGE_WAITS || blocked(ranges, range))
             continue;

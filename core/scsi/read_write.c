@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "scsi/once.h"
 #include "scsi/opcode.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
@@ -19,6 +20,19 @@ static uint32_t whole_blocks(const struct scsi_command *cmd, uint32_t bytes)
     return (bytes + block - 1) & ~(block - 1);
 }
 
+void scsi_read_copied(struct scsi_command *cmd)
+{
+    cmd->mapped = 0;
+    cmd->buffer_bytes = whole_blocks(cmd, cmd->data_in_bytes);
+}
+
+/* An earlier worker has read all of it into the memory that it has. */
+static bool is_copied(const struct scsi_command *cmd)
+{
+    return cmd->partly_sent && scsi_noted(cmd) == NOTE_BEGUN &&
+           cmd->had_bytes >= whole_blocks(cmd, cmd->data_in_bytes);
+}
+
 enum scsi_next start_read(struct scsi_command *cmd)
 {
     const struct backend_info *info = &cmd->unit->backend->info;
@@ -28,13 +42,15 @@ enum scsi_next start_read(struct scsi_command *cmd)
         return SCSI_ENDED;
     scsi_sending(cmd, cmd->blocks << cmd->unit->block_shift);
     /* What is sent from the store has no moment of its own: not while somebody has blocks alone, and
-       not where one may write atomically before it is sent. */
+       not where one writes atomically (settle.h). */
     bool alone = atomic_load_explicit(&cmd->unit->ranges.exclusive, memory_order_relaxed) != 0 ||
                  atomic_load_explicit(&cmd->unit->atomic_used, memory_order_relaxed);
+    if (__builtin_expect(cmd->partly_sent, 0)) /* goes on as it began */
+        alone = is_copied(cmd);
     if (info->store_arena && cmd->data_in_bytes && !alone)
         cmd->mapped = arena_ref_make(info->store_arena, cmd->lba << cmd->unit->block_shift);
     else
-        cmd->buffer_bytes = whole_blocks(cmd, cmd->data_in_bytes);
+        scsi_read_copied(cmd);
     return SCSI_EXECUTE;
 }
 
@@ -60,6 +76,8 @@ static void io_done(struct backend_io *io)
 
     if (__builtin_expect(io->result < 0, 0))
         scsi_io_error(cmd, io->result, io->op == BACKEND_WRITE, cmd->lba);
+    else if (io->op == BACKEND_READ)
+        scsi_note(cmd, NOTE_BEGUN, 0);
     scsi_finish(cmd);
 }
 
@@ -92,9 +110,10 @@ static int read_step(struct scsi_command *cmd)
         }
     }
     cmd->cursor += *chunk;
-    if (cmd->cursor >= cmd->buffer_bytes)
-        return STEP_DONE;
-    return scsi_chunk(cmd, BACKEND_READ, begin, cmd->buffer_bytes, 0, chunk);
+    if (cmd->cursor < cmd->buffer_bytes)
+        return scsi_chunk(cmd, BACKEND_READ, begin, cmd->buffer_bytes, 0, chunk);
+    scsi_note(cmd, NOTE_BEGUN, 0);
+    return STEP_DONE;
 }
 
 int scsi_chunk(struct scsi_command *cmd, enum backend_op op, uint64_t begin, uint64_t total,
@@ -169,7 +188,8 @@ void execute_read_write(struct scsi_command *cmd)
     const struct backend_info *info = &cmd->unit->backend->info;
     bool writing = is_write(cmd), stable = writing && scsi_write_through(cmd);
 
-    if (cmd->buffer_bytes == 0) { /* nothing to move, or it is sent from the store */
+    if (cmd->buffer_bytes == 0 || /* nothing to move, or it is sent from the store */
+        __builtin_expect(!writing && is_copied(cmd), 0)) {
         scsi_finish(cmd);
         return;
     }

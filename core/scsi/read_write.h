@@ -4,6 +4,8 @@
 
 #include "scsi/command.h"
 
+/* A READ that was to be sent from the store takes a buffer for a copy. */
+void scsi_read_copied(struct scsi_command *cmd);
 /* Begins the I/O of the next chunk, cmd->cursor on, of `total` bytes at byte `begin` of the unit,
    with cmd->iov. *ret_chunk: its length. Returns a step result. */
 int scsi_chunk(struct scsi_command *cmd, enum backend_op op, uint64_t begin, uint64_t total,

@@ -207,7 +207,7 @@ static void quiesce_run(struct reactor_message *message)
     struct quiesce *q = container_of(message, struct quiesce, message);
 
     sanitize_stop(q->unit);
-    sem_post(&q->done);
+    scsi_settle_stop(q->unit, &q->done);
 }
 
 void scsi_unit_quiesce(struct scsi_unit *unit)

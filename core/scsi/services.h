@@ -23,4 +23,9 @@ struct scsi_services {
      * negative errno. Control thread. NULL: there are none.
      */
     int (*memfd_get)(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed);
+    /*
+     * Whether an answer of this reactor's is yet to be sent, or to be sent to its end, from the store of
+     * that arena. On a data reactor. NULL: none ever is.
+     */
+    bool (*sends_store)(void *user, uint32_t arena);
 };

@@ -62,6 +62,7 @@ static void take_kept(struct scsi_unit *unit)
         atomic_init(&unit->mode, (unit->mode_default & ~unit->mode_changeable) | changed);
         atomic_init(&unit->not_ready, atomic_load(&data->not_ready) &
                                           (unit->removable ? UNIT_EJECTED : UNIT_STOPPED));
+        atomic_init(&unit->atomic_used, atomic_load(&data->atomic_used) != 0);
     }
     scsi_prevent_kept(unit);
     scsi_unit_kept(unit);

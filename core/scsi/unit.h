@@ -19,6 +19,7 @@
 #include "scsi/home.h"
 #include "scsi/range.h"
 #include "scsi/services.h"
+#include "scsi/settle.h"
 #include "scsi/space.h"
 
 struct scsi_command;
@@ -113,6 +114,7 @@ struct scsi_unit {
     struct scsi_ua_ring *attentions; /* in home.keep */
     struct scsi_ranges ranges;
     _Atomic bool atomic_used; /* by WRITE ATOMIC: what is read is copied at one moment */
+    struct scsi_settle settle;
     struct scsi_home home;    /* reservations */
     struct scsi_sanitize sanitize;
     struct scsi_fill fill; /* space.h */
