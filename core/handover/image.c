@@ -87,8 +87,9 @@ const char *image_open(struct image_reader *r, const void *image, size_t bytes)
     for (; look(&walk, &record, &next); walk.at = next, records++) {
         if (record.type != IMAGE_END)
             continue;
-        if (next != walk.end || !image_take(&record, &end, sizeof(end), sizeof(end)) ||
-            end.records != records || end.unused)
+        if (next != walk.end || record.flags != IMAGE_CRITICAL ||
+            !image_take(&record, &end, sizeof(end), sizeof(end)) || end.records != records ||
+            end.unused)
             return "its end is not where it should be";
         if (end.crc != crc32c(CRC32C_START, image, (size_t)(walk.at - (const uint8_t *)image)))
             return "its check sum is wrong";
