@@ -41,7 +41,7 @@ static const char *const allowed[] = {
     "rt_sigreturn", "rt_sigtimedwait", "rt_sigsuspend", "sigaltstack", "restart_syscall",
     "sched_yield", "sched_setaffinity", "sched_getaffinity", "sched_getscheduler", "sched_getparam",
     "sched_setscheduler", "sched_get_priority_max", "sched_get_priority_min", "getcpu",
-    "getpriority", "arch_prctl", "exit", "exit_group",
+    "getpriority", "setpriority", "arch_prctl", "exit", "exit_group",
     /* who and how much */
     "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "getpgrp",
     "getpgid", "getsid", "getrlimit", "ugetrlimit", "prlimit64", "setrlimit", "getrusage", "capget",
