@@ -12,9 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "plugin/host.h"
 #include "plugin/storage_private.h"
+
+#define BUSY_NS      (2 * NS_PER_S)
+#define BUSY_LOOK_US 500u
 
 /* ---------------------------------------------------------------------------------------- info */
 
@@ -228,6 +232,27 @@ static int check_there(struct hf_lun *lun, struct hf_error *error)
     return 0;
 }
 
+/*
+ * A file that a dead worker had open stays locked until the last of its requests is gone from its rings: a
+ * moment after its death.
+ */
+static int open_when_free(struct hf_lun *lun, const struct hf_open *how, struct hf_lun_info *info,
+                          struct hf_error *error)
+{
+    const uint64_t until_ns = clock_now_ns() + BUSY_NS;
+    const struct hf_lun_info empty = *info;
+    int r;
+    while ((r = lun->ops->open(how, plugin_config_data(lun->config), info, &lun->handle, error)) ==
+               -EBUSY &&
+           lun->again && clock_now_ns() < until_ns) {
+        lowers_discard(lun);
+        *error = (struct hf_error)PLUGIN_ERROR_INIT;
+        *info = empty;
+        g_usleep(BUSY_LOOK_US);
+    }
+    return r;
+}
+
 static int open_handler(struct hf_lun *lun, const struct storage_options *options,
                         struct hf_error *error)
 {
@@ -244,7 +269,7 @@ static int open_handler(struct hf_lun *lun, const struct storage_options *option
     if (r < 0)
         return r;
     lun->opening = true;
-    r = lun->ops->open(&how, plugin_config_data(lun->config), &info, &lun->handle, error);
+    r = open_when_free(lun, &how, &info, error);
     lun->opening = false;
     if (r != 0)
         return plugin_fail(error, r < 0 ? -r : EIO, "%s",
