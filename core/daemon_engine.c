@@ -111,7 +111,25 @@ static int map_state(struct daemon *d)
                state_bytes(n, n + config_spare_connections(&d->config->daemon)), &d->resume);
 }
 
-void daemon_engine_begin(struct daemon *d)
+static void count_anew(struct daemon *d)
+{
+    for (unsigned i = 0; i < STATE_REACTORS_MAX; i++)
+        *state_lasting(i) = 0;
+    for (unsigned i = 0; i <= d->data_count; i++)
+        d->reactors[i]->lasting = state_lasting(i);
+}
+
+bool daemon_engine_nothing_lasts(const struct daemon *d)
+{
+    const struct state_head *head = state_head();
+    struct state_head ours = layout(d);
+    bool lasts = !d->resume || memcmp(head, &ours, sizeof(ours)) != 0;
+    for (unsigned i = 0; i < STATE_REACTORS_MAX; i++)
+        lasts = lasts || *state_lasting(i) != 0;
+    return !lasts;
+}
+
+static void begin(struct daemon *d)
 {
     struct arena *state = &arena_table[ARENA_STATE];
     struct state_head *head = (struct state_head *)state->base, ours = layout(d);
@@ -126,6 +144,12 @@ void daemon_engine_begin(struct daemon *d)
     d->resume = false;
     madvise(state->base, state->bytes, MADV_REMOVE);
     *head = ours;
+}
+
+void daemon_engine_begin(struct daemon *d)
+{
+    begin(d);
+    count_anew(d);
 }
 
 static int create_reactor(struct daemon *d, unsigned i)

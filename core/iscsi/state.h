@@ -186,7 +186,7 @@ struct state_head {
 #define STATE_CONNECTION_STRIDE STATE_ROUND((uint64_t)sizeof(struct connection_record))
 
 /*
- * The head is followed by one cache line a reactor: what it is working on; then by one word a session
+ * The head is followed by one cache line a reactor: what it is working on, and what of that lasts; then by one word a session
  * and one a connection: 1, the record is in use. Looking at these touches no record.
  */
 #define STATE_REACTORS_MAX 128u
@@ -202,6 +202,12 @@ static inline uint64_t state_head_bytes(uint32_t sessions, uint32_t connections)
 static inline uint32_t *state_working(uint32_t reactor)
 {
     return (uint32_t *)(arena_table[ARENA_STATE].base + STATE_PAGE + reactor * STATE_LINE);
+}
+
+/* Of the same line: how many requests of a reactor's ring may outlive the process, as they go on in a device. */
+static inline uint32_t *state_lasting(uint32_t reactor)
+{
+    return state_working(reactor) + 1;
 }
 
 static inline uint32_t *state_session_used(uint32_t index)

@@ -53,6 +53,11 @@ struct hf_queue {
     struct list dropped; /* cancelled while waiting; answered by `task` */
     _Atomic uint32_t at_handler, waiting_count;
     unsigned ring_busy; /* ring requests of the handler under way */
+    struct {
+        uint64_t turn_ns; /* of the reactor */
+        int fd;
+        bool lasts;
+    } looked; /* ring_host.c: at a descriptor */
     unsigned nesting;
     bool pumping, closing, kick_due;
     struct reactor_task task;

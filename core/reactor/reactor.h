@@ -61,6 +61,8 @@ struct reactor {
     uint64_t now_ns; /* clock_now_ns() at the start of this turn */
     unsigned index;
     void *user; /* the upper layers' per-reactor object */
+    /* Requests to storage under way that may outlive the process; its thread counts. NULL: nobody looks. */
+    uint32_t *lasting;
     /* Private from here on. */
     struct reactor_counters counters;
     struct list deferred;
