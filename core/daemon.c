@@ -105,6 +105,14 @@ static int portal_index(const struct daemon *d, const char *name)
     return -1;
 }
 
+/* Then the keeper need not wait until the rings of the dead one are gone. */
+static void say_if_nothing_lasts(struct daemon *d)
+{
+    if (!d->go && d->prepared && daemon_engine_nothing_lasts(d) &&
+        write(d->args->tombstone_fd, LINK_NOTHING_LASTS, 1) < 0)
+        log_debug("daemon", "the keeper waits error=\"%s\"", g_strerror(errno));
+}
+
 static void import(struct daemon *d, int fd)
 {
     const char *why = d->go ? "not now" : daemon_image_import(d, fd);
@@ -166,6 +174,7 @@ void daemon_handle(struct daemon *d, struct link_message *m)
         d->crashed = m->after.crashed;
         d->failures = m->after.failures;
         d->unsettled = m->after.unsettled;
+        say_if_nothing_lasts(d);
         break;
     case LINK_FREEZE:
         daemon_freeze(d, m->freeze.deadline_ms, /* image= */ false);
@@ -423,7 +432,8 @@ static const char *start(struct daemon *d)
 {
     if (read_config(d) < 0)
         return "the configuration is not usable";
-    log_set_level(d->config->daemon.log_level);
+    if (!d->args->spare)
+        log_set_level(d->config->daemon.log_level);
     /* LUNs and secrets are opened as `daemon.user`: its rights are the ones that count. */
     if (privileges_worker(d->config->daemon.user, d->config->daemon.sandbox) < 0)
         return "cannot give up privileges";
@@ -439,7 +449,6 @@ static const char *start(struct daemon *d)
                     d->config->daemon.state_directory, g_strerror(errno));
     if (daemon_engine_create(d) < 0)
         return "no reactors";
-    close(d->args->tombstone_fd); /* the rings hold it now */
     d->storage = (struct storage_services){
         .user = d,
         .pool = d->pool,
@@ -465,9 +474,13 @@ static const char *start(struct daemon *d)
     struct link_message prepared = {
         .type = LINK_PREPARED, .fd = -1, .prepared.layout = daemon_engine_layout(d)};
     tell(d, &prepared);
+    d->prepared = true;
     if (!wait_for_go(d))
         return "";
+    close(d->args->tombstone_fd); /* the rings hold it now */
+    daemon_priority_go(d);
     daemon_engine_begin(d);
+    scsi_keep_area_look_again(d->scsi.area);
     d->again = d->resume || d->args->generation > 1;
     if (daemon_targets_open(d) < 0)
         return "a target cannot be served";
@@ -519,6 +532,7 @@ int daemon_run(const struct daemon_args *args)
     struct daemon d = {.args = args, .predecessor = -1};
     log_set_role("worker");
     ignore_signals();
+    daemon_priority_begin(&d);
     fcntl(args->tombstone_fd, F_SETFD, FD_CLOEXEC);
     fcntl(args->config_fd, F_SETFD, FD_CLOEXEC);
     scsi_ranges_prepare();
@@ -535,6 +549,7 @@ int daemon_run(const struct daemon_args *args)
     }
     send_type(&d, LINK_READY);
     daemon_image_end(&d);
+    daemon_hurry_over_soon(&d);
     daemon_control_start(&d);
     watch_link(&d);
     daemon_space_look(&d, /* all= */ true);

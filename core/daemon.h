@@ -11,6 +11,7 @@ struct daemon_args {
     int config_fd;           /* sealed memfd: the text of the configuration */
     const char *config_file; /* its name, for messages */
     unsigned generation;
+    bool spare; /* in reserve: nobody needs it until GO */
 };
 
 /* Runs until the keeper says STOP (0) or something makes it impossible to start or go on (1). */

@@ -79,7 +79,9 @@ struct daemon {
     pthread_mutex_t notes_lock;
     int notes_fd;
     int exit_code;
+    bool prepared;                     /* all there is before GO */
     bool go;                           /* storage may be opened */
+    int nice, nice_usual;              /* of its threads (daemon_priority.c) */
     bool stopping;                     /* the keeper has said STOP */
     struct resize *resize;             /* daemon_resize.c: under way, or NULL */
     struct control *control;           /* NULL: there is no control socket */
@@ -167,6 +169,13 @@ void daemon_watch_link(struct daemon *d);
 /* What was set aside while the keeper was asked for memory is looked at soon. */
 void daemon_serve_inbox(struct daemon *d);
 
+/* daemon_priority.c: at the start; after GO; hold still or take over at a higher priority, and no longer. */
+void daemon_priority_begin(struct daemon *d);
+void daemon_priority_go(struct daemon *d);
+void daemon_hurry(struct daemon *d);
+void daemon_hurry_over(struct daemon *d);
+void daemon_hurry_over_soon(struct daemon *d);
+
 /* daemon_pulse.c: answers the keeper, when every reactor has gone round. */
 void daemon_pulse(struct daemon *d, uint32_t number);
 
@@ -190,6 +199,8 @@ void daemon_engine_pool(const struct daemon *d, const struct image_head *of, uns
 struct state_head daemon_engine_head(const struct daemon *d);
 /* After GO: the state memory is ours, either with what is in it (d->resume) or empty. */
 void daemon_engine_begin(struct daemon *d);
+/* Before GO, when the worker before is dead: none of its requests to storage is under way. */
+bool daemon_engine_nothing_lasts(const struct daemon *d);
 int daemon_engine_start(struct daemon *d);
 void daemon_engine_stop(struct daemon *d);
 void daemon_engine_free(struct daemon *d);

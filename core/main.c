@@ -202,7 +202,8 @@ static int run_worker(int argc, char **argv)
 {
     if (argc != 4)
         return EXIT_USAGE;
-    prctl(PR_SET_NAME, "holdfast-worker");
+    bool spare = strcmp(argv[0], WORKER_SPARE_NAME) == 0;
+    prctl(PR_SET_NAME, spare ? WORKER_SPARE_NAME : WORKER_NAME);
     crash_points_open();
     struct daemon_args args = {
         .link_fd = LINK_WORKER_FD_LINK,
@@ -210,6 +211,7 @@ static int run_worker(int argc, char **argv)
         .config_fd = LINK_WORKER_FD_CONFIG,
         .config_file = argv[3],
         .generation = (unsigned)strtoul(argv[2], NULL, 10),
+        .spare = spare,
     };
     return daemon_run(&args);
 }

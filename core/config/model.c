@@ -122,6 +122,7 @@ static const struct config_field daemon_fields[] = {
     { "user", FIELD_ASCII, AT(config_daemon, user), 0, 255,
       .node_offset = offsetof(struct config_daemon, user_node) },
     { "sandbox", FIELD_BOOL, AT(config_daemon, sandbox), .fallback = "yes" },
+    { "spare-worker", FIELD_BOOL, AT(config_daemon, spare_worker), .fallback = "yes" },
     { "log-level", FIELD_CUSTOM, .read = read_log_level },
     { "login-timeout", FIELD_DURATION, AT(config_daemon, login_timeout_ns), NS_PER_S,
       600 * NS_PER_S, "15s" },

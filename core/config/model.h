@@ -45,6 +45,7 @@ struct config_daemon {
     const char *const *plugin_path; /* ends with NULL; never NULL itself */
     const char *user;               /* NULL: stay who we are */
     const struct config_node *user_node;
+    bool spare_worker; /* one waits in reserve for the death of the other */
     bool sandbox; /* the worker's system calls are filtered, and root gives up capabilities */
     enum log_level log_level;
     uint64_t login_timeout_ns;

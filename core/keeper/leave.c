@@ -40,6 +40,7 @@ void leave_begin(struct keeper *k)
     if (k->leaving || k->stopping)
         return;
     upgrade_abandon(k, "the service is restarted");
+    spare_discard(k);
     k->leaving = true;
     k->leave_ns = clock_now_ns() + LEAVE_NS;
     notify_send("STOPPING=1\nSTATUS=Restarting; connections are kept.");

@@ -32,12 +32,25 @@
 #define LINK_TEXT_MAX  512
 #define LINK_QUEUE_MAX 16384
 
+/* The name of a worker's process; of one in reserve, whose first argument it is, too: others ignore that. */
+#define WORKER_NAME       "holdfast-worker"
+#define WORKER_SPARE_NAME "holdfast-spare"
+#define WORKER_NICE_SPARE 10 /* so much lower is its priority (setpriority(2)) ... */
+#define WORKER_NICE_HURRY 10 /* ... and so much higher that of one that others wait for */
+
 /* A worker finds its descriptors here after exec. */
 #define LINK_WORKER_FD_LINK      3
 #define LINK_WORKER_FD_TOMBSTONE 4 /* write end; registered in every ring, then closed */
 #define LINK_WORKER_FD_CONFIG    5 /* sealed memfd: the text of the configuration file */
 #define LINK_WORKER_FD_CONTROL                                                                     \
     6 /* listening UNIX socket of holdfastctl; closed when there is none */
+
+/*
+ * Before GO, after AFTER, the worker may write this byte to its tombstone: the state memory says that nothing
+ * the dead worker had under way can still write to storage or read from it, and the rings of that one need
+ * not be waited for.
+ */
+#define LINK_NOTHING_LASTS "-"
 
 enum link_type {
     /* keeper to worker */

@@ -61,6 +61,7 @@ void renew_consider(struct keeper *k)
         end(k, LINK_KEEPER_SAME);
         return;
     }
+    spare_discard(k);
     k->renew.state = RENEW_WAITING;
     k->renew.deadline_ns = clock_now_ns() + WAIT_NS;
     k->report.keeper = LINK_KEEPER_PENDING;
@@ -153,10 +154,11 @@ static void try_it(struct keeper *k)
 static bool is_quiet(const struct keeper *k)
 {
     return k->upgrade == UPGRADE_NONE && k->worker.state == WORKER_READY && k->next_exe < 0 &&
-           k->next.state == WORKER_NONE && k->old.state == WORKER_NONE && k->reload == NULL &&
-           k->worker.link.queued == 0 && k->reap_ns == 0 && k->record.fd >= 0 &&
-           list_empty(&k->tombstones) && list_empty(&k->store.queue) && !k->stopping &&
-           !k->leaving && !k->worker.hung && fence_is_quiet(k);
+           k->next.state == WORKER_NONE && k->spare.worker.state == WORKER_NONE &&
+           k->old.state == WORKER_NONE && k->reload == NULL && k->worker.link.queued == 0 &&
+           k->reap_ns == 0 && k->record.fd >= 0 && list_empty(&k->tombstones) &&
+           list_empty(&k->store.queue) && !k->stopping && !k->leaving && !k->worker.hung &&
+           fence_is_quiet(k);
 }
 
 /* Only comes back when it could not be. */

@@ -39,6 +39,7 @@ void resume_begin(struct keeper *k)
 void resume_config_changed(struct keeper *k)
 {
     take_sum(k);
+    spare_discard(k);
     k->config_stored = store_let_go(&k->store, k->config_stored);
     k->config_stored =
         store_keep(&k->store, STORE_CONFIG, 0, 0, k->config_fd, /* inherited= */ false);

@@ -51,8 +51,15 @@ struct keeper {
     uint64_t refused, refused_log_ns, shortage_log_ns;
 
     struct memory memory;
+    struct spare {
+        struct worker worker;
+        struct source exit, link;
+        bool prepared;
+        uint64_t deadline_ns, next_ns; /* to be prepared; when the next one may start */
+        uint64_t delay_ns;             /* after its next death; 0: the last one lived */
+    } spare;
     struct worker worker;
-    struct source worker_exit, worker_link;
+    struct source worker_exit, worker_link, worker_word;
     struct list tombstones;
     uint64_t layout, next_layout; /* of the state memory of the running worker, and the next one */
     enum {
@@ -91,6 +98,7 @@ struct keeper {
     uint64_t reap_ns; /* when to try again to reap the dead worker */
     bool ever_ready;
     bool died, crashed;   /* the last worker; for the next one */
+    bool same_binary;     /* ... is of the same binary as that one: it knows what it has left */
     bool binary_to_blame; /* it was of a new binary that has not proved itself */
     uint64_t down_ns;    /* a worker died then, and none has been ready since; 0: one is */
     struct fence *fence; /* NULL: none is configured */
@@ -135,10 +143,24 @@ void supervise_mourn(struct keeper *k, struct worker *w);
 /* The end of the loop, when we stop and nothing is left to wait for. */
 void supervise_finish_if_stopped(struct keeper *k);
 
+/* Memory for this worker, which has asked for it. */
+void supervise_memfd_get(struct keeper *k, struct worker *w, const struct link_memfd_get *get);
+
+/* spare.c */
+void spare_init(struct keeper *k);
+uint64_t spare_tick(struct keeper *k, uint64_t now);
+/* What it was made of is about to change: it goes, and another one comes later. */
+void spare_discard(struct keeper *k);
+/* It becomes k->worker, which is none; false: there is none that could. */
+bool spare_take(struct keeper *k);
+
 /* tombstone.c: takes over fd and the store's item. */
 void tombstone_add(struct keeper *k, int fd, unsigned generation, struct store_item *stored);
 uint64_t tombstones_tick(struct keeper *k, uint64_t now);
 void tombstones_deinit(struct keeper *k);
+/* None of those that are there now has anything to wait for; does any of them? */
+void tombstones_are_harmless(struct keeper *k);
+bool tombstones_wait(const struct keeper *k);
 
 /* resume.c: what an earlier keeper has left, before and after the portals are there. */
 void resume_begin(struct keeper *k);

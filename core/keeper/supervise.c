@@ -88,18 +88,40 @@ static void tell(struct keeper *k, const struct link_message *m)
 
 static void go_if_alone(struct keeper *k)
 {
-    if (k->worker.state != WORKER_STARTING || k->worker.go_sent || !list_empty(&k->tombstones))
+    if (k->worker.state != WORKER_STARTING || k->worker.go_sent || tombstones_wait(k))
         return;
     k->worker.go_sent = true;
+    source_watch(k, &k->worker_word, k->worker.tombstone, 0);
     accept_hand_over(k);
-    if (k->died)
-        tell(k, &(struct link_message){ .type = LINK_AFTER,
-                                        .fd = -1,
-                                        .after = { k->crashed && !k->binary_to_blame,
-                                                   k->failures, k->unsettled } });
     k->unsettled = false;
     k->died = k->crashed = false;
     tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
+}
+
+/* What it has said of the dead one counts when it keeps the same books. */
+static void word_ready(struct keeper *k, struct source *s, uint32_t events)
+{
+    char word;
+
+    if (events & EPOLLIN && read(s->fd, &word, 1) == 1 && word == *LINK_NOTHING_LASTS) {
+        log_debug("worker", "nothing of the dead one is under way");
+        tombstones_are_harmless(k);
+    }
+    source_watch(k, s, s->fd, 0);
+    go_if_alone(k);
+}
+
+/* How the one before it has died; whom to blame is in the state memory. */
+static void tell_after(struct keeper *k)
+{
+    if (!k->died)
+        return;
+    if (k->same_binary && tombstones_wait(k))
+        source_watch(k, &k->worker_word, k->worker.tombstone, EPOLLIN);
+    tell(k, &(struct link_message){
+                .type = LINK_AFTER,
+                .fd = -1,
+                .after = { k->crashed && !k->binary_to_blame, k->failures, k->unsettled } });
 }
 
 void supervise_tell(struct keeper *k, const struct link_message *m)
@@ -164,18 +186,21 @@ static void on_ready(struct keeper *k)
     notify_send("READY=1\nSTATUS=Serving.");
 }
 
-static void on_memfd_get(struct keeper *k, const struct link_memfd_get *get)
+void supervise_memfd_get(struct keeper *k, struct worker *w, const struct link_memfd_get *get)
 {
     struct link_message m = { .type = LINK_MEMFD, .fd = -1 };
     bool existed = false;
     uint32_t number = 0;
-    int r = memory_get(&k->memory, k->worker.generation, get, &m.fd, &existed, &number);
+    int r = memory_get(&k->memory, w->generation, get, &m.fd, &existed, &number);
     m.memfd = (struct link_memfd){ .bytes = get->bytes,
                                    .id = get->id,
                                    .error = r,
                                    .existed = existed,
                                    .number = number };
-    tell(k, &m);
+    if (w == &k->worker)
+        tell(k, &m);
+    else
+        link_send(&w->link, &m); /* it asks for one thing at a time */
 }
 
 void supervise_count_pause(struct status_pauses *pauses, uint64_t begun_ns, uint64_t now_ns)
@@ -251,7 +276,7 @@ static bool handle(struct keeper *k, const struct link_message *m)
     case LINK_CLOSED:
         return connections_close(&k->connections, m->closed.slot, k->worker.generation) == 0;
     case LINK_MEMFD_GET:
-        on_memfd_get(k, &m->memfd_get);
+        supervise_memfd_get(k, &k->worker, &m->memfd_get);
         return true;
     case LINK_STOPPED:
         return k->worker.state == WORKER_STOPPING;
@@ -327,8 +352,10 @@ static void restart_later(struct keeper *k, unsigned delay)
 void supervise_start(struct keeper *k)
 {
     k->restart_ns = 0;
-    int r = worker_start(&k->worker, &k->store, ++k->generation, k->config_fd, k->control.fd,
-                         k->args->file, k->exe);
+    bool spare = spare_take(k);
+    int r = spare ? 0
+                  : worker_start(&k->worker, &k->store, ++k->generation, k->config_fd,
+                                 k->control.fd, k->args->file, k->exe);
     if (r == 0)
         r = source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
     if (r == 0)
@@ -343,7 +370,9 @@ void supervise_start(struct keeper *k)
             keeper_finish(k, 1);
         return;
     }
-    log_info("worker", "started generation=%u pid=%d", k->generation, k->worker.pid);
+    log_info("worker", "%s generation=%u pid=%d", spare ? "taken from the reserve" : "started",
+             k->generation, k->worker.pid);
+    tell_after(k);
     go_if_alone(k);
 }
 
@@ -413,7 +442,9 @@ static void on_death(struct keeper *k, bool by_signal, int code, const char *how
     k->status.restarts.failures += k->crashed && !k->stopping;
     if (k->ever_ready && !k->stopping && !k->down_ns)
         k->down_ns = now;
+    int exe = k->next_exe < 0 ? k->exe : -1; /* the next one's is not ours yet */
     upgrade_death(k);
+    k->same_binary = k->exe == exe;
     reload_death(k);
     if (k->leaving)
         leave_now(k);
@@ -433,6 +464,7 @@ static void exit_ready(struct keeper *k, struct source *s, uint32_t events)
 
     hear_last_words(k);
     source_watch(k, &k->worker_link, k->worker.link.fd, 0);
+    source_watch(k, &k->worker_word, k->worker_word.fd, 0);
     source_watch(k, s, s->fd, 0);
     int r = worker_reap(&k->worker, &tombstone, &by_signal, &code, &how);
     if (r == -EAGAIN) { /* it is dead, but somebody looks at it: a debugger */
@@ -456,6 +488,7 @@ void supervise_stop(struct keeper *k)
 
     k->restart_ns = 0;
     upgrade_abandon(k, "stopping");
+    spare_discard(k);
     if (w->state == WORKER_NONE) {
         k->stopping = true;
         supervise_finish_if_stopped(k);
@@ -541,13 +574,16 @@ void supervise_init(struct keeper *k)
     list_init(&k->tombstones);
     memory_init(&k->memory, &k->store);
     upgrade_init(k);
+    spare_init(k);
     k->worker = (struct worker){ .pidfd = -1, .tombstone = -1 };
     k->worker_exit = (struct source){ .ready = exit_ready, .fd = -1 };
     k->worker_link = (struct source){ .ready = link_ready, .fd = -1 };
+    k->worker_word = (struct source){ .ready = word_ready, .fd = -1 };
 }
 
 void supervise_deinit(struct keeper *k)
 {
+    spare_discard(k);
     worker_discard(&k->worker);
     upgrade_deinit(k);
     tombstones_deinit(k);

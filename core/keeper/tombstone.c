@@ -2,7 +2,8 @@
 /*
  * Tombstones of dead workers. A killed process is gone before its io_uring is, and what its rings still
  * write to a disk must not meet what the next worker writes there: that one gets GO when all of these have
- * hung up. The service manager keeps them, too: the next keeper has to wait for them as well.
+ * hung up, or when that worker knows that nothing in those rings can reach storage any more. The service
+ * manager keeps them, too: the next keeper has to wait for them as well.
  */
 #include "keeper/state.h"
 
@@ -23,6 +24,7 @@ struct tombstone {
     struct source source;
     struct store_item *stored;
     unsigned generation;
+    bool harmless; /* nothing in its rings can reach storage any more */
     uint64_t since_ns, warn_ns;
 };
 
@@ -82,6 +84,8 @@ uint64_t tombstones_tick(struct keeper *k, uint64_t now)
     list_for_each(n, &k->tombstones)
     {
         struct tombstone *t = list_entry(n, struct tombstone, node);
+        if (t->harmless)
+            continue;
         if (now >= t->warn_ns) {
             log_warning("worker",
                         "I/O of generation %u is still running %.0f s after its death; storage "
@@ -92,6 +96,21 @@ uint64_t tombstones_tick(struct keeper *k, uint64_t now)
         next = MIN(next, t->warn_ns);
     }
     return next;
+}
+
+void tombstones_are_harmless(struct keeper *k)
+{
+    list_for_each(n, &k->tombstones) list_entry(n, struct tombstone, node)->harmless = true;
+}
+
+bool tombstones_wait(const struct keeper *k)
+{
+    list_for_each(n, &k->tombstones)
+    {
+        if (!list_entry(n, struct tombstone, node)->harmless)
+            return true;
+    }
+    return false;
 }
 
 void tombstones_deinit(struct keeper *k)

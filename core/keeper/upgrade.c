@@ -85,11 +85,6 @@ void upgrade_abandon(struct keeper *k, const char *why)
         fail(k, why);
 }
 
-static void tell_next(struct keeper *k, const struct link_message *m)
-{
-    link_send(&k->next.link, m);
-}
-
 static void on_prepared(struct keeper *k, uint64_t layout)
 {
     bool same = layout == k->layout;
@@ -135,20 +130,9 @@ static bool handle_next(struct keeper *k, const struct link_message *m)
             return false;
         on_imported(k);
         return true;
-    case LINK_MEMFD_GET: {
-        struct link_message answer = { .type = LINK_MEMFD, .fd = -1 };
-        bool existed = false;
-        uint32_t number = 0;
-        int r = memory_get(&k->memory, k->next.generation, &m->memfd_get, &answer.fd, &existed,
-                           &number);
-        answer.memfd = (struct link_memfd){ .bytes = m->memfd_get.bytes,
-                                            .id = m->memfd_get.id,
-                                            .error = r,
-                                            .existed = existed,
-                                            .number = number };
-        tell_next(k, &answer);
+    case LINK_MEMFD_GET:
+        supervise_memfd_get(k, &k->next, &m->memfd_get);
         return true;
-    }
     case LINK_FAILED:
         fail(k, m->failed.text);
         return true;
@@ -268,6 +252,7 @@ const char *upgrade_begin(struct keeper *k, const char *path, bool worker_only)
         report_failure(k, text);
         return NULL;
     }
+    spare_discard(k);
     k->next_exe = r;
     k->upgrade = UPGRADE_PREPARING;
     k->upgrade_deadline_ns = clock_now_ns() + TRIAL_NS;
@@ -280,6 +265,7 @@ void upgrade_begin_config(struct keeper *k, int config_fd)
 {
     renew_abandon(k);
     report_begin(k, k->exe_path);
+    spare_discard(k);
     k->next_exe = fcntl(k->exe, F_DUPFD_CLOEXEC, 0);
     if (k->next_exe < 0) {
         fail(k, g_strerror(errno));
@@ -401,6 +387,7 @@ void upgrade_death(struct keeper *k)
         k->failures = 0; /* the old binary has not failed: at once */
     } else if (on_trial && k->failures >= ROLLBACK_CRASHES) {
         log_error("upgrade", "the new binary keeps crashing: back to the old one");
+        spare_discard(k);
         exe_close(&k->exe);
         k->exe = k->previous_exe;
         k->previous_exe = -1;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,18 +96,34 @@ static void child_oom_score(void)
     close(fd);
 }
 
-static _Noreturn void child_exec(const struct worker_fds *f, pid_t parent, unsigned generation,
+/*
+ * A worker may raise its priority so far, and does so where initiators wait for it. One in reserve stays out
+ * of the way, when it can come back from there.
+ */
+static void child_priority(bool spare)
+{
+    int nice = getpriority(PRIO_PROCESS, 0), highest = MAX(nice - WORKER_NICE_HURRY, -20);
+    struct rlimit limit = { (rlim_t)(20 - highest), (rlim_t)(20 - highest) };
+    bool may = setrlimit(RLIMIT_NICE, &limit) == 0;
+
+    if (may && spare)
+        setpriority(PRIO_PROCESS, 0, nice + WORKER_NICE_SPARE);
+}
+
+static _Noreturn void child_exec(const struct worker *w, const struct worker_fds *f, pid_t parent,
                                  const char *file, int exe_fd)
 {
     char number[16];
-    char *argv[] = { (char *)"holdfastd", (char *)"--worker", number, (char *)file, NULL };
+    char *argv[] = { (char *)(w->spare ? WORKER_SPARE_NAME : "holdfastd"), (char *)"--worker",
+                     number, (char *)file, NULL };
 
-    snprintf(number, sizeof(number), "%u", generation);
+    snprintf(number, sizeof(number), "%u", w->generation);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1); /* it died before we asked to be told */
     child_oom_score();
+    child_priority(w->spare);
     child_signals();
     int exe = fcntl(exe_fd, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
     if (exe >= 0 && child_place_fds(f))
@@ -121,7 +138,7 @@ static int worker_fork(struct worker *w, struct worker_fds *f, const char *file,
     if (pid < 0)
         return -errno;
     if (pid == 0)
-        child_exec(f, parent, w->generation, file, exe_fd);
+        child_exec(w, f, parent, file, exe_fd);
     w->pid = pid;
     w->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (w->pidfd >= 0)
@@ -132,25 +149,53 @@ static int worker_fork(struct worker *w, struct worker_fds *f, const char *file,
     return r;
 }
 
-int worker_start(struct worker *w, struct store *store, unsigned generation, int config_fd,
-                 int control_fd, const char *file, int exe_fd)
+static int start(struct worker *w, int config_fd, int control_fd, const char *file, int exe_fd)
 {
     struct worker_fds f = { { -1, -1 }, { -1, -1 }, -1, control_fd };
 
-    *w = (struct worker){ .store = store, .generation = generation, .pidfd = -1, .tombstone = -1 };
+    w->pidfd = w->tombstone = -1;
     int r = fds_open(&f, config_fd);
     if (r == 0)
         r = worker_fork(w, &f, file, exe_fd);
     if (r == 0) {
         link_init(&w->link, f.link[0]);
         w->tombstone = f.tombstone[0];
-        w->stored = store_keep(store, STORE_TOMBSTONE, generation, 0, w->tombstone, false);
         f.link[0] = f.tombstone[0] = -1;
         w->started_ns = clock_now_ns();
         w->state = WORKER_STARTING;
     }
     fds_close(&f);
     return r;
+}
+
+static void store_tombstone(struct worker *w, struct store *store)
+{
+    w->store = store;
+    w->stored = store_keep(store, STORE_TOMBSTONE, w->generation, 0, w->tombstone, false);
+}
+
+int worker_start(struct worker *w, struct store *store, unsigned generation, int config_fd,
+                 int control_fd, const char *file, int exe_fd)
+{
+    *w = (struct worker){ .generation = generation };
+    int r = start(w, config_fd, control_fd, file, exe_fd);
+    if (r == 0)
+        store_tombstone(w, store);
+    return r;
+}
+
+int worker_start_spare(struct worker *w, unsigned generation, int config_fd, int control_fd,
+                       const char *file, int exe_fd)
+{
+    *w = (struct worker){ .generation = generation, .spare = true };
+    return start(w, config_fd, control_fd, file, exe_fd);
+}
+
+void worker_spare_no_more(struct worker *w, struct store *store)
+{
+    w->spare = false;
+    w->started_ns = clock_now_ns();
+    store_tombstone(w, store);
 }
 
 void worker_move(struct worker *to, struct worker *from)
@@ -181,7 +226,8 @@ void worker_discard(struct worker *w)
     w->state = WORKER_NONE;
     link_deinit(&w->link);
     close(w->pidfd);
-    w->stored = store_let_go(w->store, w->stored);
+    if (w->stored)
+        w->stored = store_let_go(w->store, w->stored);
     close(w->tombstone);
     w->pidfd = w->tombstone = -1;
 }

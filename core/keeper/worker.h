@@ -15,6 +15,7 @@
 #include "keeper/link.h"
 #include "keeper/store.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum worker_state {
@@ -33,6 +34,7 @@ struct worker {
     struct store *store;
     struct store_item *stored; /* the tombstone; the taker of the tombstone takes it, too */
     int tombstone; /* read end; POLLHUP when its last ring is gone */
+    bool spare;    /* in reserve, at low priority, unknown to the service manager */
     bool go_sent;
     bool failed;                   /* it has said FAILED */
     bool hung;                     /* it did not answer, and we ended it */
@@ -47,6 +49,10 @@ struct worker {
  */
 int worker_start(struct worker *w, struct store *store, unsigned generation, int config_fd,
                  int control_fd, const char *file, int exe_fd);
+/* In reserve: it stays so, after PREPARED, until worker_spare_no_more() and then GO. */
+int worker_start_spare(struct worker *w, unsigned generation, int config_fd, int control_fd,
+                       const char *file, int exe_fd);
+void worker_spare_no_more(struct worker *w, struct store *store);
 /* The whole of it goes to `to`, which holds none. */
 void worker_move(struct worker *to, struct worker *from);
 void worker_kill(struct worker *w);

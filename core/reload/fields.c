@@ -77,6 +77,7 @@ const struct plan_row plan_daemon_rows[] = {
     { "plugin-path", ROW_WORDS, PLAN_LIVE, AT(config_daemon, plugin_path) },
     { "user", ROW_TEXT, PLAN_RESTART, AT(config_daemon, user) },
     { "sandbox", ROW_PLAIN, PLAN_HANDOVER, AT(config_daemon, sandbox) },
+    { "spare-worker", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, spare_worker) },
     { "drain", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, drain_ns) },
     { "metrics-listen", ROW_ELSEWHERE, PLAN_LIVE },
     { "metrics-sessions", ROW_PLAIN, PLAN_LIVE, AT(config_daemon, metrics_sessions) },

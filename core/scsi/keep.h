@@ -94,6 +94,8 @@ int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,
 #define SCSI_KEEP_NAME_MAX 64
 void scsi_keep_area_name(unsigned lanes, char name[static SCSI_KEEP_NAME_MAX]);
 struct keep_area *scsi_keep_area_free(struct keep_area *area);
+/* When the worker that may have changed it since is gone. NULL: nothing. Control thread. */
+void scsi_keep_area_look_again(struct keep_area *area);
 /* Whether a unit of that name has been there, in this worker or one before; NULL: no. */
 bool scsi_keep_area_has(const struct keep_area *area, const char *target, unsigned lun);
 /* Says which layout the memory has: one that another worker left is used only when it is the same. */

@@ -160,6 +160,17 @@ int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,
     return 0;
 }
 
+void scsi_keep_area_look_again(struct keep_area *area)
+{
+    if (!area)
+        return;
+    g_hash_table_remove_all(area->by_name);
+    if (keep_area_count(area) <= SCSI_KEEP_UNITS_MAX)
+        index_slots(area);
+    else
+        keep_area_clear(area);
+}
+
 struct keep_area *scsi_keep_area_free(struct keep_area *area)
 {
     if (!area)

@@ -60,7 +60,8 @@ def _(scale):
             time.sleep(0.3)
         server.check()
         assert keeper_of(server) == keeper and server.daemon.process.poll() is None
-        assert max(counts) <= counts[0] + 2, counts     # that of the binary before; one in passing
+        # That of the binary before; one in passing; three of the worker in reserve, when there is one already.
+        assert max(counts) <= counts[0] + 5, counts
         return '%d keepers; %s' % (times, report(server, loads))
 
 

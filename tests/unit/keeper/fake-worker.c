@@ -193,6 +193,11 @@ static void obey(struct fake *f, const char *line)
         abort();
     else if (g_str_equal(word[0], "tombstone"))
         send_tombstone(f);
+    else if (g_str_equal(word[0], "prepared"))
+        send_link(f, (struct link_message){ .type = LINK_PREPARED, .fd = -1 });
+    else if (g_str_equal(word[0], "nothing-lasts") &&
+             write(LINK_WORKER_FD_TOMBSTONE, LINK_NOTHING_LASTS, 1) != 1)
+        abort();
     else if (g_str_equal(word[0], "deaf"))
         f->deaf = true;
     else if (g_str_equal(word[0], "hear"))

@@ -10,6 +10,7 @@
  *                 MEMFD ERRNO EXISTED CONTENT   READ TEXT   END (the keeper is gone)
  *   test says     ready   failed TEXT   closed SLOT   stopped   exit CODE   abort   nonsense   deaf   hear
  *                 get NAME BYTES   fill TEXT (the last memfd)   say SLOT TEXT   read SLOT
+ *                 prepared   nothing-lasts (of the dead one: written to its tombstone)
  *                 tombstone (its write end is sent to the test: as if a ring outlived the worker)
  */
 #pragma once

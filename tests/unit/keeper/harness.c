@@ -69,6 +69,7 @@ static void be_keeper(struct host *h, const char *yaml)
         config_problems_print(problems, stderr);
         _exit(90);
     }
+    config->daemon.spare_worker = h->spare_worker;
     config->daemon.watchdog_ns = h->watchdog_ms * NS_PER_MS;
     config->daemon.control_socket = NULL; /* another test's subject */
     struct keeper_args args = { .config = config,
@@ -89,6 +90,7 @@ void host_start(struct host *h, const char *daemon)
     *h = (struct host){ .worker = -1,
                         .port = port,
                         .watchdog_ms = h->watchdog_ms,
+                        .spare_worker = h->spare_worker,
                         .stop_timeout_ms = h->stop_timeout_ms };
     listen_for_workers(h);
     h->log = g_strdup_printf("%s/%s.log", g_get_tmp_dir(), h->name);

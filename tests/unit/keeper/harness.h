@@ -16,6 +16,7 @@ struct host {
     int worker; /* the line to the newest worker; -1: none */
     pid_t keeper;
     unsigned port;
+    bool spare_worker;        /* set before the start: one waits in reserve */
     unsigned watchdog_ms;     /* set before the start; 0: the worker may be deaf for ever */
     unsigned stop_timeout_ms; /* set before the start; 0: as usual */
     char *log;                /* file with what keeper and workers wrote */
@@ -24,7 +25,7 @@ struct host {
 unsigned free_port(void);
 /*
  * Starts a keeper on 127.0.0.1:port and on [::1]:port, a free one when h->port is 0. `daemon` is more
- * YAML for `daemon:` or NULL. `h` is zeroed but for port, watchdog_ms and stop_timeout_ms.
+ * YAML for `daemon:` or NULL. `h` is zeroed but for port, spare_worker, watchdog_ms and stop_timeout_ms.
  */
 void host_start(struct host *h, const char *daemon);
 /* The next worker calls: "hello GENERATION FILE" is checked. */
