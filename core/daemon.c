@@ -296,7 +296,7 @@ static bool wait_for_go(struct daemon *d)
         if (!serve_link(d))
             return false;
     }
-    return d->go;
+    return d->go && !d->exit_code; /* STOP may have come with it */
 }
 
 static int memfd_get(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed)

@@ -64,6 +64,8 @@ static GString *compose(const struct keeper *k, int text_fd)
     memory_each(&k->memory, put_memory, text);
     g_string_append_printf(text, "text %d\nexe %d %s\nbefore %d\n", text_fd, k->exe, k->exe_path,
                            k->renew.self);
+    if (k->state_lock >= 0)
+        g_string_append_printf(text, "lock %d\n", k->state_lock);
     if (k->previous_exe >= 0)
         g_string_append_printf(text, "previous %d\n", k->previous_exe);
     g_string_append_printf(text, "worker %d %u %d %d %d %" PRIu64 " %" PRIu64 "\n", w->pid,
@@ -134,6 +136,11 @@ static void take_exe(struct heritage *h, const char *value)
 static void take_before(struct heritage *h, const char *value)
 {
     h->before_fd = take_number(h, value);
+}
+
+static void take_lock(struct heritage *h, const char *value)
+{
+    h->lock_fd = take_number(h, value);
 }
 
 static void take_previous(struct heritage *h, const char *value)
@@ -244,6 +251,7 @@ static const struct {
     { "text", take_text },
     { "exe", take_exe },
     { "before", take_before },
+    { "lock", take_lock },
     { "previous", take_previous },
     { "worker", take_worker },
     { "layout", take_layout },
@@ -285,6 +293,7 @@ struct heritage *heritage_read(int fd)
                             .exe_fd = -1,
                             .previous_fd = -1,
                             .before_fd = -1,
+                            .lock_fd = -1,
                             .fds = g_array_new(FALSE, FALSE, sizeof(struct heritage_fd)) };
     g_autofree char *text = g_strndup(map, (size_t)st.st_size);
     munmap((void *)map, (size_t)st.st_size);

@@ -23,6 +23,7 @@ struct heritage {
     GArray *fds;             /* struct heritage_fd: all that the text names */
     int text_fd;             /* the configuration file as it was last read or written */
     int exe_fd, previous_fd; /* binaries of the worker, and of the one before; -1: none */
+    int lock_fd;             /* state_lock.h; -1: none */
     int before_fd;  /* the binary of the keeper that wrote this: there is a way back to it */
     char *exe_path; /* what lies on disk under our name */
     struct {

@@ -10,6 +10,7 @@
 #include "keeper/fence.h"
 #include "keeper/heritage.h"
 #include "keeper/notify.h"
+#include "keeper/state_lock.h"
 #include "keeper/state.h"
 #include "keeper/trial.h"
 #include "keeper/system.h"
@@ -185,12 +186,13 @@ static void log_system_limits(const struct keeper *k)
     config_problems_free(problems);
 }
 
-static bool keeper_init(struct keeper *k, const struct keeper_args *args)
+static bool keeper_init(struct keeper *k, const struct keeper_args *args, int state_lock)
 {
     *k = (struct keeper){ .args = args,
                           .epoll = -1,
                           .config_fd = -1,
                           .reserve_fd = -1,
+                          .state_lock = state_lock,
                           .signals.fd = -1,
                           .control.fd = -1,
                           .renew.self = -1 };
@@ -233,7 +235,7 @@ static void keeper_deinit(struct keeper *k)
     k->record_stored = store_let_go(&k->store, k->record_stored);
     record_close(&k->record);
     store_flush(&k->store, STORE_FLUSH_MS);
-    int fds[] = { k->signals.fd, k->config_fd, k->epoll };
+    int fds[] = { k->signals.fd, k->config_fd, k->epoll, k->state_lock };
     for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++) {
         if (fds[i] >= 0)
             close(fds[i]);
@@ -307,12 +309,23 @@ static void go_on(struct keeper *k)
     notify_send("READY=1\nSTATUS=Serving.");
 }
 
+/* An earlier binary may not have had it: then its sessions go on, whoever has it now. */
+static bool lock_state(const struct keeper_args *args, int *ret_fd)
+{
+    const struct heritage *h = args->heritage;
+
+    *ret_fd = h != NULL ? h->lock_fd : -1;
+    return *ret_fd >= 0 || state_lock_take(args->config, ret_fd) || h != NULL;
+}
+
 int keeper_run(const struct keeper_args *args)
 {
     struct keeper k;
-    int exit_code = 1;
+    int exit_code = 1, state_lock;
 
-    if (keeper_init(&k, args)) {
+    if (!lock_state(args, &state_lock))
+        return 1;
+    if (keeper_init(&k, args, state_lock)) {
         g_autofree char *listens = portals_describe(&k.portals);
         log_notice("keeper", "holdfastd " HOLDFAST_VERSION " %s config=%s targets=%u listen: %s",
                    args->heritage != NULL ? "has become another binary, goes on" : "starts",

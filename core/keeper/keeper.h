@@ -14,6 +14,7 @@
  *   store.c  record.c  inherit.c  resume.c  leave.c    from one keeper to the next
  *   ask.c          what an administrator asks of the keeper, over the worker's control socket
  *   portals.c  connections.c  control_socket.c  memory.c  worker.c  link.c  notify.c    what it owns and speaks with
+ *   state_lock.c    no other daemon has the same state directory
  */
 #pragma once
 

@@ -25,6 +25,7 @@ struct keeper {
     const struct keeper_args *args;
     int epoll;
     int config_fd; /* sealed memfd: what every worker gets */
+    int state_lock; /* state_lock.h; -1: none */
     struct source signals;
     uint64_t start_ns;
 

@@ -71,7 +71,8 @@ static void be_keeper(struct host *h, const char *yaml)
     }
     config->daemon.spare_worker = h->spare_worker;
     config->daemon.watchdog_ns = h->watchdog_ms * NS_PER_MS;
-    config->daemon.control_socket = NULL; /* another test's subject */
+    config->daemon.control_socket = NULL; /* other tests' subjects */
+    config->daemon.state_directory = "/dev/null/none";
     struct keeper_args args = { .config = config,
                                 .text = h->name,
                                 .text_bytes = strlen(h->name),
