@@ -72,6 +72,7 @@ static int listener_open(struct portal_listener *l, const struct config_daemon *
     if (!old)
         return listener_bind(address, daemon, &l->fd);
     l->fd = old->fd;
+    l->number = old->number; /* what has come through it names it so, also in the store */
     l->shared = true;
     set_buffer(l->fd, SO_RCVBUF, daemon->socket_receive_buffer);
     set_buffer(l->fd, SO_SNDBUF, daemon->socket_send_buffer);

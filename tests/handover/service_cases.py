@@ -77,6 +77,23 @@ def _(scale):
     return restart_under_load(scale, scale.count(4, 100), SHARE)
 
 
+@case('service: restarts, keepers and kills after a reload: connections are those of the listener before')
+def _(scale):
+    with managed() as server:
+        one = login(server)
+        for turn, act in enumerate((server.restart, lambda: server.kill_both(scale.random), server.upgrade)):
+            text = server.daemon.config_file.read_text(encoding='utf-8')
+            server.daemon.config_file.write_text(text + '# %d\n' % turn, encoding='utf-8')
+            server.daemon.signal(1)
+            server.wait_log('reload: done', turn + 1)
+            act()
+            one.alive()
+            another = login(server)
+            another.close()
+        server.check()
+        one.close()
+
+
 @case('service: a restart while the worker is stuck, and while it starts')
 def _(scale):
     with managed() as server:
