@@ -18,6 +18,8 @@ test_packages=(
     libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra tgt
     # disks of NBD servers
     libnbd-dev nbdkit
+    # a service manager that keeps descriptors: process 1 of namespaces of its own
+    systemd
     # fences, and what is on the wire meanwhile
     libnftables-dev nftables iptables tcpdump
     # a diskless machine that boots over iSCSI
