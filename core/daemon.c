@@ -130,6 +130,7 @@ void daemon_handle(struct daemon *d, struct link_message *m)
     switch (m->type) {
     case LINK_GO:
         d->go = true;
+        d->patches = m->go.patches;
         break;
     case LINK_CONNECTION:
         if (m->connection.held) {
@@ -195,7 +196,7 @@ void daemon_handle(struct daemon *d, struct link_message *m)
         daemon_reload_commit(d, &m->verdict);
         break;
     case LINK_RELOAD_FAILED:
-        daemon_reload_failed(d, m->failed.text);
+        daemon_reload_failed(d, m->failed.text, m->failed.whole);
         break;
     default:
         break;

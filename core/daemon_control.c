@@ -161,6 +161,8 @@ void daemon_control_start(struct daemon *d)
         .ask = ask,
         .resize = daemon_resize,
         .reload = daemon_reload_ask,
+        .slice = daemon_slice,
+        .revise = daemon_revise_ask,
     };
     int fd = LINK_WORKER_FD_CONTROL;
     if (listens(fd))

@@ -5,7 +5,7 @@
 #include <glib.h>
 #include <pthread.h>
 
-#include "config/model.h"
+#include "config/revise.h"
 #include "control/control.h"
 #include "control/control.h"
 #include "daemon.h"
@@ -48,14 +48,19 @@ struct daemon_target {
 };
 
 /* daemon_catalog.c: a configuration and what logins see of it. */
+struct daemon_edition;
+struct daemon_entry;
 struct daemon_snapshot {
     struct catalog catalog;
     struct daemon *daemon;
     struct daemon_note note;
-    struct config *config; /* its own */
-    struct iscsi_authenticator **auths; /* as config->auths */
-    unsigned auth_count;
-    struct daemon_target **targets; /* it holds a reference of each */
+    struct config *config; /* the edition's */
+    struct daemon_edition *edition;
+    struct list link; /* of its edition, the oldest first */
+    bool unused;      /* nobody has its catalog */
+    /* What the one after it has no more: older ones may have it, too. */
+    struct daemon_entry *gone;
+    struct config_revision *revision;
 };
 
 /* Of the control interface: who waits for the end of a reload. */
@@ -64,6 +69,8 @@ struct daemon_asker {
     void *data;
     char *target; /* its LUN is to be opened anew, whatever has changed; NULL: none */
     unsigned lun;
+    struct config_revision *revision; /* daemon_revise.c: one target changes; NULL: the keeper sends a text */
+    struct control_reload how;        /* ... as it was asked for; its fd is not open any more */
 };
 
 struct daemon {
@@ -82,6 +89,7 @@ struct daemon {
     bool prepared;                     /* all there is before GO */
     bool go;                           /* storage may be opened */
     int nice, nice_usual;              /* of its threads (daemon_priority.c) */
+    bool patches;                      /* the keeper takes a change of one target as such */
     bool stopping;                     /* the keeper has said STOP */
     struct resize *resize;             /* daemon_resize.c: under way, or NULL */
     struct control *control;           /* NULL: there is no control socket */
@@ -250,7 +258,14 @@ void daemon_access_states(const struct config_target *t, uint8_t states[static S
 int daemon_snapshot_new(struct daemon *d, struct config *config, struct daemon_snapshot **ret_snapshot,
                         struct config_problems *problems);
 void daemon_snapshot_fill(struct daemon_snapshot *s, struct daemon_target *const *targets);
-/* Nobody has its catalog. NULL is fine; returns NULL. */
+/*
+ * The one after `before`, the last of its edition: `revision`, which is applied and taken over, has changed one
+ * target, which is `t` now (NULL: removed).
+ */
+struct daemon_snapshot *daemon_snapshot_revise(struct daemon_snapshot *before,
+                                               struct config_revision *revision,
+                                               struct daemon_target *t);
+/* Nobody has its catalog, or ever had. NULL is fine; returns NULL. */
 struct daemon_snapshot *daemon_snapshot_free(struct daemon_snapshot *s);
 
 /* daemon_targets.c: LUNs, units, targets. 0 or -1 after lines in the log. */
@@ -295,6 +310,8 @@ void daemon_space_look(struct daemon *d, bool all);
 /* The thresholds of the LUN's configuration are those of its unit; settle: of all LUNs, and looks. */
 void daemon_space_set(struct scsi_unit *unit, const struct config_lun *c);
 void daemon_space_settle(struct daemon *d);
+/* Of one target; the next rounds ask them. */
+void daemon_space_settle_target(const struct daemon_target *t);
 /* 0, or -ENOTSUP and a problem: the LUN shall have thresholds, and its handler does not tell. */
 int daemon_space_judge(bool tells, const struct config_lun *c, struct config_problems *problems);
 
@@ -304,6 +321,15 @@ void daemon_retire_wait(struct daemon *d, uint64_t timeout_ns);
 /* daemon_reload.c: RELOAD (its descriptor stays the caller's), COMMIT, RELOAD_FAILED. */
 void daemon_reload(struct daemon *d, const struct link_message *m);
 void daemon_reload_commit(struct daemon *d, const struct link_verdict *verdict);
-void daemon_reload_failed(struct daemon *d, const char *why);
+/* `whole`: what was asked for is to be asked again with the whole text. */
+void daemon_reload_failed(struct daemon *d, const char *why, bool whole);
 /* As control_services.reload. */
 void daemon_reload_ask(void *user, const struct control_reload *how, control_reload_fn *done, void *data);
+
+/* daemon_revise.c: as control_services.slice and .revise. */
+int daemon_slice(void *user, const char *target, struct config_slice *ret_slice);
+void daemon_revise_ask(void *user, const struct config_slice *slice, const char *edited, size_t length,
+                       const char *target, const struct control_reload *how, control_reload_fn *done,
+                       void *data);
+/* The keeper wants the whole text. False: there is nothing to be asked again. */
+bool daemon_revise_again(struct daemon *d);

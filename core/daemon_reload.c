@@ -14,6 +14,7 @@ static struct daemon_reload *reload_free(struct daemon_reload *r)
     plan_free(r->plan);
     daemon_snapshot_free(r->next);
     config_free(r->config);
+    config_revision_free(r->revision);
     g_free(r->text);
     config_problems_free(r->problems);
     if (r->opened)
@@ -45,6 +46,7 @@ static void answer(struct daemon *d, const struct plan *plan, unsigned upgrade, 
     struct daemon_asker asker = d->asker;
     d->asker = (struct daemon_asker){ 0 };
     g_free(asker.target);
+    config_revision_free(asker.revision);
     if (asker.done)
         asker.done(asker.data, plan, upgrade, why);
 }
@@ -183,7 +185,24 @@ static void in_use_known(struct daemon_round *round)
 
 /* ---- the keeper's messages ---- */
 
-static int read_new(struct daemon_reload *r, int fd)
+/* What the daemon has found itself, on behalf of who asks. */
+static int take_revision(struct daemon_reload *r)
+{
+    struct daemon *d = r->daemon;
+    r->revision = g_steal_pointer(&d->asker.revision);
+    if (r->revision) {
+        const struct config_patch patch = config_revision_patch(r->revision);
+        r->text = config_patch_apply(&patch, d->text, d->text_length, &r->text_length);
+    }
+    if (!r->text) {
+        config_problem_error(r->problems, NULL, "nobody has asked for this");
+        return -1;
+    }
+    return plan_make_target(d->config, config_revision_old(r->revision),
+                            config_revision_new_target(r->revision), &r->plan, r->problems);
+}
+
+static int read_text(struct daemon_reload *r, int fd)
 {
     int error =
         lseek(fd, 0, SEEK_SET) < 0 ? -1 : config_file_read_fd(fd, &r->text, &r->text_length);
@@ -194,10 +213,28 @@ static int read_new(struct daemon_reload *r, int fd)
     if (config_parse(r->text, r->text_length, r->daemon->args->config_file, &r->config,
                      r->problems) < 0)
         return -1;
+    return plan_make(r->daemon->config, r->config, &r->plan, r->problems);
+}
+
+static int add_reopen(struct daemon_reload *r, const struct daemon_asker *asker)
+{
+    const struct config_target *from = config_find_target(r->daemon->config, asker->target),
+                               *to = r->revision ? config_revision_new_target(r->revision)
+                                                 : config_find_target(r->config, asker->target);
+    return plan_add_reopen(r->plan, from, to, asker->lun);
+}
+
+const struct config *reload_config(const struct daemon_reload *r)
+{
+    return r->next ? r->next->config : r->daemon->config;
+}
+
+static int read_new(struct daemon_reload *r, int fd)
+{
     const struct daemon_asker *asker = &r->daemon->asker;
-    int result = plan_make(r->daemon->config, r->config, &r->plan, r->problems);
+    int result = r->how.patched ? take_revision(r) : read_text(r, fd);
     if (result == 0 && r->how.asked && asker->target)
-        result = plan_add_reopen(r->plan, asker->target, asker->lun);
+        result = add_reopen(r, asker);
     if (result == -ENOENT)
         config_problem_error(r->problems, NULL, "target %s has no LUN %u", asker->target,
                              asker->lun);
@@ -217,12 +254,13 @@ void daemon_reload(struct daemon *d, const struct link_message *m)
     else if (read_new(r, m->fd) == 0)
         judge(r);
     if (config_problems_errors(r->problems) == 0) {
+        const struct config_daemon *c = &(r->config ? r->config : d->config)->daemon;
         if (!r->how.drain_ms)
-            r->how.drain_ms = (uint32_t)(r->config->daemon.drain_ns / NS_PER_MS);
-        r->how.force |= r->config->daemon.drain_force;
+            r->how.drain_ms = (uint32_t)(c->drain_ns / NS_PER_MS);
+        r->how.force |= c->drain_force;
     }
     if (config_problems_errors(r->problems) ||
-        daemon_snapshot_new(d, r->config, &r->next, r->problems) < 0) {
+        (r->config && daemon_snapshot_new(d, r->config, &r->next, r->problems) < 0)) {
         reload_say(r);
         return;
     }
@@ -264,8 +302,10 @@ void daemon_reload_commit(struct daemon *d, const struct link_verdict *verdict)
     finish(r, 0);
 }
 
-void daemon_reload_failed(struct daemon *d, const char *why)
+void daemon_reload_failed(struct daemon *d, const char *why, bool whole)
 {
+    if (whole && daemon_revise_again(d))
+        return;
     answer(d, NULL, 0, why);
 }
 
@@ -278,7 +318,9 @@ void daemon_reload_ask(void *user, const struct control_reload *how, control_rel
         done(data, NULL, 0, "another change is under way");
         return;
     }
-    d->asker = (struct daemon_asker){ done, data, g_strdup(how->reopen_target), how->reopen_lun };
+    d->asker = (struct daemon_asker){
+        .done = done, .data = data, .target = g_strdup(how->reopen_target), .lun = how->reopen_lun
+    };
     m.reload.force = how->force;
     m.reload.drain_ms = how->drain_ms;
     m.reload.write = how->write;

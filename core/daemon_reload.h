@@ -6,6 +6,7 @@
  *   daemon_reload_swap.c    prepare: storage of new disks, and that which takes the place of other
  *   daemon_reload_hold.c    ... while the LUN's commands are held: at rest, flushed, going on
  *   daemon_reload_commit.c  commit: what cannot fail any more
+ *   daemon_revise.c         one target of the configuration that is there, by request
  *   daemon_retire.c         what is left of the old: freed when nobody can see it any more
  */
 #pragma once
@@ -29,6 +30,7 @@ struct daemon_reload {
     struct link_reload how;
     struct config_problems *problems; /* what stands in the way */
     struct config *config;            /* the new one, until `next` has it */
+    struct config_revision *revision; /* or only one target changes: no `config`, no `next` */
     char *text;                       /* that it was made from */
     size_t text_length;
     struct daemon_snapshot *next;
@@ -43,6 +45,9 @@ struct daemon_reload {
 };
 
 /* ---- daemon_reload.c ---- */
+
+/* The configuration that it leads to, but for the targets of a revision. */
+const struct config *reload_config(const struct daemon_reload *r);
 
 /* Prepared, or not (there are problems): the keeper is told. */
 void reload_say(struct daemon_reload *r);

@@ -198,6 +198,25 @@ static void repoint(struct daemon_target *t)
         t->luns[i]->config = &t->config->luns[i];
 }
 
+static void change_target(struct daemon_reload *r, struct daemon_target *t,
+                          const struct config_target *c, bool touched)
+{
+    const struct config_target *before = t->config;
+    t->config = c;
+    atomic_store(&t->scsi->guard, c->auth);
+    if (touched || c->view_count || before->view_count)
+        change_luns(r, t, r->plan->steps, r->plan->count);
+    else
+        repoint(t);
+    change_ports(t, before);
+}
+
+static void remove_target(struct daemon_reload *r, struct daemon_target *t)
+{
+    atomic_store(&t->scsi->removed, true);
+    retire_target(r->daemon, t, deadline(r));
+}
+
 static void change_targets(struct daemon_reload *r)
 {
     struct daemon *d = r->daemon;
@@ -214,25 +233,42 @@ static void change_targets(struct daemon_reload *r)
             targets[i] = make_target(r, c);
             continue;
         }
-        const struct config_target *before = t->config;
         g_hash_table_remove(old, c->name);
-        t->config = c;
-        atomic_store(&t->scsi->guard, c->auth);
-        if (g_hash_table_contains(touched, c->name) || c->view_count || before->view_count)
-            change_luns(r, t, r->plan->steps, r->plan->count);
-        else
-            repoint(t);
-        change_ports(t, before);
+        change_target(r, t, c, g_hash_table_contains(touched, c->name));
         targets[i] = t;
     }
     for (unsigned i = 0; i < d->target_count; i++)
-        if (g_hash_table_contains(old, d->targets[i]->scsi->name)) {
-            atomic_store(&d->targets[i]->scsi->removed, true);
-            retire_target(d, d->targets[i], deadline(r));
-        }
+        if (g_hash_table_contains(old, d->targets[i]->scsi->name))
+            remove_target(r, d->targets[i]);
     g_free(d->targets);
     d->targets = targets;
     d->target_count = to->target_count;
+}
+
+/* The same for one. */
+static void revise_target(struct daemon_reload *r)
+{
+    struct daemon *d = r->daemon;
+    const struct config_target *old = config_revision_old(r->revision),
+                               *new = config_revision_new_target(r->revision);
+    g_autoptr(GHashTable) touched = touched_targets(r->plan);
+    unsigned at = config_revision_index(r->revision);
+    struct daemon_target *t = old ? d->targets[at] : make_target(r, new);
+    if (!old) {
+        d->targets = g_renew(struct daemon_target *, d->targets, d->target_count + 1);
+        d->targets[d->target_count++] = t;
+    } else if (new) {
+        change_target(r, t, new, g_hash_table_contains(touched, new->name));
+    } else {
+        remove_target(r, t);
+        d->target_count--;
+        memmove(&d->targets[at], &d->targets[at + 1], (d->target_count - at) * sizeof(t));
+    }
+    config_revision_apply(d->config, r->revision);
+    d->snapshot =
+        daemon_snapshot_revise(d->snapshot, g_steal_pointer(&r->revision), new ? t : NULL);
+    if (new)
+        daemon_space_settle_target(t);
 }
 
 /* ---- handlers, daemon ---- */
@@ -289,18 +325,24 @@ static void change_daemon(struct daemon *d, const struct config_daemon *c)
 void reload_commit(struct daemon_reload *r)
 {
     struct daemon *d = r->daemon;
-    change_targets(r);
-    daemon_snapshot_fill(r->next, d->targets);
-    d->snapshot = g_steal_pointer(&r->next);
-    d->config = d->snapshot->config;
+    bool whole = !r->revision;
+    if (whole) {
+        change_targets(r);
+        daemon_snapshot_fill(r->next, d->targets);
+        d->snapshot = g_steal_pointer(&r->next);
+        d->config = d->snapshot->config;
+    } else {
+        revise_target(r);
+    }
     g_free(d->text);
     d->text = g_steal_pointer(&r->text);
     d->text_length = r->text_length;
     reload_release(r);
     struct catalog *before = acceptor_set_catalog(d->acceptor, &d->snapshot->catalog);
     update_handlers(r);
-    change_daemon(d, &d->config->daemon);
-    daemon_space_settle(d);
-    r->next = NULL;
+    if (whole) {
+        change_daemon(d, &d->config->daemon);
+        daemon_space_settle(d);
+    }
     retire_garbage(d, unref_catalog, before);
 }

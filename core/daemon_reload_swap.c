@@ -167,7 +167,7 @@ static int open_new(struct daemon_reload *r, struct reload_swap *w, struct backe
                     struct config_problems *problems)
 {
     const struct plan_step *s = w->step;
-    int result = daemon_lun_open(r->daemon, r->next->config, s->new_target, s->new_lun,
+    int result = daemon_lun_open(r->daemon, reload_config(r), s->new_target, s->new_lun,
                                  s->lun_change & PLAN_LUN_SIZE, beside, &w->backend, problems);
     if (result == 0)
         check_new(r, w);
@@ -217,7 +217,7 @@ static void open_added(struct daemon_reload *r, const struct config_target *targ
                        const struct config_lun *lun)
 {
     struct backend *backend = NULL;
-    if (daemon_lun_open(r->daemon, r->next->config, target, lun, false, NULL, &backend,
+    if (daemon_lun_open(r->daemon, reload_config(r), target, lun, false, NULL, &backend,
                         r->problems) == 0)
         g_hash_table_insert(r->opened, (gpointer)lun, backend);
 }

@@ -204,14 +204,22 @@ static bool reload_with_size(struct resize *r, uint64_t bytes, bool force, contr
     g_autofree char *number = g_strdup_printf("%u", r->number);
     g_autofree char *size = config_format_size(bytes);
     const char *path[] = { "targets", r->target, "luns", number, "options", "size", NULL };
-    char *text = NULL;
+    struct control_reload how = { .force = force, .fd = -1, .write = true };
+    struct config_slice slice = { 0 };
+    bool sliced = daemon_slice(d, r->target, &slice) == 0;
+    g_autofree char *text = NULL;
     size_t length = 0;
-    if (config_edit(d->text, d->text_length, path, size, &text, &length) < 0)
+    if (config_edit(sliced ? slice.text : d->text, sliced ? slice.length : d->text_length, path,
+                    size, &text, &length) < 0) {
+        config_slice_clear(&slice);
         return false;
-    struct control_reload how = { .force = force,
-                                  .fd = control_text_fd(text, length),
-                                  .write = true };
-    g_free(text);
+    }
+    if (sliced) {
+        daemon_revise_ask(d, &slice, text, length, r->target, &how, done, r);
+        config_slice_clear(&slice);
+        return true;
+    }
+    how.fd = control_text_fd(text, length);
     if (how.fd < 0)
         return false;
     daemon_reload_ask(d, &how, done, r);
@@ -234,12 +242,10 @@ static void taken_back(void *data, const struct plan *plan, unsigned upgrade, co
 /* Where it is by now: another reload may have been faster. */
 static struct daemon_lun *find_again(const struct resize *r)
 {
-    const struct daemon *d = r->daemon;
-    for (unsigned i = 0; i < d->target_count; i++)
-        for (unsigned j = 0;
-             !strcmp(d->targets[i]->scsi->name, r->target) && j < d->targets[i]->lun_count; j++)
-            if (d->targets[i]->luns[j]->config->number == r->number)
-                return d->targets[i]->luns[j];
+    const struct daemon_target *t = daemon_target_find(r->daemon, r->target);
+    for (unsigned j = 0; t && j < t->lun_count; j++)
+        if (t->luns[j]->config->number == r->number)
+            return t->luns[j];
     return NULL;
 }
 

@@ -199,6 +199,12 @@ void daemon_space_settle(struct daemon *d)
     daemon_space_look(d, /* all= */ true);
 }
 
+void daemon_space_settle_target(const struct daemon_target *t)
+{
+    for (unsigned j = 0; j < t->lun_count; j++)
+        daemon_space_set(t->luns[j]->unit, t->luns[j]->config);
+}
+
 int daemon_space_judge(bool tells, const struct config_lun *c, struct config_problems *problems)
 {
     if (!c->threshold_count || tells)

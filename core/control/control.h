@@ -11,7 +11,7 @@
 #pragma once
 
 #include "base/status.h"
-#include "config/model.h"
+#include "config/revise.h"
 #include "iscsi/acceptor.h"
 #include "iscsi/registry.h"
 #include "scsi/backend.h"
@@ -96,9 +96,9 @@ struct control_upgrade {
 /* A reload, of the file or of a text in place of it. */
 struct control_reload {
     bool force;
-    uint32_t drain_ms; /* 0: what is in use does not go */
-    int fd;            /* the text, stays the caller's; -1: the file */
-    bool write;        /* the text takes the place of the file's */
+    uint32_t drain_ms;         /* 0: what is in use does not go */
+    int fd;                    /* the text, stays the caller's; -1: the file */
+    bool write;                /* the text takes the place of the file's */
     const char *reopen_target; /* its LUN is opened anew, whatever changes; NULL: none */
     unsigned reopen_lun;
 };
@@ -145,6 +145,15 @@ struct control_services {
                    void *data);
     /* `done` comes once, from within or later. */
     void (*reload)(void *user, const struct control_reload *how, control_reload_fn *done,
+                   void *data);
+    /*
+     * The part of the text that is about this target (config/revise.h): 0; negative errno: there is none, the
+     * whole text is to be edited. Valid for a revision until the loop goes on.
+     */
+    int (*slice)(void *user, const char *target, struct config_slice *ret_slice);
+    /* As reload, with that part as it was edited in place of a text; `how->fd` is not looked at. */
+    void (*revise)(void *user, const struct config_slice *slice, const char *edited, size_t length,
+                   const char *target, const struct control_reload *how, control_reload_fn *done,
                    void *data);
 };
 

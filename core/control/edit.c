@@ -14,8 +14,11 @@
 #include "control/plan.h"
 
 struct editing {
-    char *text;
+    char *text; /* of the slice, or all of it */
     size_t length;
+    bool sliced;
+    struct config_slice slice;
+    const char *target;
 };
 
 /* ---- values ---- */
@@ -162,18 +165,29 @@ int control_text_fd(const char *text, size_t length)
     return fd;
 }
 
+static bool is_same(struct call *call, const struct editing *e)
+{
+    const struct control_services *s = &call->control->services;
+    size_t length = e->slice.length;
+    const char *before = e->sliced ? e->slice.text : s->text(s->user, &length);
+    return length == e->length && !memcmp(before, e->text, length);
+}
+
 static int carry_out(struct call *call, const struct editing *e)
 {
     const struct control_services *s = &call->control->services;
     struct control_reload how;
-    size_t length = 0;
-    const char *before = s->text(s->user, &length);
-    if (length == e->length && !memcmp(before, e->text, length))
+    if (is_same(call, e))
         return put_nothing(call);
     if (control_reload_how(call, &how) != 0)
         return call->error;
-    how.fd = control_text_fd(e->text, e->length);
     how.write = true;
+    if (e->sliced) {
+        call->acting = true;
+        s->revise(s->user, &e->slice, e->text, e->length, e->target, &how, done, call);
+        return VERB_PENDING;
+    }
+    how.fd = control_text_fd(e->text, e->length);
     if (how.fd < 0)
         return call_fail(call, RPC_INTERNAL, "no memory");
     call->acting = true;
@@ -182,11 +196,14 @@ static int carry_out(struct call *call, const struct editing *e)
     return VERB_PENDING;
 }
 
-static struct editing begin(struct call *call)
+/* `target` stays the caller's. */
+static struct editing begin(struct call *call, const char *target)
 {
     const struct control_services *s = &call->control->services;
-    struct editing e = { 0 };
-    const char *text = s->text(s->user, &e.length);
+    struct editing e = { .target = target };
+    e.sliced = s->slice(s->user, target, &e.slice) == 0;
+    e.length = e.slice.length;
+    const char *text = e.sliced ? e.slice.text : s->text(s->user, &e.length);
     e.text = g_strndup(text, e.length);
     return e;
 }
@@ -195,6 +212,7 @@ static int finish(struct call *call, struct editing *e, int r)
 {
     if (r == 0)
         r = carry_out(call, e);
+    config_slice_clear(&e->slice);
     g_free(e->text);
     return r;
 }
@@ -228,7 +246,7 @@ int act_target_set(struct call *call)
     const char *path[] = { "targets", name, NULL };
     if (!target_name(call, name))
         return call->error;
-    struct editing e = begin(call);
+    struct editing e = begin(call, name);
     int r = find(call, name) ? 0 : edit(call, &e, path, "{ luns: {} }");
     if (r == 0)
         r = edit_keys(call, &e, path);
@@ -241,7 +259,7 @@ int act_target_remove(struct call *call)
     const char *path[] = { "targets", name, NULL };
     if (!target_name(call, name))
         return call->error;
-    struct editing e = begin(call);
+    struct editing e = begin(call, name);
     return finish(call, &e, edit(call, &e, path, NULL));
 }
 
@@ -264,7 +282,7 @@ static int edit_lun(struct call *call, bool remove)
         return call_fail(call, RPC_PARAMS,
                          "target %s has no LUN %s; a new one needs its keys, as handler", name,
                          number);
-    struct editing e = begin(call);
+    struct editing e = begin(call, name);
     return finish(call, &e, remove ? edit(call, &e, path, NULL) : edit_keys(call, &e, path));
 }
 

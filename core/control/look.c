@@ -191,6 +191,7 @@ int look_status(struct call *call)
                     : call->snapshot     ? "serving"
                                          : "stuck");
     json_put_string(w, "config-file", config->file);
+    json_put_u64(w, "config-values-read", config_nodes_made());
     json_put_string(w, "log-level", log_level_name(log_get_level()));
     json_put_u64(w, "generation", s->generation);
     json_put_double(w, "uptime-seconds", seconds_of(clock_now_ns() - call->control->started_ns));

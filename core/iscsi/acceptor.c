@@ -43,7 +43,7 @@ static void send_targets(void *user, const char *name, struct text_targets *sink
     const struct catalog *catalog =
         atomic_load_explicit(&c->acceptor->catalog, memory_order_acquire);
     for (unsigned i = 0; i < catalog->target_count; i++) {
-        const struct catalog_target *t = &catalog->targets[i];
+        const struct catalog_target *t = catalog->targets[i];
         if ((!name || !strcmp(name, t->name)) && catalog_on_portal(t, c->session->portal_group_tag) &&
             catalog_admits(t, c->session->initiator, c->peer))
             list_target(t, c, sink);

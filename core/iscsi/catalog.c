@@ -24,7 +24,7 @@ static const struct catalog_target *search(const struct catalog *catalog, const 
     unsigned low = 0, high = catalog->target_count;
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
-        const struct catalog_target *t = &catalog->targets[catalog->by_name[middle]];
+        const struct catalog_target *t = catalog->by_name[middle];
         int order = strcmp(name, t->name);
         if (order == 0)
             return t;
@@ -41,8 +41,8 @@ const struct catalog_target *catalog_find(const struct catalog *catalog, const c
     if (catalog->by_name)
         return search(catalog, name);
     for (unsigned i = 0; i < catalog->target_count; i++)
-        if (!strcmp(catalog->targets[i].name, name))
-            return &catalog->targets[i];
+        if (!strcmp(catalog->targets[i]->name, name))
+            return catalog->targets[i];
     return NULL;
 }
 

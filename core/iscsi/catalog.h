@@ -50,11 +50,11 @@ struct catalog_target {
 struct catalog {
     const struct catalog_portal *portals; /* by the index that came with the connection */
     unsigned portal_count;
-    const struct catalog_target *targets;
+    const struct catalog_target *const *targets;
     unsigned target_count;
     const char *const *discovery_initiators; /* who may ask; NULL: anyone */
     const struct iscsi_authenticator *discovery_auth; /* NULL: open */
-    const uint32_t *by_name;              /* indices of targets, ascending by name; NULL: none is made */
+    const struct catalog_target *const *by_name; /* the same, ascending by name; NULL: none is made */
     uint64_t nop_interval_ns, nop_timeout_ns; /* of discovery sessions */
     _Atomic unsigned refs;
     /* Any thread: nobody uses it any more. NULL: nobody wants to know. */

@@ -66,13 +66,13 @@ struct message_rule {
     }
 
 static const struct message_rule message_rules[] = {
-    [LINK_GO] = RULE(0, FD_NEVER),
+    [LINK_GO] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_CONNECTION] = RULE(sizeof(struct link_connection), FD_ALWAYS),
     [LINK_STOP] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_MEMFD] = RULE(sizeof(struct link_memfd), FD_UNLESS_ERROR),
     [LINK_RELOAD] = RULE(sizeof(struct link_reload), FD_ALWAYS),
     [LINK_COMMIT] = RULE(sizeof(struct link_verdict), FD_NEVER),
-    [LINK_RELOAD_FAILED] = RULE(LINK_TEXT_MAX, FD_NEVER),
+    [LINK_RELOAD_FAILED] = RULE(LINK_TEXT_MAX + sizeof(uint32_t), FD_NEVER),
     [LINK_RELOAD_ASK] = RULE(sizeof(struct link_reload), FD_MAYBE),
     [LINK_RELOAD_READY] = RULE(sizeof(struct link_verdict), FD_NEVER),
     [LINK_RELOADED] = RULE(sizeof(struct link_verdict), FD_NEVER),

@@ -127,6 +127,16 @@ struct link_reload {
         drain_ms;   /* it ends when its initiators have left it, or after this time; 0: refused */
     uint32_t asked; /* 1: the answer to RELOAD_ASK */
     uint32_t write; /* 1: the text takes the place of the file when it is in effect */
+    /*
+     * 1: one target has changed, and the worker says where. What comes with RELOAD_ASK is not the new text but
+     * `length` bytes in place of `cut` at `at` in the text now in effect (which has so many bytes and that
+     * checksum: keeper and worker mean the same), and behind them a small configuration: all but the targets, and
+     * that one with its neighbours. RELOAD is 1 when that is what it answers.
+     */
+    uint32_t patched;
+    uint32_t crc;     /* CRC32C */
+    uint32_t targets; /* how many there are then */
+    uint64_t bytes, at, cut, length;
 };
 
 #define LINK_OK 1u
@@ -156,7 +166,7 @@ struct link_status {
     uint32_t held, held_max; /* duplicates of connections, now and at most */
     struct status_pauses upgrades, restarts; /* restart: after a death */
     struct status_fence fence;
-    char how[LINK_HOW_MAX]; /* the last of them ended, "signal 9 (Killed)"; "": none has */
+    char how[LINK_HOW_MAX];         /* the last of them ended, "signal 9 (Killed)"; "": none has */
     struct status_pauses keepers;   /* the keeper itself became another binary, or could not */
     char version[LINK_VERSION_MAX]; /* of the keeper's binary */
 };
@@ -173,7 +183,7 @@ struct link_ask {
     uint32_t id;   /* the worker's own; repeated in the answer */
     uint32_t what; /* enum link_what */
     char path
-        [LINK_TEXT_MAX]; /* UPGRADE_BEGIN: the binary; "": what lies where the daemon's own did */
+        [LINK_TEXT_MAX];  /* UPGRADE_BEGIN: the binary; "": what lies where the daemon's own did */
     uint32_t worker_only; /* UPGRADE_BEGIN: the keeper stays what it is */
 };
 
@@ -235,6 +245,9 @@ struct link_message {
         struct link_ask ask;
         struct link_fence fence;
         struct link_upgrade upgrade;
+        struct {
+            uint32_t patches; /* 1: RELOAD_ASK may be `patched` */
+        } go;
         struct link_reload reload;   /* RELOAD, RELOAD_ASK */
         struct link_verdict verdict; /* COMMIT, RELOAD_READY, RELOADED */
         struct {
@@ -268,7 +281,9 @@ struct link_message {
         } frozen;
         struct {
             char text[LINK_TEXT_MAX];
-        } failed; /* FREEZE_FAILED, RELOAD_FAILED, too */
+            uint32_t
+                whole; /* RELOAD_FAILED of what is `patched`, 1: ask again with the whole text */
+        } failed;      /* FREEZE_FAILED, RELOAD_FAILED, too */
     };
 };
 

@@ -21,6 +21,7 @@
 #include "config/file.h"
 #include "config/replace.h"
 #include "keeper/fence.h"
+#include "keeper/patch.h"
 #include "keeper/system.h"
 #include "keeper/trial.h"
 
@@ -34,6 +35,8 @@ struct reload {
     size_t text_bytes;
     struct config *config; /* NULL: it has mistakes; the worker says which */
     int fd;                /* sealed, with the text */
+    bool patched;          /* patch.h: `config` is NULL, and the one in effect serves on */
+    int trial_fd;          /* ... and this is what plugins are tried with; or -1 */
     struct portals portals;
     struct config_replacement *file; /* NULL: the file stays as it is */
     struct link_reload how;
@@ -53,9 +56,18 @@ static void reload_free(struct keeper *k)
     config_replace_abandon(r->file);
     if (r->fd >= 0)
         close(r->fd);
+    if (r->trial_fd >= 0)
+        close(r->trial_fd);
     g_free(r->text);
     g_free(r);
     k->reload = NULL;
+}
+
+/* The text that the worker has is another one, or it is not understood: it shall send all of it. */
+static void ask_for_whole(struct keeper *k)
+{
+    struct link_message m = { .type = LINK_RELOAD_FAILED, .fd = -1, .failed = { .whole = 1 } };
+    supervise_tell(k, &m);
 }
 
 /* It comes to nothing before the worker was asked. */
@@ -108,7 +120,8 @@ static char *prepare(struct keeper *k, struct reload *r, bool write)
 {
     struct config_problems *problems = config_problems_new();
     char *why = NULL;
-    if (config_parse(r->text, r->text_bytes, k->args->file, &r->config, problems) < 0)
+    if (!r->patched &&
+        config_parse(r->text, r->text_bytes, k->args->file, &r->config, problems) < 0)
         r->config = NULL;
     config_problems_free(problems);
     int error = config_seal(r->text, r->text_bytes, &r->fd);
@@ -122,10 +135,24 @@ static char *prepare(struct keeper *k, struct reload *r, bool write)
     return why;
 }
 
+static void tried(struct keeper *k, const char *why);
+
+/* What is wrong with a small configuration is said of the whole. */
+static bool try_whole(struct keeper *k, struct reload *r)
+{
+    if (r->trial_fd < 0)
+        return false;
+    close(r->trial_fd);
+    r->trial_fd = -1;
+    return trial_start(k, k->exe, r->fd, tried) == 0;
+}
+
 /* Plugins have been tried; `why`: one of them would take the worker down. */
 static void tried(struct keeper *k, const char *why)
 {
     struct reload *r = k->reload;
+    if (why && try_whole(k, r))
+        return;
     struct link_message m = { .type = LINK_RELOAD, .fd = r->fd, .reload = r->how };
     bool asked = r->asked;
     if (!why && k->worker.state != WORKER_READY)
@@ -142,11 +169,13 @@ static void tried(struct keeper *k, const char *why)
     supervise_tell(k, &m);
 }
 
-/* `text` is taken over. */
+/* `text` is taken over, as is `trial_fd` (-1: it is not patched). */
 static void begin(struct keeper *k, char *text, size_t bytes, const struct link_reload *how,
-                  bool asked)
+                  bool asked, int trial_fd)
 {
     struct reload *r = k->reload = g_new0(struct reload, 1);
+    r->patched = trial_fd >= 0;
+    r->trial_fd = trial_fd;
     r->text = text;
     r->text_bytes = bytes;
     r->how = *how;
@@ -158,8 +187,9 @@ static void begin(struct keeper *k, char *text, size_t bytes, const struct link_
         refuse(k, asked, why);
         return;
     }
-    int error = r->config ? trial_start(k, k->exe, r->fd, tried) : -EINVAL;
-    if (r->config && error < 0)
+    bool tries = r->config || r->patched;
+    int error = tries ? trial_start(k, k->exe, r->patched ? r->trial_fd : r->fd, tried) : -EINVAL;
+    if (tries && error < 0)
         log_warning("reload", "plugins are not tried first error=\"%s\"", g_strerror(-error));
     if (error < 0)
         tried(k, /* why= */ NULL);
@@ -181,7 +211,7 @@ void reload_begin(struct keeper *k)
     if (why || unread)
         refuse(k, /* asked= */ false, why ? why : unread);
     else
-        begin(k, text, bytes, &how, /* asked= */ false);
+        begin(k, text, bytes, &how, /* asked= */ false, /* trial_fd= */ -1);
 }
 
 void reload_tick(struct keeper *k)
@@ -192,9 +222,23 @@ void reload_tick(struct keeper *k)
     reload_begin(k);
 }
 
+static void begin_patched(struct keeper *k, const struct link_message *m)
+{
+    struct patched p;
+    int r = patch_take(k, m, &p);
+    if (r < 0)
+        ask_for_whole(k);
+    else
+        begin(k, p.text, p.bytes, &m->reload, /* asked= */ true, p.trial_fd);
+}
+
 void reload_ask(struct keeper *k, const struct link_message *m)
 {
     const char *why = not_now(k);
+    if (!why && m->reload.patched) {
+        begin_patched(k, m);
+        return;
+    }
     char *text = NULL;
     size_t bytes = 0;
     int r = 0;
@@ -206,7 +250,7 @@ void reload_ask(struct keeper *k, const struct link_message *m)
     if (why || unread)
         refuse(k, /* asked= */ true, why ? why : unread);
     else
-        begin(k, text, bytes, &m->reload, /* asked= */ true);
+        begin(k, text, bytes, &m->reload, /* asked= */ true, /* trial_fd= */ -1);
 }
 
 /* ---- the worker is ready for it ---- */
@@ -225,19 +269,36 @@ static bool same_fence(const struct config *a, const struct config *b)
            g_strcmp0(a->fence.plugin, b->fence.plugin) == 0;
 }
 
-static void commit(struct keeper *k, struct reload *r)
+/* For workers to come. */
+static void take_text(struct keeper *k, struct reload *r)
 {
-    const struct config *before = k->config;
-    bool fence = !same_fence(before, r->config);
-    struct config *old = k->own_config;
     close(k->config_fd);
     k->config_fd = r->fd;
     r->fd = -1;
     g_free(k->text);
     k->text = g_steal_pointer(&r->text);
     k->text_bytes = r->text_bytes;
+}
+
+static void commit_patched(struct keeper *k, struct reload *r)
+{
+    take_text(k, r);
+    k->targets = r->how.targets;
+    resume_config_changed(k);
+    record_write(k);
+    k->unsettled = true;
+    r->committed = true;
+}
+
+static void commit(struct keeper *k, struct reload *r)
+{
+    const struct config *before = k->config;
+    bool fence = !same_fence(before, r->config);
+    struct config *old = k->own_config;
+    take_text(k, r);
     k->own_config = g_steal_pointer(&r->config);
     k->config = k->own_config;
+    k->targets = k->config->target_count;
     accept_change(k, &r->portals);
     resume_config_changed(k);
     record_write(k);
@@ -316,14 +377,18 @@ void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
         reload_free(k);
         return;
     }
-    int error = k->stopping ? -ECANCELED : !r->config ? -EINVAL : config_replace_commit(&r->file);
+    bool good = r->config || r->patched;
+    int error = k->stopping ? -ECANCELED : good ? config_replace_commit(&r->file) : -EINVAL;
     if (error < 0) {
         g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%s: cannot be put into effect: %s",
                    k->args->file, g_strerror(-error));
         log_error("reload", "refused, everything stays as it is: %s", m.verdict.text);
         reload_free(k);
     } else {
-        commit(k, r);
+        if (r->patched)
+            commit_patched(k, r);
+        else
+            commit(k, r);
         m.verdict.ok = LINK_OK;
     }
     supervise_tell(k, &m);
@@ -337,8 +402,8 @@ void reload_done(struct keeper *k, const struct link_verdict *verdict)
     reload_free(k);
     g_autofree char *listens = portals_describe(&k->portals);
     if (verdict->ok)
-        log_notice("reload", "done config=%s targets=%u listen: %s", k->args->file,
-                   k->config->target_count, listens);
+        log_notice("reload", "done config=%s targets=%u listen: %s", k->args->file, k->targets,
+                   listens);
     else
         log_error("reload", "done, but: %s", verdict->text);
 }
@@ -360,6 +425,7 @@ void reload_death(struct keeper *k)
 void reload_init(struct keeper *k)
 {
     k->config = k->args->config;
+    k->targets = k->config->target_count;
     k->text = g_memdup2(k->args->text, k->args->text_bytes);
     k->text_bytes = k->args->text_bytes;
 }

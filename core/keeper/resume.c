@@ -18,16 +18,18 @@
 #include <string.h>
 #include <unistd.h>
 
-static void take_sum(struct keeper *k)
+const char *resume_config_sum(struct keeper *k)
 {
-    g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)k->text,
-                                                       k->text_bytes);
+    if (k->config_sum[0] != '\0')
+        return k->config_sum;
+    g_autofree char *sum =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)k->text, k->text_bytes);
     g_strlcpy(k->config_sum, sum, sizeof(k->config_sum));
+    return k->config_sum;
 }
 
 void resume_begin(struct keeper *k)
 {
-    take_sum(k);
     store_init(&k->store);
     if (k->args->heritage != NULL)
         heritage_to_inherit(k->args->heritage, &k->inherited);
@@ -38,7 +40,7 @@ void resume_begin(struct keeper *k)
 
 void resume_config_changed(struct keeper *k)
 {
-    take_sum(k);
+    k->config_sum[0] = '\0';
     spare_discard(k);
     k->config_stored = store_let_go(&k->store, k->config_stored);
     k->config_stored =
@@ -47,7 +49,8 @@ void resume_config_changed(struct keeper *k)
 
 static void take_config(struct keeper *k, const struct record_text *text)
 {
-    bool same = text != NULL && text->config != NULL && strcmp(text->config, k->config_sum) == 0;
+    bool same =
+        text != NULL && text->config != NULL && strcmp(text->config, resume_config_sum(k)) == 0;
     int fd = same ? inherit_take(&k->inherited, STORE_CONFIG, 0) : -1;
 
     if (fd < 0) {

@@ -33,12 +33,13 @@ struct keeper {
     struct store store;
     struct record record;
     struct store_item *record_stored, *config_stored;
-    char config_sum[65]; /* of the file that this keeper was started with */
+    char config_sum[65]; /* resume_config_sum(); "": not made yet */
 
     struct control_socket control;
     struct link_status status;   /* its counters; the rest is filled in when a worker asks */
     const struct config *config; /* in effect: args->config, or that of the last reload */
     struct config *own_config;   /* to be freed: that of the last reload */
+    unsigned targets;          /* that the text in effect has: `config` may be older in that */
     char *text;                  /* of the file when it was last read or written */
     size_t text_bytes;
     struct reload *reload; /* reload.c: under way; or NULL */
@@ -168,6 +169,8 @@ void resume_begin(struct keeper *k);
 void resume_finish(struct keeper *k);
 /* The configuration that later workers get is another one. */
 void resume_config_changed(struct keeper *k);
+/* Of k->text, made when it is first asked for. */
+const char *resume_config_sum(struct keeper *k);
 
 /* upgrade.c */
 void upgrade_init(struct keeper *k);

@@ -95,7 +95,7 @@ static void go_if_alone(struct keeper *k)
     accept_hand_over(k);
     k->unsettled = false;
     k->died = k->crashed = false;
-    tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1 });
+    tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1, .go = { .patches = 1 } });
 }
 
 /* What it has said of the dead one counts when it keeps the same books. */

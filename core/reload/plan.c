@@ -265,31 +265,41 @@ static void plan_target_change(struct maker *m, const struct config_target *a,
     plan_luns(m, a, b);
 }
 
+/* One of both is NULL when it is added or removed. */
+static void plan_target(struct maker *m, const struct config_target *a,
+                        const struct config_target *b)
+{
+    if (a && b) {
+        plan_target_change(m, a, b);
+        return;
+    }
+    if (a) {
+        put(m->removals, (struct plan_step){ .kind = PLAN_REMOVE,
+                                             .object = PLAN_TARGET,
+                                             .class = PLAN_END,
+                                             .old_target = a,
+                                             .at = a->key_node });
+        return;
+    }
+    for (unsigned j = 0; j < b->lun_count; j++) {
+        struct plugin_use use = use_of_lun(&b->luns[j]);
+        check_new(m, &use);
+    }
+    put(m->additions,
+        (struct plan_step){
+            .kind = PLAN_ADD, .object = PLAN_TARGET, .new_target = b, .at = b->key_node });
+}
+
 static void plan_targets(struct maker *m)
 {
     for (unsigned i = 0; i < m->from->target_count; i++) {
         const struct config_target *t = m->from->targets[i];
         if (!config_find_target(m->to, t->name))
-            put(m->removals, (struct plan_step){ .kind = PLAN_REMOVE,
-                                                 .object = PLAN_TARGET,
-                                                 .class = PLAN_END,
-                                                 .old_target = t,
-                                                 .at = t->key_node });
+            plan_target(m, t, NULL);
     }
     for (unsigned i = 0; i < m->to->target_count; i++) {
-        const struct config_target *t = m->to->targets[i],
-                                   *before = config_find_target(m->from, t->name);
-        if (before) {
-            plan_target_change(m, before, t);
-            continue;
-        }
-        for (unsigned j = 0; j < t->lun_count; j++) {
-            struct plugin_use use = use_of_lun(&t->luns[j]);
-            check_new(m, &use);
-        }
-        put(m->additions,
-            (struct plan_step){
-                .kind = PLAN_ADD, .object = PLAN_TARGET, .new_target = t, .at = t->key_node });
+        const struct config_target *t = m->to->targets[i];
+        plan_target(m, config_find_target(m->from, t->name), t);
     }
 }
 
@@ -303,27 +313,57 @@ static void append_steps(struct plan *plan, GArray *steps)
     g_array_free(steps, TRUE);
 }
 
+static struct maker maker_new(const struct config *from, const struct config *to,
+                              struct config_problems *problems)
+{
+    return (struct maker){ .from = from,
+                           .to = to,
+                           .problems = problems,
+                           .removals = g_array_new(FALSE, FALSE, sizeof(struct plan_step)),
+                           .changes = g_array_new(FALSE, FALSE, sizeof(struct plan_step)),
+                           .additions = g_array_new(FALSE, FALSE, sizeof(struct plan_step)) };
+}
+
+static struct plan *maker_end(struct maker *m)
+{
+    struct plan *plan = g_new0(struct plan, 1);
+    plan->from = m->from;
+    plan->to = m->to;
+    plan->steps = g_new0(struct plan_step, m->removals->len + m->changes->len + m->additions->len);
+    append_steps(plan, m->removals);
+    append_steps(plan, m->changes);
+    append_steps(plan, m->additions);
+    return plan;
+}
+
 int plan_make(const struct config *from, const struct config *to, struct plan **ret_plan,
               struct config_problems *problems)
 {
     unsigned errors = config_problems_errors(problems);
-    struct maker m = { .from = from, .to = to, .problems = problems };
-    m.removals = g_array_new(FALSE, FALSE, sizeof(struct plan_step));
-    m.changes = g_array_new(FALSE, FALSE, sizeof(struct plan_step));
-    m.additions = g_array_new(FALSE, FALSE, sizeof(struct plan_step));
+    struct maker m = maker_new(from, to, problems);
     plan_daemon(&m);
     plan_portals(&m);
     plan_fence(&m);
     plan_auths(&m);
     plan_targets(&m);
 
-    struct plan *plan = g_new0(struct plan, 1);
-    plan->from = from;
-    plan->to = to;
-    plan->steps = g_new0(struct plan_step, m.removals->len + m.changes->len + m.additions->len);
-    append_steps(plan, m.removals);
-    append_steps(plan, m.changes);
-    append_steps(plan, m.additions);
+    struct plan *plan = maker_end(&m);
+    if (config_problems_errors(problems) > errors) {
+        plan_free(plan);
+        return -EINVAL;
+    }
+    *ret_plan = plan;
+    return 0;
+}
+
+int plan_make_target(const struct config *config, const struct config_target *from,
+                     const struct config_target *to, struct plan **ret_plan,
+                     struct config_problems *problems)
+{
+    unsigned errors = config_problems_errors(problems);
+    struct maker m = maker_new(config, config, problems);
+    plan_target(&m, from, to);
+    struct plan *plan = maker_end(&m);
     if (config_problems_errors(problems) > errors) {
         plan_free(plan);
         return -EINVAL;
@@ -345,10 +385,9 @@ static bool has_step(const struct plan *plan, const struct config_lun *lun)
     return false;
 }
 
-int plan_add_reopen(struct plan *plan, const char *target, unsigned lun)
+int plan_add_reopen(struct plan *plan, const struct config_target *a, const struct config_target *b,
+                    unsigned lun)
 {
-    const struct config_target *a = config_find_target(plan->from, target),
-                               *b = config_find_target(plan->to, target);
     const struct config_lun *x = a ? config_find_lun(a, lun) : NULL,
                             *y = b ? config_find_lun(b, lun) : NULL;
     if (!x || !y)

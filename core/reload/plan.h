@@ -67,8 +67,19 @@ struct plan {
 int plan_make(const struct config *from, const struct config *to, struct plan **ret_plan,
               struct config_problems *problems);
 struct plan *plan_free(struct plan *plan);
-/* A step that opens this LUN anew, unless there is one for it already. 0; -ENOENT: no such LUN in both. */
-int plan_add_reopen(struct plan *plan, const char *target, unsigned lun);
+/*
+ * The same for one target that becomes another one of that name, in a configuration whose other parts stay as
+ * they are; `from` NULL: it is added, `to` NULL: it is removed.
+ */
+int plan_make_target(const struct config *config, const struct config_target *from,
+                     const struct config_target *to, struct plan **ret_plan,
+                     struct config_problems *problems);
+/*
+ * A step that opens this LUN of a target (before and afterwards, or NULL) anew, unless there is one for it
+ * already. 0; -ENOENT: no such LUN in both.
+ */
+int plan_add_reopen(struct plan *plan, const struct config_target *from,
+                    const struct config_target *to, unsigned lun);
 
 /* The greatest class of all steps; PLAN_LIVE for an empty plan. */
 enum plan_class plan_class(const struct plan *plan);

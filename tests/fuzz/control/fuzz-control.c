@@ -109,8 +109,8 @@ static void resize(void *user, unsigned target, unsigned lun, uint64_t bytes,
 }
 
 static const char text[] =
-    "version: 1\nportals: { p: { listen: [\"127.0.0.1:1\"] } }\ntargets: { " IQN
-    ": { luns: { 0: { handler: ram } } } }\n";
+    "version: 1\nportals: { p: { listen: [\"127.0.0.1:1\"] } }\ntargets:\n  " IQN
+    ": { luns: { 0: { handler: ram } } }\n  " IQN "2: { luns: {} }\n";
 
 static const char *get_text(void *user, size_t *ret_length)
 {
@@ -127,6 +127,21 @@ static void reload(void *user, const struct control_reload *how, control_reload_
     done(data, plan, how->drain_ms ? 7 : 0, how->force ? "refused" : NULL);
     plan_free(plan);
     config_problems_free(problems);
+}
+
+static int slice(void *user, const char *target, struct config_slice *ret_slice)
+{
+    return config_slice_cut(config, text, sizeof(text) - 1, target, ret_slice);
+}
+
+static void revise(void *user, const struct config_slice *cut, const char *edited, size_t length,
+                   const char *target, const struct control_reload *how, control_reload_fn *done,
+                   void *data)
+{
+    struct config_revision *revision = NULL;
+    if (config_revision_new(config, cut, edited, length, target, &revision) == 0)
+        config_revision_free(revision);
+    reload(user, how, done, data);
 }
 
 static void closed(void *user, uint32_t slot)
@@ -176,6 +191,8 @@ static void set_up(void)
         .config = get_config,
         .text = get_text,
         .reload = reload,
+        .slice = slice,
+        .revise = revise,
         .stopping = get_stopping,
         .target_count = get_target_count,
         .target = get_target,

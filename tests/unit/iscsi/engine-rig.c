@@ -87,8 +87,9 @@ static void create_catalog(struct engine_rig *rig, const struct engine_rig_optio
         .nop_interval_ns = options->nop_interval_ns,
         .nop_timeout_ns = options->nop_timeout_ns,
     };
+    rig->catalog_list = &rig->catalog_target;
     rig->catalog = (struct catalog){
-        .portals = &rig->portal, .portal_count = 1, .targets = &rig->catalog_target, .target_count = 1};
+        .portals = &rig->portal, .portal_count = 1, .targets = &rig->catalog_list, .target_count = 1};
 }
 
 void engine_rig_create(struct engine_rig *rig, const struct engine_rig_options *options)

@@ -34,6 +34,7 @@ struct engine_rig {
     struct catalog_portal portal;
     const struct catalog_portal *portals[1];
     struct catalog_target catalog_target;
+    const struct catalog_target *catalog_list;
     struct catalog catalog;
     struct registry *registry;
     struct acceptor *acceptor;
