@@ -163,6 +163,7 @@ void daemon_control_start(struct daemon *d)
         .reload = daemon_reload_ask,
         .slice = daemon_slice,
         .revise = daemon_revise_ask,
+        .draining = daemon_retiring,
     };
     int fd = LINK_WORKER_FD_CONTROL;
     if (listens(fd))

@@ -317,6 +317,9 @@ int daemon_space_judge(bool tells, const struct config_lun *c, struct config_pro
 
 /* daemon_retire.c: before the end: what is on its way out is let out. */
 void daemon_retire_wait(struct daemon *d, uint64_t timeout_ns);
+/* As control_services.draining. */
+void daemon_retiring(void *user, void (*each)(void *data, const struct control_draining *what),
+                     void *data);
 
 /* daemon_reload.c: RELOAD (its descriptor stays the caller's), COMMIT, RELOAD_FAILED. */
 void daemon_reload(struct daemon *d, const struct link_message *m);

@@ -231,6 +231,40 @@ bool retire_exchanges(const struct daemon *d)
     return false;
 }
 
+static unsigned commands_of(const struct retired *r)
+{
+    unsigned all = 0;
+    for (unsigned i = 0; i < r->luns->len; i++) {
+        const struct daemon_lun *l = g_ptr_array_index(r->luns, i);
+        unsigned at_handler = 0, waiting = 0;
+        if (l->backend)
+            storage_depth(l->backend, &at_handler, &waiting);
+        all += at_handler + waiting;
+    }
+    return all;
+}
+
+void daemon_retiring(void *user, void (*each)(void *data, const struct control_draining *what),
+                     void *data)
+{
+    struct daemon *d = user;
+    uint64_t now = clock_now_ns();
+    list_for_each(pos, &d->retiring) {
+        const struct retired *r = list_entry(pos, struct retired, link);
+        const struct daemon_lun *l = r->luns->len ? g_ptr_array_index(r->luns, 0) : NULL;
+        if (r->exchanged || (!r->target && !l))
+            continue;
+        struct control_draining what = {
+            .target = r->target ? r->target->scsi->name : l->unit->target_name,
+            .whole = r->target != NULL,
+            .lun = l ? l->unit->lun : 0,
+            .commands = commands_of(r),
+            .left_ns = r->deadline_ns > now ? r->deadline_ns - now : 0
+        };
+        each(data, &what);
+    }
+}
+
 /* ---- sessions of a target ---- */
 
 static void count_session(const struct session *s, void *data)

@@ -112,6 +112,15 @@ struct plan;
 typedef void control_reload_fn(void *data, const struct plan *plan, unsigned upgrade,
                                const char *why);
 
+/* What a reload has taken away and initiators still use. */
+struct control_draining {
+    const char *target;
+    bool whole;        /* the target goes, with its sessions; else the LUN */
+    unsigned lun;      /* not whole */
+    unsigned commands; /* I/Os that its storage has */
+    uint64_t left_ns;  /* until what is left is ended */
+};
+
 struct control_services {
     void *user;
     unsigned generation;
@@ -155,6 +164,9 @@ struct control_services {
     void (*revise)(void *user, const struct config_slice *slice, const char *edited, size_t length,
                    const char *target, const struct control_reload *how, control_reload_fn *done,
                    void *data);
+    /* Calls `each` for all there is; what it gets is valid until it returns. */
+    void (*draining)(void *user, void (*each)(void *data, const struct control_draining *what),
+                     void *data);
 };
 
 /*

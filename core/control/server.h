@@ -179,6 +179,7 @@ int look_luns(struct call *call);
 int look_portals(struct call *call);
 int look_sessions(struct call *call);
 int look_top(struct call *call);
+int look_progress(struct call *call);
 int look_metrics(struct call *call);
 /* metrics.c, of a call that has a snapshot: all of it as text; g_free(). */
 char *metrics_text(struct call *call);

@@ -37,6 +37,7 @@ static const struct verb verbs[] = {
     { "sessions", VERB_SNAPSHOT, look_sessions, { STRING("target") } },
     { "luns", 0, look_luns, { STRING("target") } },
     { "portals", VERB_SNAPSHOT, look_portals, { { 0 } } },
+    { "progress", VERB_SNAPSHOT, look_progress, { { 0 } } },
     { "top", VERB_SNAPSHOT, look_top, { { 0 } } },
     { "metrics", VERB_SNAPSHOT, look_metrics, { { 0 } } },
     { "session.drop", VERB_CHANGES, act_session_drop, { NUMBER_REQUIRED("id") } },

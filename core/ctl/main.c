@@ -7,11 +7,13 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "config/scalar.h"
 #include "ctl/keys.h"
+#include "ctl/progress.h"
 #include "ctl/rpc.h"
 #include "ctl/show.h"
 #include "ctl/top.h"
@@ -43,7 +45,9 @@ static const char usage[] =
     "                                 replace worker and keeper by the binary on disk, or by this "
     "one\n"
     "  fence raise|lower|show         keep initiators waiting; let them in again; which it is\n"
-    "  reload [--force] [--drain TIME]  put the configuration file into effect; what is in use "
+    "  progress                       what takes its time: drains, SANITIZE, copies\n"
+    "  reload [--force] [--drain TIME [--wait]]\n"
+    "                                 put the configuration file into effect; what is in use "
     "does\n"
     "                                 not go without one of the two\n"
     "holdfastctl --version | --help\n";
@@ -55,6 +59,7 @@ struct options {
     bool top_given; /* an option of top */
     bool force;
     const char *drain; /* NULL: not given */
+    bool wait;         /* until what is drained is gone */
     bool advice;
     bool worker_only;
 };
@@ -94,6 +99,7 @@ static const struct command commands[] = {
     { "sessions", NULL, "sessions", show_sessions, true, { { "target", WORD_TEXT, true } } },
     { "luns", NULL, "luns", show_luns, true, { { "target", WORD_TEXT, true } } },
     { "portals", NULL, "portals", show_portals, true, { { 0 } } },
+    { "progress", NULL, "progress", show_progress, true, { { 0 } } },
     { "metrics", NULL, "metrics", show_metrics, true, { { 0 } } },
     { "session", "drop", "session.drop", show_drop, false, { { "id", WORD_NUMBER, false } } },
     { "lun",
@@ -253,8 +259,8 @@ static int take_words(const struct options *o, const struct command *c, char **w
         if (r)
             return r;
     }
-    if ((o->force || o->drain) && !(c->options & CHANGE_OPTIONS))
-        return wrong("%s takes neither --force nor --drain", c->verb);
+    if ((o->force || o->drain || o->wait) && !(c->options & CHANGE_OPTIONS))
+        return wrong("%s takes neither --force nor --drain nor --wait", c->verb);
     if (o->force)
         json_put_bool(&w, "force", true);
     if (o->drain)
@@ -308,6 +314,8 @@ static int run(const struct options *o, const struct command *c, const char *par
     upgrade = c->show == show_plan ? plan_upgrade(result) : 0;
     json_node_unref(result);
     outcome = upgrade ? upgrade_wait(&o->rpc, upgrade, o->json, &why) : RPC_DONE;
+    if (outcome == RPC_DONE && (o->wait || (o->drain && !o->json && isatty(STDOUT_FILENO))))
+        outcome = progress_wait(&o->rpc, o->json, &why);
     if (outcome != RPC_DONE)
         return exit_code(outcome, why);
     if (fflush(stdout) != 0 || ferror(stdout))
@@ -346,6 +354,7 @@ enum {
     OPTION_ONCE,
     OPTION_FORCE,
     OPTION_DRAIN,
+    OPTION_WAIT,
     OPTION_ADVICE,
     OPTION_WORKER_ONLY,
     OPTION_VERSION
@@ -380,6 +389,9 @@ static int take_option(struct options *o, int option)
         return 0;
     case OPTION_FORCE:
         o->force = true;
+        return 0;
+    case OPTION_WAIT:
+        o->wait = true;
         return 0;
     case OPTION_DRAIN:
         if (config_text_duration(optarg, &number) < 0)
@@ -425,6 +437,7 @@ int main(int argc, char **argv)
         { "once", no_argument, NULL, OPTION_ONCE },
         { "force", no_argument, NULL, OPTION_FORCE },
         { "drain", required_argument, NULL, OPTION_DRAIN },
+        { "wait", no_argument, NULL, OPTION_WAIT },
         { "worker-only", no_argument, NULL, OPTION_WORKER_ONLY },
         { "advice", no_argument, NULL, OPTION_ADVICE },
         { "version", no_argument, NULL, OPTION_VERSION },
@@ -455,8 +468,8 @@ int main(int argc, char **argv)
         return wrong("--advice is for sessions");
     if (o.worker_only && top)
         return wrong("--worker-only is for upgrade");
-    if ((o.force || o.drain) && (top || !strcmp(words[0], "upgrade")))
-        return wrong("%s takes neither --force nor --drain", words[0]);
+    if ((o.force || o.drain || o.wait) && (top || !strcmp(words[0], "upgrade")))
+        return wrong("%s takes neither --force nor --drain nor --wait", words[0]);
     if (o.top_given && !top)
         return wrong("--interval, --count and --once are for top");
     if (top)

@@ -19,6 +19,8 @@ void show_drop(JsonNode *result, GString *out);
 void show_resize(JsonNode *result, GString *out);
 void show_log_level(JsonNode *result, GString *out);
 void show_fence(JsonNode *result, GString *out);
+/* progress.c */
+void show_progress(JsonNode *result, GString *out);
 /* show_plan.c */
 void show_plan(JsonNode *result, GString *out);
 unsigned plan_steps(JsonNode *result);

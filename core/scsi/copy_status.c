@@ -42,6 +42,22 @@ void copy_statuses_resume(struct copy_statuses *statuses)
     }
 }
 
+unsigned copy_statuses_running(const struct scsi_unit *unit,
+                               struct copy_progress ret_running[static COPY_STATUSES])
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < COPY_STATUSES && atomic_load(&unit->home.keep.data->copied); i++) {
+        struct copy_status *s = &unit->home.keep.rare->copies.at[i];
+        uint64_t word = atomic_load(&s->word);
+        if (state_of(word) == COPY_RUNS)
+            ret_running[n++] = (struct copy_progress){ .id = (uint8_t)(word >> 8),
+                                                       .segments = atomic_load(&s->segments),
+                                                       .bytes = atomic_load(&s->bytes) };
+    }
+    return n;
+}
+
 static struct copy_status *find(struct copy_statuses *statuses, uint32_t nexus, uint8_t id)
 {
     for (unsigned i = 0; i < COPY_STATUSES; i++) {

@@ -28,6 +28,16 @@ struct copy_statuses {
     struct copy_status at[COPY_STATUSES];
 };
 
+/* What runs, as somebody looks: whose list identifier, and what is written so far. */
+struct copy_progress {
+    uint8_t id;
+    uint32_t segments;
+    uint64_t bytes;
+};
+
+/* Of the unit that was asked; how many. Any thread. */
+unsigned copy_statuses_running(const struct scsi_unit *unit,
+                               struct copy_progress ret_running[static COPY_STATUSES]);
 /* A worker has gone away in the middle: what it was at has failed, unless it is begun again. */
 void copy_statuses_resume(struct copy_statuses *statuses);
 /* The place of a copy that begins, or goes on. NULL: all are in use; *ret_runs: because a copy with

@@ -32,6 +32,7 @@ VERBS = {
     'luns': Verb([(), (IQN,)], usage=[(IQN, 'x')], refused=[(NONE,)]),
     'portals': Verb([()], usage=[('x',)]),
     'metrics': Verb([()], usage=[('x',)]),
+    'progress': Verb([()], usage=[('x',), ('--wait',)]),
     'log': Verb([(), ('info',)], again=[('info',)], usage=[('loud',), ('info', 'x')], changes=('info',)),
     'top': Verb([('--count', '1', '--interval', '0.1')], usage=[('x',), ('--count', '0'), ('--interval', 'x')]),
     'session drop': Verb([('SESSION',)], usage=[(), ('x',), ('1', '2')], refused=[('60000',), ('0',)], changes=('1',)),

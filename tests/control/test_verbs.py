@@ -331,7 +331,7 @@ def _(target):
     one, two = target.login(), target.login(discovery=True)
     daemon = target.daemon
     assert complete(daemon, 'se') == ['sessions', 'session']
-    assert len(complete(daemon, '')) == 15
+    assert len(complete(daemon, '')) == 16
     assert complete(daemon, 'session ') == ['drop']
     assert complete(daemon, 'log ') == ['error', 'warning', 'notice', 'info', 'debug']
     assert complete(daemon, 'fence r') == ['raise']

@@ -144,6 +144,13 @@ static void revise(void *user, const struct config_slice *cut, const char *edite
     reload(user, how, done, data);
 }
 
+static void draining(void *user, void (*each)(void *data, const struct control_draining *what),
+                     void *data)
+{
+    each(data, &(struct control_draining){ .target = "iqn.x:a", .whole = true });
+    each(data, &(struct control_draining){ .target = "iqn.x:a", .lun = 3, .commands = 2 });
+}
+
 static void closed(void *user, uint32_t slot)
 {
 }
@@ -193,6 +200,7 @@ static void set_up(void)
         .reload = reload,
         .slice = slice,
         .revise = revise,
+        .draining = draining,
         .stopping = get_stopping,
         .target_count = get_target_count,
         .target = get_target,
