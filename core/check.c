@@ -2,6 +2,7 @@
 /* See check.h. */
 #include "check.h"
 
+#include "check_secrets.h"
 #include "config/file.h"
 #include "plugin/loader.h"
 #include "plugin/options.h"
@@ -119,6 +120,7 @@ static const struct plugin *check_plugin(const struct config *config, uint32_t k
         judge_in_child(plugin, at, options, &error) < 0)
         config_problem_error(problems, at, "%s", error.text);
     else if (plugin_config_new(plugin, options, at, &judged, problems) == 0) {
+        check_secrets(plugin, judged, options, problems);
         plugin_config_free(judged);
         return plugin;
     }

@@ -169,6 +169,20 @@ def _():
     assert code == 1 and 'No such file' in out, out
 
 
+@case('a CHAP secret below 96 bits is told with its place, and the file is good all the same', alone=True)
+def _():
+    text = GOOD + '    auth: lab\nauth:\n  lab:\n    plugin: chap\n    options:\n      users:\n' \
+        '        - { name: long, secret: twelve-bytes }\n        - { name: short, secret: eleven-byte }\n' \
+        '        - { name: filed, secret-file: $FOLDER/secret }\n      mutual: { name: target, secret: short }\n'
+    code, out, _ = check(text, [('secret', 'xx', 0o600)])
+    assert code == 0, out
+    found = re.findall(r':(\d+):\d+: (?:warning: )?([a-z-]+): (\d+) bytes; a CHAP secret', out)
+    first = int(found[0][0])
+    assert found == [(str(first), 'secret', '11'), (str(first + 1), 'secret-file', '2'),
+                     (str(first + 2), 'secret', '5')], out
+    assert 'eleven-byte' not in out
+
+
 @case('a file that is not there is told, with exit code 1', alone=True)
 def _():
     for arguments in (('--check', '-c', '/nonexistent.yaml'), ('-c', '/nonexistent.yaml')):
