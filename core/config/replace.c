@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 
 struct config_replacement {
     char *path, *beside;
+    struct stat was; /* the file, when its text was looked at */
 };
 
 /* Why the file is not one that we may rewrite, or NULL; g_free(). */
@@ -70,6 +72,14 @@ static int write_beside(const char *beside, const struct stat *st, const char *t
     return r;
 }
 
+/* In the same directory, and nobody else's: an administrator may well have a NAME.new there. */
+static char *name_beside(const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path), *name = g_path_get_basename(path);
+
+    return g_strdup_printf("%s/.%s.holdfastd", directory, name);
+}
+
 char *config_replace_prepare(const char *path, const char *expected, size_t expected_length,
                              const char *text, size_t length,
                              struct config_replacement **ret_replacement)
@@ -78,7 +88,7 @@ char *config_replace_prepare(const char *path, const char *expected, size_t expe
     char *why = judge(path, expected, expected_length, &st);
     if (why)
         return why;
-    g_autofree char *beside = g_strdup_printf("%s.new", path);
+    g_autofree char *beside = name_beside(path);
     if (unlink(beside) < 0 && errno != ENOENT) /* of one that did not come to its end */
         return g_strdup_printf("%s: %s", beside, g_strerror(errno));
     int r = write_beside(beside, &st, text, length);
@@ -87,6 +97,7 @@ char *config_replace_prepare(const char *path, const char *expected, size_t expe
     struct config_replacement *c = g_new0(struct config_replacement, 1);
     c->path = g_strdup(path);
     c->beside = g_steal_pointer(&beside);
+    c->was = st;
     *ret_replacement = c;
     return NULL;
 }
@@ -108,11 +119,24 @@ static void sync_directory(const char *path)
     close(fd);
 }
 
+/* Whoever edits it while disks are being opened does not lose that. */
+static bool is_as_it_was(const struct config_replacement *c)
+{
+    struct stat now;
+
+    return lstat(c->path, &now) == 0 && now.st_dev == c->was.st_dev &&
+           now.st_ino == c->was.st_ino && now.st_size == c->was.st_size &&
+           now.st_mtim.tv_sec == c->was.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == c->was.st_mtim.tv_nsec;
+}
+
 int config_replace_commit(struct config_replacement **replacement)
 {
     struct config_replacement *c = *replacement;
     if (!c)
         return 0;
+    if (!is_as_it_was(c))
+        return -EBUSY;
     if (rename(c->beside, c->path) < 0)
         return -errno;
     sync_directory(c->path);

@@ -17,7 +17,10 @@ struct config_replacement;
 char *config_replace_prepare(const char *path, const char *expected, size_t expected_length,
                              const char *text, size_t length,
                              struct config_replacement **ret_replacement);
-/* It takes the place of the file; NULL in *replacement is fine and afterwards. 0 or negative errno. */
+/*
+ * It takes the place of the file; NULL in *replacement is fine and afterwards. 0 or negative errno: -EBUSY: the
+ * file has changed since it was looked at, and stays.
+ */
 int config_replace_commit(struct config_replacement **replacement);
 /* The file stays as it is. NULL is fine. */
 void config_replace_abandon(struct config_replacement *replacement);

@@ -352,12 +352,17 @@ void reload_handover_failed(struct keeper *k)
     reload_free(k);
 }
 
+static const char *why_not_replaced(int error)
+{
+    return error == -EBUSY ? "it has changed meanwhile; reload it first" : g_strerror(-error);
+}
+
 void reload_handed_over(struct keeper *k)
 {
     struct reload *r = k->reload;
     int error = config_replace_commit(&r->file);
     if (error < 0)
-        log_error("reload", "%s: keeps its old text: %s", k->args->file, g_strerror(-error));
+        log_error("reload", "%s: keeps its old text: %s", k->args->file, why_not_replaced(error));
     commit(k, r);
     reload_done(k, &(struct link_verdict){ .ok = LINK_OK });
 }
@@ -381,7 +386,7 @@ void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
     int error = k->stopping ? -ECANCELED : good ? config_replace_commit(&r->file) : -EINVAL;
     if (error < 0) {
         g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%s: cannot be put into effect: %s",
-                   k->args->file, g_strerror(-error));
+                   k->args->file, why_not_replaced(error));
         log_error("reload", "refused, everything stays as it is: %s", m.verdict.text);
         reload_free(k);
     } else {

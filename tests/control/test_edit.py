@@ -136,7 +136,7 @@ def _(target):
         error = run(target.daemon, *words, expect=REFUSED)
         assert reason in error, (words, error)
         assert text(target) == before, words
-    assert not list(pathlib.Path(target.daemon.folder).glob('*.new'))
+    assert not list(pathlib.Path(target.daemon.folder).glob('.*.holdfastd'))
     assert len(look(target.daemon, 'luns')) == 1
 
 
