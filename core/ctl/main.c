@@ -4,6 +4,7 @@
  * answer. Exit codes: 0 done, 1 refused (why is on standard error), 2 wrong usage, 3 no daemon; 4: `plan`
  * has found changes.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,13 +159,26 @@ static const struct command commands[] = {
 
 /* ---- words ---- */
 
+/* What moves the cursor of a terminal may be in a word that a message repeats. */
+static void complain(const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    g_autoptr(GString) out = g_string_new("holdfastctl: ");
+    for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+        g_string_append_unichar(out, c == '\n' || g_unichar_isprint(c) ? c : '?');
+    }
+    fprintf(stderr, "%s\n", out->str);
+}
+
 G_GNUC_PRINTF(1, 2) static int wrong(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    fprintf(stderr, "holdfastctl: %s\nTry 'holdfastctl --help'.\n", text);
+    complain(text);
+    fputs("Try 'holdfastctl --help'.\n", stderr);
     return EXIT_USAGE;
 }
 
@@ -281,8 +295,18 @@ static int exit_code(enum rpc_outcome outcome, const char *why)
 {
     if (outcome == RPC_DONE)
         return EXIT_DONE;
-    fprintf(stderr, "holdfastctl: %s\n", why);
+    complain(why);
     return outcome == RPC_REFUSED ? EXIT_REFUSED : EXIT_NO_DAEMON;
+}
+
+/* What was to be shown has got there; else that is a failure, too. */
+static int written(int code)
+{
+    bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if (failed)
+        fprintf(stderr, "holdfastctl: standard output: %s\n",
+                errno ? g_strerror(errno) : "it could not be written");
+    return failed && code != EXIT_NO_DAEMON ? EXIT_REFUSED : code;
 }
 
 static int run(const struct options *o, const struct command *c, const char *params,
@@ -318,9 +342,7 @@ static int run(const struct options *o, const struct command *c, const char *par
         outcome = progress_wait(&o->rpc, o->json, &why);
     if (outcome != RPC_DONE)
         return exit_code(outcome, why);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return EXIT_REFUSED;
-    return changes ? EXIT_CHANGES : EXIT_DONE;
+    return written(changes ? EXIT_CHANGES : EXIT_DONE);
 }
 
 static int run_top(struct options *o)
@@ -328,7 +350,7 @@ static int run_top(struct options *o)
     g_autofree char *why = NULL;
     o->top.json = o->json;
     enum rpc_outcome outcome = top_run(&o->rpc, &o->top, &why);
-    return exit_code(outcome, why);
+    return written(exit_code(outcome, why));
 }
 
 static int run_upgrade(const struct options *o, char **words, int count)
@@ -340,7 +362,7 @@ static int run_upgrade(const struct options *o, char **words, int count)
         return wrong("an argument is not UTF-8");
     enum rpc_outcome outcome =
         upgrade_run(&o->rpc, count ? words[0] : NULL, o->worker_only, o->json, &why);
-    return exit_code(outcome, why);
+    return written(exit_code(outcome, why));
 }
 
 /* ---- options ---- */

@@ -30,9 +30,9 @@ def path_of(daemon):
 
 
 def start(daemon, *words, **more):
-    more.setdefault('stdin', subprocess.DEVNULL)
-    return subprocess.Popen([program(), '--socket', path_of(daemon), *map(str, words)], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+    for name, default in (('stdin', subprocess.DEVNULL), ('stdout', subprocess.PIPE), ('stderr', subprocess.PIPE)):
+        more.setdefault(name, default)
+    return subprocess.Popen([program(), '--socket', path_of(daemon), *map(str, words)], text=True, **more)
 
 
 def run(daemon, *words, expect=DONE, **more):

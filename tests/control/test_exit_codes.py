@@ -72,6 +72,24 @@ def filled(words, **values):
     return [str(values.get(word, word)) for word in words]
 
 
+@case('output that cannot be written is a failure, and says so', own={})
+def _(target):
+    for words in (('status',), ('--json', 'luns'), ('metrics',), ('top', '--once', '--interval', '0.1'),
+                  ('--json', 'top', '--once'), ('progress',)):
+        with open('/dev/full', 'w', encoding='ascii') as full, start(target.daemon, *words, stdout=full) as process:
+            _, err = process.communicate(timeout=LIMIT)
+        assert process.returncode == REFUSED and err.startswith('holdfastctl: standard output: No space'), (words, err)
+
+
+@case('a message does not move the cursor of a terminal', own={})
+def _(target):
+    for words in (('target', 'set', 'iqn.\x1b[31mx'), ('\x1b[31m',), ('lun', 'set', IQN, '\x1b[2J'),
+                  ('plan', '/\x1b[2J')):
+        with start(target.daemon, *words) as process:
+            _, err = process.communicate(timeout=LIMIT)
+        assert process.returncode in (REFUSED, USAGE) and '\x1b' not in err and '?[' in err, err
+
+
 @case('the table has every verb of the help', own={'start': False})
 def _(target):
     text = subprocess.run([client.program(), '--help'], capture_output=True, text=True, check=True).stdout
