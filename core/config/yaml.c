@@ -355,6 +355,11 @@ static int check_text(const char *text, size_t length, const char *file,
                            CONFIG_TEXT_MAX >> 20);
         return -EINVAL;
     }
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        config_problem_add(problems, CONFIG_ERROR, file, 1, 1,
+                           "begins with a byte order mark: save it as UTF-8 without one");
+        return -EINVAL;
+    }
     if (g_utf8_validate_len(text, length, &end))
         return 0;
     yaml_mark_t mark = mark_of(text, (size_t)(end - text));

@@ -74,8 +74,7 @@ static void every_node_knows_its_place(void)
 
 static void nothing_is_an_empty_mapping(void)
 {
-    static const char *const empty[] = { "",      "\n", "# only a comment\n",
-                                         "---\n", "~",  "\xef\xbb\xbf" };
+    static const char *const empty[] = { "", "\n", "# only a comment\n", "---\n", "~" };
     for (unsigned i = 0; i < G_N_ELEMENTS(empty); i++) {
         struct config_tree *tree = parse(empty[i]);
         g_assert_cmpint(config_tree_root(tree)->type, ==, CONFIG_MAPPING);
@@ -161,6 +160,9 @@ static void only_utf8_text_is_read(void)
     expect("\xff\xfe"
            "a",
            -EINVAL, "f:1:1: not UTF-8 text\n");
+    expect("\xef\xbb\xbf"
+           "a: 1\n",
+           -EINVAL, "f:1:1: begins with a byte order mark: save it as UTF-8 without one\n");
     expect("ok: \xc3\xa9 \x01\n", -EINVAL, "f:1:7: control characters are not allowed\n");
     expect_bytes("ok: 1\na: \0 b\n", 13, -EINVAL, "f:2:4: a NUL character\n");
     expect("a: \"x\\0y\"\n", 0, "f:1:4: a value must not contain a NUL character\n");
