@@ -143,7 +143,7 @@ static enum rpc_outcome attempt(struct attempt *a, GString *in, bool *ret_gone)
     if (fd < 0)
         return fail(a, "the daemon cannot be reached", -fd);
     if (a->file_name && a->file < 0)
-        a->file = open(a->file_name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        a->file = open(a->file_name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (a->file_name && a->file < 0) {
         a->why = g_strdup_printf("%s: cannot be read: %s", a->file_name, g_strerror(errno));
         close(fd);
