@@ -39,10 +39,31 @@ int call_fail(struct call *call, int error, const char *format, ...)
     return error;
 }
 
+void call_queue(struct call *call)
+{
+    struct control *control = call->control;
+    if (control->changing) {
+        list_append(&control->changes, &call->waiting);
+        return;
+    }
+    control->changing = call;
+    verb_run(call);
+}
+
+static void next_change(struct control *control)
+{
+    struct list *n = list_take(&control->changes);
+    control->changing = n ? list_entry(n, struct call, waiting) : NULL;
+    if (n)
+        turn_queue(control, &control->changing->turn);
+}
+
 static void call_free(struct call *call)
 {
     turn_cancel(&call->turn);
     list_remove(&call->waiting);
+    if (call->control->changing == call)
+        next_change(call->control);
     snapshot_unref(call->snapshot);
     g_clear_pointer(&call->params, json_object_unref);
     if (call->out)

@@ -215,6 +215,7 @@ int control_create(const struct control_services *services, int fd, struct contr
     list_init(&control->ready);
     list_init(&control->asks);
     snapshots_init(control);
+    list_init(&control->changes);
     control->notes_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (control->notes_fd < 0) {
         int r = -errno;

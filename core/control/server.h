@@ -52,6 +52,8 @@ struct control {
 
     struct snapshots snapshots;
     struct http *http; /* NULL once it stops */
+    struct call *changing; /* the QUEUED call whose turn it is; NULL: none */
+    struct list changes;   /* QUEUED calls behind it */
     struct list asks; /* ask.c: calls that wait for the keeper */
     uint32_t last_ask;
     uint64_t started_ns;
@@ -112,7 +114,7 @@ struct call {
     JsonObject *params; /* NULL: none */
     struct turn turn;
     struct snapshot *snapshot; /* of verbs that ask for one */
-    struct list waiting;       /* for a snapshot */
+    struct list waiting;       /* for a snapshot, or for the changes before it */
     int fd;                    /* that came with it; -1: none */
     bool acting;               /* it must not be forgotten when its client goes */
     GString *out;
@@ -130,6 +132,8 @@ struct call *call_begin(struct client *client, struct control *control, const ch
 struct call *call_by_itself(struct control *control, const struct verb *verb);
 /* Sends the result, or the error when call_fail() was called, and frees it. */
 void call_end(struct call *call);
+/* It runs when those before it have ended. */
+void call_queue(struct call *call);
 /* Its client has gone: it is freed, unless it is acting; then it ends without an answer. */
 void call_abandon(struct call *call);
 /* Returns `error`. */
@@ -139,7 +143,8 @@ GString *message_error(const char *id, int error, const char *text);
 
 /* ---- verbs.c ---- */
 
-enum { VERB_CHANGES = 1, VERB_SNAPSHOT = 2, VERB_SNAPSHOT_OPTIONAL = 4 };
+/* QUEUED: one at a time, in the order in which they come. */
+enum { VERB_CHANGES = 1, VERB_SNAPSHOT = 2, VERB_SNAPSHOT_OPTIONAL = 4, VERB_QUEUED = 8 };
 
 struct verb_param {
     const char *name;

@@ -42,33 +42,33 @@ static const struct verb verbs[] = {
     { "metrics", VERB_SNAPSHOT, look_metrics, { { 0 } } },
     { "session.drop", VERB_CHANGES, act_session_drop, { NUMBER_REQUIRED("id") } },
     { "lun.resize",
-      VERB_CHANGES,
+      VERB_CHANGES | VERB_QUEUED,
       act_lun_resize,
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), SIZE_REQUIRED("size") } },
     { "log.level", 0, act_log_level, { STRING("level") } },
     { "plan", VERB_CHANGES | VERB_SNAPSHOT, look_plan, { STRING_REQUIRED("file") } },
     { "target.set",
-      VERB_CHANGES,
+      VERB_CHANGES | VERB_QUEUED,
       act_target_set,
       { STRING_REQUIRED("target"), OBJECT("keys"), BOOL("force"), STRING("drain") } },
     { "target.remove",
-      VERB_CHANGES,
+      VERB_CHANGES | VERB_QUEUED,
       act_target_remove,
       { STRING_REQUIRED("target"), BOOL("force"), STRING("drain") } },
     { "lun.set",
-      VERB_CHANGES,
+      VERB_CHANGES | VERB_QUEUED,
       act_lun_set,
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), OBJECT("keys"), BOOL("force"),
         STRING("drain") } },
     { "lun.remove",
-      VERB_CHANGES,
+      VERB_CHANGES | VERB_QUEUED,
       act_lun_remove,
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), BOOL("force"), STRING("drain") } },
     { "lun.reopen",
-      VERB_CHANGES,
+      VERB_CHANGES | VERB_QUEUED,
       act_lun_reopen,
       { STRING_REQUIRED("target"), NUMBER_REQUIRED("lun"), BOOL("force"), STRING("drain") } },
-    { "reload", VERB_CHANGES, act_reload, { BOOL("force"), STRING("drain") } },
+    { "reload", VERB_CHANGES | VERB_QUEUED, act_reload, { BOOL("force"), STRING("drain") } },
     { "upgrade", VERB_CHANGES, ask_upgrade, { STRING("binary"), BOOL("worker-only") } },
     { "upgrade.show", 0, ask_upgrade_show, { { 0 } } },
     { "fence.raise", VERB_CHANGES, ask_fence_raise, { { 0 } } },
@@ -219,6 +219,8 @@ void verb_start(struct call *call)
         call_end(call);
     } else if (verb->flags & (VERB_SNAPSHOT | VERB_SNAPSHOT_OPTIONAL)) {
         snapshot_wait(call);
+    } else if (verb->flags & VERB_QUEUED) {
+        call_queue(call);
     } else {
         verb_run(call);
     }

@@ -173,5 +173,23 @@ def _(target):
         run(target.daemon, *words, expect=NO_DAEMON)
 
 
+@case('changes that many ask for at the same time are made one after the other, and none is lost', own={'targets': ONE})
+def _(target):
+    numbers = range(1, 25)
+    processes = [client.start(target.daemon, 'lun', 'set', IQN, n, 'handler=null', 'size=%dM' % n) for n in numbers]
+    processes[3].kill()         # one that does not wait for its turn disturbs nobody
+    for n, process in zip(numbers, processes):
+        _, err = process.communicate(timeout=client.LIMIT)
+        assert process.returncode == 0 or n == 4, err
+    luns = {lun['lun']: lun['bytes'] for lun in look(target.daemon, 'luns')}
+    assert {n: size for n, size in luns.items() if n not in (0, 4)} == {n: n << 20 for n in numbers if n != 4}
+    assert run(target.daemon, 'reload') == NOTHING     # the file says the same
+    with client.connected(target.daemon) as rpc, client.connected(target.daemon) as other:
+        rpc.ask('lun.set', {'target': IQN, 'lun': 1, 'keys': {'read-only': True}})
+        rpc.close()
+        other.call('lun.set', {'target': IQN, 'lun': 2, 'keys': {'read-only': True}})
+    assert {lun['lun'] for lun in look(target.daemon, 'luns') if lun['read-only']} >= {2}
+
+
 if __name__ == '__main__':
     main(__file__)
