@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "net/position.h"
 #include "privileges.h"
 #include "scsi/range.h"
+#include "undertaker.h"
 
 #define RETIRE_WAIT_NS (5 * NS_PER_S)
 #define WATCH_S       5               /* between looks at I/Os that are not answered */
@@ -428,6 +430,13 @@ static void take_over(struct daemon *d)
                    (double)(clock_now_ns() - begin) / 1e6);
 }
 
+/* No more in reserve. */
+static void needed(struct daemon *d)
+{
+    prctl(PR_SET_NAME, WORKER_NAME);
+    log_set_level(d->config->daemon.log_level);
+}
+
 /* Everything up to READY; NULL, or what was in the way (details are in the log). */
 static const char *start(struct daemon *d)
 {
@@ -479,7 +488,8 @@ static const char *start(struct daemon *d)
     if (!wait_for_go(d))
         return "";
     close(d->args->tombstone_fd); /* the rings hold it now */
-    daemon_priority_go(d);
+    if (d->args->spare)
+        needed(d);
     daemon_engine_begin(d);
     scsi_keep_area_look_again(d->scsi.area);
     d->again = d->resume || d->args->generation > 1;
@@ -533,7 +543,8 @@ int daemon_run(const struct daemon_args *args)
     struct daemon d = {.args = args, .predecessor = -1};
     log_set_role("worker");
     ignore_signals();
-    daemon_priority_begin(&d);
+    if (args->spare) /* what there is to say the first worker has said */
+        log_set_level(LOG_LEVEL_ERROR);
     fcntl(args->tombstone_fd, F_SETFD, FD_CLOEXEC);
     fcntl(args->config_fd, F_SETFD, FD_CLOEXEC);
     scsi_ranges_prepare();
@@ -550,7 +561,6 @@ int daemon_run(const struct daemon_args *args)
     }
     send_type(&d, LINK_READY);
     daemon_image_end(&d);
-    daemon_hurry_over_soon(&d);
     daemon_control_start(&d);
     watch_link(&d);
     daemon_space_look(&d, /* all= */ true);
@@ -566,6 +576,7 @@ int daemon_run(const struct daemon_args *args)
     if (closed)
         send_type(&d, LINK_STOPPED);
     link_flush(&d.link);
+    undertaker_dismiss();
     if (!closed || d.asides_left) /* threads that are left behind use what would be freed */
         _exit(d.exit_code);
     daemon_notes_run(&d); /* CLOSED of the last connections */

@@ -41,7 +41,6 @@ static void go_on(struct daemon *d)
     for (unsigned i = 0; i <= d->data_count; i++)
         if (z->freezes[i].user) /* holds still */
             freeze_undo(&z->freezes[i]);
-    daemon_hurry_over(d);
     acceptor_release(d->acceptor);
     d->freeze =
         NULL; /* the messages of the undo are still in it: kept until the reactors have stopped */
@@ -174,6 +173,5 @@ void daemon_freeze(struct daemon *d, uint32_t deadline_ms, bool image)
     z->begin_ns = clock_now_ns();
     z->timeout_ns = deadline_ms * NS_PER_MS;
     d->freeze = z;
-    daemon_hurry(d);
     acceptor_hold(d->acceptor, LOGINS_NS, logins_held, z);
 }

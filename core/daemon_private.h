@@ -88,7 +88,6 @@ struct daemon {
     int exit_code;
     bool prepared;                     /* all there is before GO */
     bool go;                           /* storage may be opened */
-    int nice, nice_usual;              /* of its threads (daemon_priority.c) */
     bool patches;                      /* the keeper takes a change of one target as such */
     bool stopping;                     /* the keeper has said STOP */
     struct resize *resize;             /* daemon_resize.c: under way, or NULL */
@@ -176,13 +175,6 @@ int daemon_memfd_get(struct daemon *d, const char *name, uint64_t bytes, int *re
 void daemon_watch_link(struct daemon *d);
 /* What was set aside while the keeper was asked for memory is looked at soon. */
 void daemon_serve_inbox(struct daemon *d);
-
-/* daemon_priority.c: at the start; after GO; hold still or take over at a higher priority, and no longer. */
-void daemon_priority_begin(struct daemon *d);
-void daemon_priority_go(struct daemon *d);
-void daemon_hurry(struct daemon *d);
-void daemon_hurry_over(struct daemon *d);
-void daemon_hurry_over_soon(struct daemon *d);
 
 /* daemon_pulse.c: answers the keeper, when every reactor has gone round. */
 void daemon_pulse(struct daemon *d, uint32_t number);

@@ -19,12 +19,13 @@
 
 #include "base/log.h"
 #include "sandbox.h"
+#include "undertaker.h"
 
 /* NET_ADMIN: sockets that end without a word (TCP_REPAIR); and NET_RAW: for the fence helper. */
 #define KEEPER                                                                                     \
     (PRIVILEGE(CAP_NET_BIND_SERVICE) | PRIVILEGE(CAP_NET_ADMIN) | PRIVILEGE(CAP_NET_RAW) |         \
      PRIVILEGE(CAP_KILL) | PRIVILEGE(CAP_CHOWN) | PRIVILEGE(CAP_FOWNER) |                          \
-     PRIVILEGE(CAP_SYS_RESOURCE) | TO_BECOME | WORKER_AS_ROOT)
+     PRIVILEGE(CAP_SYS_RESOURCE) | PRIVILEGE(CAP_SYS_NICE) | TO_BECOME | WORKER_AS_ROOT)
 #define WORKER_AS_ROOT                                                                             \
     (PRIVILEGE(CAP_DAC_OVERRIDE) | PRIVILEGE(CAP_DAC_READ_SEARCH) | PRIVILEGE(CAP_IPC_LOCK))
 #define TO_BECOME (PRIVILEGE(CAP_SETUID) | PRIVILEGE(CAP_SETGID) | PRIVILEGE(CAP_SETPCAP))
@@ -130,6 +131,9 @@ int privileges_worker(const char *user, bool sandbox)
                   strerror(-r));
         return -1;
     }
+    r = undertaker_start(sandbox);
+    if (r < 0)
+        log_debug("daemon", "no undertaker error=\"%s\"", strerror(-r));
     r = sandbox ? sandbox_enter() : 0;
     if (r < 0)
         log_error("daemon", "cannot filter system calls (sandbox) error=\"%s\"", strerror(-r));

@@ -270,6 +270,7 @@ static uint64_t tick(struct keeper *k, uint64_t now)
         supervise_tick(k, now), accept_tick(k, now), fence_tick(k, now), store_tick(&k->store, now),
         pulse_tick(k, now),     leave_tick(k, now),  notify_tick(now),
         trial_tick(k, now),     renew_tick(k, now),     spare_tick(k, now),
+        worker_rests_tick(now),
     };
     uint64_t next = UINT64_MAX;
 

@@ -35,8 +35,6 @@
 /* The name of a worker's process; of one in reserve, whose first argument it is, too: others ignore that. */
 #define WORKER_NAME       "holdfast-worker"
 #define WORKER_SPARE_NAME "holdfast-spare"
-#define WORKER_NICE_SPARE 10 /* so much lower is its priority (setpriority(2)) ... */
-#define WORKER_NICE_HURRY 10 /* ... and so much higher that of one that others wait for */
 
 /* A worker finds its descriptors here after exec. */
 #define LINK_WORKER_FD_LINK      3

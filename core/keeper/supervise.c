@@ -91,6 +91,8 @@ static void go_if_alone(struct keeper *k)
     if (k->worker.state != WORKER_STARTING || k->worker.go_sent || tombstones_wait(k))
         return;
     k->worker.go_sent = true;
+    if (k->ever_ready)
+        worker_hurry(&k->worker);
     source_watch(k, &k->worker_word, k->worker.tombstone, 0);
     accept_hand_over(k);
     k->unsettled = false;
@@ -165,6 +167,7 @@ static void on_ready(struct keeper *k)
     struct worker *w = &k->worker;
 
     w->state = WORKER_READY;
+    worker_hurry_over_soon(w);
     w->ready_ns = clock_now_ns();
     if (!k->ever_ready && !listen_now(k)) {
         k->exit_code = 1;
@@ -372,6 +375,8 @@ void supervise_start(struct keeper *k)
     }
     log_info("worker", "%s generation=%u pid=%d", spare ? "taken from the reserve" : "started",
              k->generation, k->worker.pid);
+    if (spare)
+        worker_hurry(&k->worker);
     tell_after(k);
     go_if_alone(k);
 }
@@ -563,6 +568,7 @@ uint64_t supervise_tick(struct keeper *k, uint64_t now_ns)
     next = MIN(next, tombstones_tick(k, now_ns));
     next = MIN(next, upgrade_tick(k, now_ns));
     next = MIN(next, kill_tick(k, now_ns));
+    next = MIN(next, worker_hurry_tick(&k->worker, now_ns));
     next = MIN(next, give_up_tick(k, now_ns));
     uint64_t reap = reap_tick(k, now_ns);
     next = MIN(next, reap);

@@ -74,6 +74,7 @@ static void fail(struct keeper *k, const char *why)
     if (k->image == IMAGE_EXPORTING || k->image == IMAGE_IMPORTING)
         tell_old(k, LINK_GO_ON);
     k->image = IMAGE_NONE;
+    worker_hurry_over(&k->worker);
     forget_next(k);
     reload_handover_failed(k);
     accept_update(k);
@@ -95,6 +96,7 @@ static void on_prepared(struct keeper *k, uint64_t layout)
     k->upgrade_deadline_ns = clock_now_ns() + FREEZE_NS;
     k->freeze_ns = clock_now_ns();
     accept_update(k); /* connections wait in the backlog now */
+    worker_hurry(&k->worker);
     supervise_tell(k, &(struct link_message){ .type = same ? LINK_FREEZE : LINK_EXPORT,
                                               .fd = -1,
                                               .freeze.deadline_ms = FREEZE_MS });

@@ -15,12 +15,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define FIRST_SPARE_FD 16 /* above all the worker's fixed numbers */
+#define REST_LOOK      (100 * NS_PER_MS)
 
 struct worker_fds {
     int link[2];      /* [0] keeper, [1] worker */
@@ -96,20 +96,6 @@ static void child_oom_score(void)
     close(fd);
 }
 
-/*
- * A worker may raise its priority so far, and does so where initiators wait for it. One in reserve stays out
- * of the way, when it can come back from there.
- */
-static void child_priority(bool spare)
-{
-    int nice = getpriority(PRIO_PROCESS, 0), highest = MAX(nice - WORKER_NICE_HURRY, -20);
-    struct rlimit limit = { (rlim_t)(20 - highest), (rlim_t)(20 - highest) };
-    bool may = setrlimit(RLIMIT_NICE, &limit) == 0;
-
-    if (may && spare)
-        setpriority(PRIO_PROCESS, 0, nice + WORKER_NICE_SPARE);
-}
-
 static _Noreturn void child_exec(const struct worker *w, const struct worker_fds *f, pid_t parent,
                                  const char *file, int exe_fd)
 {
@@ -123,7 +109,7 @@ static _Noreturn void child_exec(const struct worker *w, const struct worker_fds
     if (getppid() != parent)
         _exit(1); /* it died before we asked to be told */
     child_oom_score();
-    child_priority(w->spare);
+    worker_priority_child(w->spare);
     child_signals();
     int exe = fcntl(exe_fd, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
     if (exe >= 0 && child_place_fds(f))
@@ -208,6 +194,38 @@ void worker_move(struct worker *to, struct worker *from)
     *from = (struct worker){ .pidfd = -1, .tombstone = -1 };
 }
 
+/* ---- what shares the memory of dead workers ---- */
+
+static GArray *rests; /* of pid_t: their process groups, whose numbers nobody else gets meanwhile */
+
+static bool rest_is_over(pid_t group)
+{
+    siginfo_t info = { 0 };
+
+    return waitid(P_PGID, (id_t)group, &info, WEXITED | WNOHANG) < 0 || info.si_pid != 0;
+}
+
+/* After the worker itself was reaped. */
+static void rest_begins(pid_t group)
+{
+    if (rest_is_over(group))
+        return;
+    if (rests == NULL)
+        rests = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    g_array_append_val(rests, group);
+}
+
+uint64_t worker_rests_tick(uint64_t now_ns)
+{
+    for (guint i = rests != NULL ? rests->len : 0; i-- > 0;) {
+        if (rest_is_over(g_array_index(rests, pid_t, i)))
+            g_array_remove_index_fast(rests, i);
+    }
+    return rests != NULL && rests->len > 0 ? now_ns + REST_LOOK : UINT64_MAX;
+}
+
+/* ---- its end ---- */
+
 void worker_kill(struct worker *w)
 {
     if (w->state != WORKER_NONE)
@@ -223,6 +241,7 @@ void worker_discard(struct worker *w)
     worker_kill(w);
     while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    rest_begins(w->pid);
     w->state = WORKER_NONE;
     link_deinit(&w->link);
     close(w->pidfd);
@@ -241,6 +260,7 @@ int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *
         return -errno;
     if (info.si_pid == 0)
         return -EAGAIN;
+    rest_begins(w->pid);
     link_deinit(&w->link);
     close(w->pidfd);
     w->pidfd = -1;

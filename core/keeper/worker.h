@@ -35,6 +35,8 @@ struct worker {
     struct store_item *stored; /* the tombstone; the taker of the tombstone takes it, too */
     int tombstone; /* read end; POLLHUP when its last ring is gone */
     bool spare;    /* in reserve, at low priority, unknown to the service manager */
+    bool hurries;  /* its threads are at a higher priority ... */
+    uint64_t calm_ns; /* ... until then; 0: for as long as it takes */
     bool go_sent;
     bool failed;                   /* it has said FAILED */
     bool hung;                     /* it did not answer, and we ended it */
@@ -56,8 +58,22 @@ void worker_spare_no_more(struct worker *w, struct store *store);
 /* The whole of it goes to `to`, which holds none. */
 void worker_move(struct worker *to, struct worker *from);
 void worker_kill(struct worker *w);
+
+/* priority.c: in the child that becomes one; while initiators wait for it, and no longer. */
+bool worker_priority_can(void);
+void worker_priority_child(bool spare);
+void worker_hurry(struct worker *w);
+void worker_hurry_over(struct worker *w);
+void worker_hurry_over_soon(struct worker *w);
+uint64_t worker_hurry_tick(struct worker *w, uint64_t now_ns);
+
 /* Kills it, waits for its end and closes all there is of it; may be called without a process. */
 void worker_discard(struct worker *w);
+/*
+ * The memory of a dead worker may be left to a process of its own, in its process group (undertaker.h):
+ * reaps those that have ended; when to look again, UINT64_MAX when none is there.
+ */
+uint64_t worker_rests_tick(uint64_t now_ns);
 /*
  * Call when pidfd is readable: reaps it and closes link and pidfd; the tombstone stays open and is
  * given to the caller. *ret_how is "signal 9 (Killed)" or "exit 1"; g_free(). 0 or negative errno.

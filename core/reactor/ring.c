@@ -13,6 +13,7 @@
  */
 #include "reactor/ring.h"
 
+#include "base/list.h"
 #include "base/log.h"
 #include "reactor/counters.h"
 
@@ -21,6 +22,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,6 +35,7 @@
 #define RING_MISSES      64 /* I/O on a block before it is registered */
 
 struct ring {
+    struct list node; /* of all_rings */
     struct io_uring uring;
     unsigned outstanding;
     bool enabled;
@@ -48,6 +51,8 @@ struct ring {
     uint8_t *misses;      /* a count per block: I/O that found it not registered */
     bool memory_refused;
 };
+
+static struct list all_rings = { &all_rings, &all_rings }; /* of the thread that makes them */
 
 static int setup(struct ring *ring, unsigned entries)
 {
@@ -104,6 +109,7 @@ int ring_create(unsigned entries, struct ring **ret_ring)
         free(ring);
         return r;
     }
+    list_append(&all_rings, &ring->node);
     r = setup_files(ring);
     if (r < 0) {
         ring_destroy(ring);
@@ -135,12 +141,24 @@ struct ring *ring_destroy(struct ring *ring)
 {
     if (!ring)
         return NULL;
+    list_remove(&ring->node);
     io_uring_queue_exit(&ring->uring);
     free(ring->free_slots);
     free(ring->registered);
     free(ring->misses);
     free(ring);
     return NULL;
+}
+
+void ring_unmap_all(void)
+{
+    list_for_each(n, &all_rings) {
+        const struct io_uring *uring = &list_entry(n, struct ring, node)->uring;
+        munmap(uring->sq.sqes, uring->sq.ring_entries * sizeof(struct io_uring_sqe));
+        munmap(uring->sq.ring_ptr, uring->sq.ring_sz);
+        if (uring->cq.ring_ptr != uring->sq.ring_ptr)
+            munmap(uring->cq.ring_ptr, uring->cq.ring_sz);
+    }
 }
 
 /* ---- registered files ---- */

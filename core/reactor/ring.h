@@ -81,6 +81,8 @@ void ring_leave(struct ring *ring);
  * may go on for a while in the kernel: cancel and reap them first (ring_outstanding() == 0), or let
  * the tombstone say when they are over.
  */
+/* In a process that shares the memory of one that is dead: takes every ring of it out of that memory. */
+void ring_unmap_all(void);
 struct ring *ring_destroy(struct ring *ring);
 /* One line for the log: why io_uring said -err, and which knob changes it. `err` as returned. */
 const char *ring_refusal_text(int err);

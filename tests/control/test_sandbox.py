@@ -22,7 +22,8 @@ USER = 'nobody'
 TARGETS = {IQN: {'luns': {0: ram(), 1: file('$FOLDER/state/disk.img')}}}
 # capabilities(7), by number
 KEEPER = {'CHOWN': 0, 'DAC_OVERRIDE': 1, 'DAC_READ_SEARCH': 2, 'FOWNER': 3, 'KILL': 5, 'SETGID': 6, 'SETUID': 7,
-          'SETPCAP': 8, 'NET_BIND_SERVICE': 10, 'NET_ADMIN': 12, 'NET_RAW': 13, 'IPC_LOCK': 14, 'SYS_RESOURCE': 24}
+          'SETPCAP': 8, 'NET_BIND_SERVICE': 10, 'NET_ADMIN': 12, 'NET_RAW': 13, 'IPC_LOCK': 14, 'SYS_NICE': 23,
+          'SYS_RESOURCE': 24}
 TO_BECOME = {'SETGID': 6, 'SETUID': 7, 'SETPCAP': 8}
 WORKER_AS_ROOT = {'DAC_OVERRIDE': 1, 'DAC_READ_SEARCH': 2, 'IPC_LOCK': 14}
 SETS = ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The priority of a worker's threads. One that initiators wait for, because it holds still for another or
+ * takes over from one, hurries, until what was held up is served: on a machine that is busy with something
+ * else its threads would wait for their turns one after the other. So does the keeper, which passes word
+ * between the two. One in reserve stays out of the way. The keeper needs CAP_SYS_NICE for it; without, all stays
+ * as it is.
+ */
+#include "keeper/worker.h"
+
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#define NICE_SPARE   10               /* lower by so much */
+#define NICE_HURRY   10               /* higher by so much */
+#define HURRY_AT_END (20 * NS_PER_MS) /* as long as sessions are on their way to their reactors */
+
+static int usual; /* of the keeper, and of workers */
+
+static int nice_of(id_t thread)
+{
+    errno = 0;
+    return getpriority(PRIO_PROCESS, thread);
+}
+
+bool worker_priority_can(void)
+{
+    static int can = -1;
+    if (can < 0) {
+        usual = nice_of(0);
+        can = usual > -20 && setpriority(PRIO_PROCESS, 0, usual - 1) == 0;
+        setpriority(PRIO_PROCESS, 0, usual);
+    }
+    return can;
+}
+
+void worker_priority_child(bool spare)
+{
+    if (worker_priority_can())
+        setpriority(PRIO_PROCESS, 0, spare ? usual + NICE_SPARE : usual);
+}
+
+/* Every thread that has the priority of its first one; those with priorities of their own keep them. */
+static void move(pid_t pid, int to)
+{
+    char path[32];
+    int from = nice_of((id_t)pid);
+
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *all = errno || from == to ? NULL : opendir(path);
+    struct dirent *e;
+    while (all && (e = readdir(all)) != NULL) {
+        id_t thread = (id_t)strtoul(e->d_name, NULL, 10);
+        if (thread && nice_of(thread) == from && !errno)
+            setpriority(PRIO_PROCESS, thread, to);
+    }
+    if (all)
+        closedir(all);
+}
+
+void worker_hurry(struct worker *w)
+{
+    if (w->state == WORKER_NONE || !worker_priority_can())
+        return;
+    int nice = MAX(usual - NICE_HURRY, -20);
+    setpriority(PRIO_PROCESS, 0, nice);
+    move(w->pid, nice);
+    w->hurries = true;
+    w->calm_ns = 0;
+}
+
+void worker_hurry_over(struct worker *w)
+{
+    if (w->hurries)
+        setpriority(PRIO_PROCESS, 0, usual);
+    if (w->state != WORKER_NONE && w->hurries)
+        move(w->pid, usual);
+    w->hurries = false;
+    w->calm_ns = 0;
+}
+
+void worker_hurry_over_soon(struct worker *w)
+{
+    if (w->hurries)
+        w->calm_ns = clock_now_ns() + HURRY_AT_END;
+}
+
+uint64_t worker_hurry_tick(struct worker *w, uint64_t now_ns)
+{
+    if (w->calm_ns != 0 && now_ns >= w->calm_ns)
+        worker_hurry_over(w);
+    return w->calm_ns == 0 ? UINT64_MAX : w->calm_ns;
+}

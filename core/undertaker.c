@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * See undertaker.h. It waits for the end of a pipe whose other end dies with the worker. Then the rings have to
+ * be unmapped at once: the kernel keeps a ring, and the requests in it, as long as it is mapped. It
+ * shares the worker's thread-local storage, too (it was made without one): until it is ready the worker waits,
+ * and afterwards it calls nothing that uses any.
+ */
+#include "undertaker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "reactor/ring.h"
+#include "sandbox.h"
+
+#define NAME        "holdfast-rest"
+#define NICE        10
+#define READY_S     5
+#define STACK_BYTES (64u << 10) /* the filter of system calls is made on it */
+
+enum { PENDING, READY, FAILED };
+
+static struct {
+    _Alignas(64) char stack[STACK_BYTES];
+    int pipe[2]; /* read by it; written by nobody */
+    pid_t pid;
+    bool sandbox;
+    _Atomic uint32_t state;
+} undertaker;
+
+static void tell(uint32_t state)
+{
+    atomic_store(&undertaker.state, state);
+    syscall(SYS_futex, &undertaker.state, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* The one descriptor that it has. */
+static bool keep_pipe_only(void)
+{
+    return dup2(undertaker.pipe[0], 0) == 0 && syscall(SYS_close_range, 1, ~0u, 0) == 0;
+}
+
+static int wait_and_bury(void *unused)
+{
+    char byte;
+
+    prctl(PR_SET_NAME, NAME);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!keep_pipe_only() || (undertaker.sandbox && sandbox_enter() < 0)) {
+        tell(FAILED);
+        _exit(1);
+    }
+    tell(READY);
+    while (read(0, &byte, 1) > 0)
+        ;
+    ring_unmap_all();
+    setpriority(PRIO_PROCESS, 0, NICE);
+    _exit(0);
+}
+
+static void close_pipe(int end)
+{
+    close(undertaker.pipe[end]);
+    undertaker.pipe[end] = -1;
+}
+
+static int wait_for_it(void)
+{
+    const struct timespec limit = { .tv_sec = READY_S };
+
+    while (atomic_load(&undertaker.state) == PENDING) {
+        if (syscall(SYS_futex, &undertaker.state, FUTEX_WAIT, PENDING, &limit, NULL, 0) < 0 &&
+            errno == ETIMEDOUT)
+            return -ETIMEDOUT;
+    }
+    return atomic_load(&undertaker.state) == READY ? 0 : -ECHILD;
+}
+
+int undertaker_start(bool sandbox)
+{
+    if (SANDBOX_SANITIZER) /* which knows nothing of such processes */
+        return 0;
+    if (pipe2(undertaker.pipe, O_CLOEXEC) < 0)
+        return -errno;
+    undertaker.sandbox = sandbox;
+    int pid = clone(wait_and_bury, undertaker.stack + STACK_BYTES, CLONE_VM | CLONE_PARENT, NULL);
+    int r = pid < 0 ? -errno : wait_for_it();
+    close_pipe(0);
+    if (r == 0) {
+        undertaker.pid = pid;
+        return 0;
+    }
+    if (pid > 0)
+        syscall(SYS_tgkill, pid, pid, SIGKILL);
+    close_pipe(1);
+    return r;
+}
+
+void undertaker_dismiss(void)
+{
+    if (undertaker.pid)
+        syscall(SYS_tgkill, undertaker.pid, undertaker.pid, SIGKILL);
+    undertaker.pid = 0;
+}
