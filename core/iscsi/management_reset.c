@@ -42,18 +42,34 @@ static void walk_drained(struct scsi_drain *drain)
 
 static void tell_others(struct walk *w, struct engine *e, const struct scsi_unit *unit)
 {
-    list_for_each_safe(pos, &e->sessions)
-    {
+    list_for_each_safe(pos, &e->sessions) {
         struct session *s = list_entry(pos, struct session, link);
         if (s != w->task->session && s->nexus && s->nexus->target == w->target)
             management_tell(s, /* except= */ NULL, unit, /* lun= */ NULL);
     }
 }
 
+/* Commands of other sessions that wait behind an ORDERED one, or for a unit that is held, have not begun:
+   the unit does not know them. */
+static void abort_waiting(struct walk *w, struct engine *e, const struct scsi_unit *unit)
+{
+    list_for_each_safe(pos, &e->sessions) {
+        struct session *s = list_entry(pos, struct session, link);
+        if (s == w->task->session || !s->nexus || s->nexus->target != w->target ||
+            (list_empty(&s->blocked) && list_empty(&s->paused)))
+            continue;
+        for (uint16_t i = 0; i < s->task_count; i++) {
+            struct task *t = &s->tasks[i];
+            if (t->state == TASK_BLOCKED && t->kind == TASK_SCSI &&
+                scsi_nexus_unit_at(s->nexus, t->cmd.lun) == unit)
+                task_abort(t, NULL);
+        }
+    }
+}
+
 static void close_others(struct walk *w, struct engine *e)
 {
-    list_for_each_safe(pos, &e->sessions)
-    {
+    list_for_each_safe(pos, &e->sessions) {
         struct session *s = list_entry(pos, struct session, link);
         if (s != w->task->session && s->nexus && s->nexus->target == w->target)
             session_close(s, "target cold reset by another initiator");
@@ -73,6 +89,7 @@ static void walk_run(struct reactor_message *message)
     if (w->unit < w->unit_count) {
         struct scsi_unit *unit = w->units[w->unit];
         tell_others(w, home->all[w->engine], unit);
+        abort_waiting(w, home->all[w->engine], unit);
         scsi_unit_abort_all(unit, NULL);
         w->drain.done = walk_drained;
         scsi_unit_drain(unit, &w->drain);

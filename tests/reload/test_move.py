@@ -17,6 +17,7 @@ import client  # noqa: E402
 from client import REFUSED, look, run  # noqa: E402
 from peer import IQN, Settings, case, file, main, ram  # noqa: E402
 import scsi  # noqa: E402
+import wire  # noqa: E402
 
 MIB = 1 << 20
 SIZE = 8 * MIB
@@ -255,6 +256,26 @@ def _(target):
     session.write(0, b'r' * 4096, lun=1).good()
     assert slow.status is None or slow.status == 0
     assert late.status is None or late.status in (0, 2)
+
+
+@case('a LUN RESET ends what others wait with, too: none of it is done afterwards', own=daemon(SLOW))
+def _(target):
+    session, other = target.login(), target.login(initiator='iqn.2026-11.org.example:other')
+    session.alive(lun=1)
+    other.alive(lun=1)
+    slow = session.start(scsi.write_10(0, 8), write=b'1' * 4096, lun=1)
+    join = during(target, stored(B))
+    is_held(target)
+    held = [other.start(scsi.write_10(8 * i, 8), write=b'h' * 4096, lun=1) for i in (1, 2, 3)]
+    asked = other.start(scsi.write_10(32, 8), write=b'h' * 4096, lun=1, immediate_data=0)
+    other.nop(b'they have come')
+    assert other.connection.expect(wire.NOP_IN).data == b'they have come'
+    assert session.task_management(LUN_RESET, lun=1).response == 0
+    join()
+    other.alive(lun=1)
+    assert [task.status for task in held + [asked]] == [None] * 4, 'answered after a reset'
+    assert slow.status is None or slow.status == 0
+    assert session.connection and other.read(8, 32, lun=1).good().data == bytes(16384)
 
 
 @case('a session that ends while its commands are held leaves nothing behind', own=daemon(SLOW))
