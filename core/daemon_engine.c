@@ -13,6 +13,7 @@
 #include "iscsi/session.h"
 #include "iscsi/state.h"
 #include "scsi/keep.h"
+#include "scsi/scratch.h"
 
 #define REACTORS_AUTO_MAX 16u
 #define LOGIN_POOL_BYTES  (64u << 20)
@@ -215,6 +216,8 @@ int daemon_engine_create(struct daemon *d)
 
 int daemon_engine_start(struct daemon *d)
 {
+    for (unsigned i = 0; i < d->data_count; i++)
+        scsi_scratch_reserve(d->reactors[i]);
     for (unsigned i = 0; i <= d->data_count; i++) {
         int r = reactor_start(d->reactors[i]);
         if (r < 0) {

@@ -70,6 +70,11 @@ static inline struct buf *buf_ref(struct buf *buf)
 }
 /* NULL is fine; returns NULL. The last reference gives the memory back. */
 struct buf *buf_unref(struct buf *buf);
+/* Somebody else has a reference, too. */
+static inline bool buf_is_shared(const struct buf *buf)
+{
+    return buf->refs > 1;
+}
 arena_ref buf_arena_ref(const struct buf *buf);
 /* The buffer that holds this address, or NULL when it is in none in use. */
 struct buf *bufpool_find(struct bufpool *pool, const void *address);

@@ -14,6 +14,7 @@
 #include "scsi/opcode.h"
 #include "scsi/once.h"
 #include "scsi/read_write.h"
+#include "scsi/scratch.h"
 #include "scsi/sense.h"
 #include "scsi/step.h"
 #include "scsi/transfer.h"
@@ -395,7 +396,7 @@ void scsi_finish(struct scsi_command *cmd)
     if (lane && !aborted)
         count(cmd, lane->counters);
     if (__builtin_expect(cmd->scratch != NULL, 0))
-        cmd->scratch = buf_unref(cmd->scratch);
+        scsi_scratch_put(cmd);
     unlink_command(cmd);
     cmd->done(cmd);
     if (__builtin_expect(aborted && lane, 0)) {
@@ -418,8 +419,7 @@ void scsi_abort(struct scsi_command *cmd)
             scsi_finish(cmd);
     } else if (cmd->parked) {
         return; /* whoever it waits for will find it aborted */
-    } else if (!list_empty(&cmd->scratch_waiter.link)) {
-        bufpool_wait_cancel(reactor_current()->pool, &cmd->scratch_waiter);
+    } else if (scsi_scratch_leave(cmd)) {
         scsi_finish(cmd);
     } else if (cmd->unit && cmd->unit->backend->ops->cancel) {
         cmd->unit->backend->ops->cancel(cmd->unit->backend, &cmd->io);
@@ -429,6 +429,12 @@ void scsi_abort(struct scsi_command *cmd)
 void scsi_fail(struct scsi_command *cmd, uint8_t key, uint8_t asc, uint8_t ascq)
 {
     scsi_check_condition(cmd, key, (uint16_t)(asc << 8 | ascq));
+    unlink_command(cmd);
+}
+
+void scsi_fail_full(struct scsi_command *cmd)
+{
+    scsi_status(cmd, SCSI_TASK_SET_FULL);
     unlink_command(cmd);
 }
 

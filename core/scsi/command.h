@@ -127,6 +127,8 @@ void scsi_abort(struct scsi_command *cmd);
 /* Ends a started, not yet executing command with CHECK CONDITION (the transport found the data at
    fault, e.g. 0Bh/0C0Dh); status and sense are set, done() is not called. */
 void scsi_fail(struct scsi_command *cmd, uint8_t key, uint8_t asc, uint8_t ascq);
+/* The same with TASK SET FULL: there is no memory for its data. */
+void scsi_fail_full(struct scsi_command *cmd);
 /* Once at the end of a reactor turn in which scsi_execute() was called: kicks the backends that
    want it. */
 void scsi_kick(void);

@@ -111,7 +111,12 @@ void scsi_bad_list(struct scsi_command *cmd, uint16_t byte, int bit)
 
 void scsi_conflict(struct scsi_command *cmd)
 {
-    cmd->status = SCSI_RESERVATION_CONFLICT;
+    scsi_status(cmd, SCSI_RESERVATION_CONFLICT);
+}
+
+void scsi_status(struct scsi_command *cmd, uint8_t status)
+{
+    cmd->status = status;
     cmd->sense_bytes = 0;
     cmd->data_in_bytes = 0;
     cmd->mapped = 0;

@@ -116,5 +116,7 @@ void scsi_bad_cdb(struct scsi_command *cmd, uint16_t byte, int bit);
 void scsi_bad_list(struct scsi_command *cmd, uint16_t byte, int bit);
 /* RESERVATION CONFLICT. */
 void scsi_conflict(struct scsi_command *cmd);
+/* A status without sense data. */
+void scsi_status(struct scsi_command *cmd, uint8_t status);
 /* From a backend's negative errno; `lba` is where that I/O began. */
 void scsi_io_error(struct scsi_command *cmd, int error, bool writing, uint64_t lba);

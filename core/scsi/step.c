@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The loop under commands of several steps, their scratch buffers, and parts of iovecs. */
+/* The loop under commands of several steps, and parts of iovecs. */
 #include "scsi/step.h"
 
 #include <string.h>
@@ -25,8 +25,7 @@ void scsi_steps_go_on(struct scsi_command *cmd)
         scsi_give_way(cmd);
 }
 
-/* An I/O or a buffer has come: from within the step, or from the reactor. */
-static void resume(struct scsi_command *cmd)
+void scsi_resume(struct scsi_command *cmd)
 {
     if (cmd->stepping)
         cmd->stepped = true;
@@ -36,14 +35,7 @@ static void resume(struct scsi_command *cmd)
 
 static void step_io_done(struct backend_io *io)
 {
-    resume(container_of(io, struct scsi_command, io));
-}
-
-static void scratch_ready(struct bufpool_waiter *waiter, struct buf *buf)
-{
-    struct scsi_command *cmd = container_of(waiter, struct scsi_command, scratch_waiter);
-    cmd->scratch = buf;
-    resume(cmd);
+    scsi_resume(container_of(io, struct scsi_command, io));
 }
 
 void scsi_steps(struct scsi_command *cmd, int (*step)(struct scsi_command *cmd))
@@ -74,19 +66,6 @@ void scsi_step_scratch_io(struct scsi_command *cmd, enum backend_op op, uint64_t
 {
     cmd->io_iov[0] = (struct iovec){ cmd->scratch->data, length };
     scsi_step_io(cmd, op, offset, length, cmd->io_iov, 1, flags);
-}
-
-bool scsi_scratch(struct scsi_command *cmd)
-{
-    if (cmd->scratch)
-        return true;
-    struct bufpool *pool = reactor_current()->pool;
-    cmd->scratch = bufpool_take(pool, SCRATCH_BYTES);
-    if (cmd->scratch)
-        return true;
-    bufpool_waiter_init(&cmd->scratch_waiter, scratch_ready);
-    bufpool_wait(pool, &cmd->scratch_waiter, SCRATCH_BYTES);
-    return false;
 }
 
 uint32_t scsi_clip(struct scsi_command *cmd, uint64_t from, uint64_t *length, uint32_t block_bytes)

@@ -34,6 +34,8 @@ void scsi_step_io(struct scsi_command *cmd, enum backend_op op, uint64_t offset,
 /* The same with the first `length` bytes of the scratch buffer. */
 void scsi_step_scratch_io(struct scsi_command *cmd, enum backend_op op, uint64_t offset,
                           uint64_t length, uint8_t flags);
+/* An I/O or a buffer has come: from within the step, or from the reactor. */
+void scsi_resume(struct scsi_command *cmd);
 /* cmd->scratch of SCRATCH_BYTES is there; false: it is waited for, answer STEP_WAIT. */
 bool scsi_scratch(struct scsi_command *cmd);
 

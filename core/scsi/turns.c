@@ -5,6 +5,7 @@
 
 #include "reactor/reactor.h"
 #include "scsi/opcode.h"
+#include "scsi/scratch.h"
 #include "scsi/step.h"
 
 /* This reactor's. */
@@ -70,7 +71,7 @@ static bool leave_standing(struct scsi_command *cmd)
 
 void scsi_stand(struct scsi_command *cmd)
 {
-    cmd->scratch = buf_unref(cmd->scratch);
+    scsi_scratch_put(cmd);
     if (!standing.next)
         list_init(&standing);
     list_append(&standing, &cmd->scratch_waiter.link);
