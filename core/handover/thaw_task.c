@@ -303,6 +303,8 @@ static void wait_again(struct connection *c)
         c->stalled = true;
     else if (c->receive == RECEIVE_WAIT && t && t->gather)
         c->stalled = true;
+    if (c->stalled)
+        relief_wait(c);
 }
 
 void thaw_tasks_go(struct thawed *w)

@@ -67,6 +67,7 @@ static void gathered(struct task *t)
 {
     list_remove(&t->gather_link);
     t->gather = false;
+    t->session->engine->granted++;
     command_advance(t);
 }
 

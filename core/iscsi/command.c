@@ -19,6 +19,7 @@
 #define IMMEDIATE_RESERVE 16u /* free tasks that immediate commands may not take */
 #define KEY_ILLEGAL       0x05
 #define KEY_ABORTED       0x0b
+#define KEY_TASK_SET_FULL 0xff /* no sense key: the status */
 
 void command_fault(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq)
 {
@@ -116,6 +117,32 @@ static void check_unsolicited(struct task *t, const struct pdu *pdu)
     }
 }
 
+bool command_must_pass(const struct connection *c, const struct task *t)
+{
+    const struct session *s = c->session;
+    for (uint16_t i = 0; i < s->task_count; i++) {
+        const struct task *x = &s->tasks[i];
+        if (x == t || x->state == TASK_FREE || x->kind != TASK_SCSI)
+            continue;
+        if ((x->state == TASK_HELD || x->state == TASK_BLOCKED) && x->capacity)
+            return true;
+        if (x->state == TASK_COLLECT && x->conn == c &&
+            (x->unsolicited || x->received < x->cmd.data_out_bytes))
+            return true;
+    }
+    return false;
+}
+
+/* There is no memory for its data: the initiator is to come again when there is less to do. */
+void command_no_room(struct connection *c, struct task *t)
+{
+    buffers_cancel(t);
+    buffers_release(t);
+    command_fault(t, KEY_TASK_SET_FULL, 0, 0);
+    c->segment_placed = 0;
+    task_record_transfer(t, c->stream.next.rx_parsed, 0);
+}
+
 enum pdu_verdict command_place(struct connection *c, struct task *t, uint32_t bytes)
 {
     bool open = t->state == TASK_COLLECT; /* its need is known */
@@ -131,7 +158,12 @@ enum pdu_verdict command_place(struct connection *c, struct task *t, uint32_t by
     if (!c->segment_placed)
         return PDU_PLACE;
     uint32_t need = open && t->cmd.buffer_bytes > limit ? t->cmd.buffer_bytes : limit;
-    return !t->gather && buffers_take(t, need) ? PDU_PLACE : PDU_WAIT;
+    if (!t->gather && buffers_take(t, need))
+        return PDU_PLACE;
+    if (!command_must_pass(c, t) || relief_wait(c))
+        return PDU_WAIT;
+    command_no_room(c, t);
+    return PDU_PLACE;
 }
 
 static bool is_plain_write(const struct scsi_command *cmd)
@@ -401,7 +433,10 @@ void command_advance(struct task *t)
         return;
     if (t->fault && !t->ended) {
         list_remove(&t->link); /* it may stand in the output for an R2T */
-        scsi_fail(cmd, t->fault_key, t->fault_asc, t->fault_ascq);
+        if (t->fault_key == KEY_TASK_SET_FULL)
+            scsi_fail_full(cmd);
+        else
+            scsi_fail(cmd, t->fault_key, t->fault_asc, t->fault_ascq);
         t->ended = true;
     }
     if (t->ended) {

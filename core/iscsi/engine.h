@@ -37,6 +37,10 @@ struct engine {
     struct list sessions;
     struct list gathering;           /* tasks waiting for buffers, in order */
     struct bufpool_waiter waiter;    /* of the first of them */
+    /* relief.c */
+    struct timer relief;
+    uint32_t granted, granted_seen;  /* buffers that somebody waited for; as of its last look */
+    uint64_t short_until_ns;
     uint32_t executing;              /* commands that units have */
     uint32_t *working;               /* state_working() */
     bool frozen;                     /* nothing is parsed: see handover/freeze.h */
@@ -423,8 +427,22 @@ static inline bool command_pause(struct task *t)
 void engine_run_paused(struct engine *e);
 /* The task ends with this CHECK CONDITION instead of being executed. */
 void command_fault(struct task *t, uint8_t key, uint8_t asc, uint8_t ascq);
-/* Sets c->segment_* for a segment at t->received and says what to do with it. */
+/*
+ * Sets c->segment_* for a segment at t->received and says what to do with it. When there is no memory the
+ * connection waits; relief.c looks that it does not wait for ever.
+ */
 enum pdu_verdict command_place(struct connection *c, struct task *t, uint32_t bytes);
+/* Behind what the connection receives now, for `t`, there is data of others that have memory, or wait for it. */
+bool command_must_pass(const struct connection *c, const struct task *t);
+/* The segment that it waits to receive is passed over; `t` ends with TASK SET FULL. */
+void command_no_room(struct connection *c, struct task *t);
+
+/* ---- relief.c ---- */
+
+/* The connection waits for memory and must pass (command_must_pass()). False: it does not wait, for there
+   has been none. */
+bool relief_wait(struct connection *c);
+void relief_fired(struct timer *timer);
 /* A burst of Data-Out has grown by a PDU (its `received` is up to date). */
 void transfer_data_out_done(struct task *t, const uint8_t *bhs);
 /* Asks for what is missing, as far as MaxOutstandingR2T allows. */

@@ -45,12 +45,20 @@ enum pdu_verdict nop_out_receive(struct connection *c, const struct pdu *pdu)
         answer_simple(t);
         return PDU_DISCARD;
     }
+    if (!buffers_take(t, echo) &&
+        command_must_pass(c, t)) { /* no memory, and no time to wait for it */
+        buffers_cancel(t);
+        buffers_release(t);
+        t->answer_bytes = 0;
+        answer_simple(t);
+        return PDU_DISCARD;
+    }
     memcpy(t->record->answer, t->bhs, ISCSI_BHS_BYTES); /* for a successor, while its data comes */
     t->record->answer_bytes = echo;
     c->segment_task = t;
     c->segment_offset = 0;
     c->segment_placed = echo;
-    return buffers_take(t, echo) ? PDU_PLACE : PDU_WAIT;
+    return t->gather ? PDU_WAIT : PDU_PLACE;
 }
 
 void nop_segment_done(struct task *t, bool bad)

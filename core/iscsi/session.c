@@ -252,6 +252,7 @@ void engine_init(struct engine *e, struct reactor *reactor)
     list_init(&e->gathering);
     bufpool_waiter_init(&e->waiter, buffers_ready);
     reactor_task_init(&e->kick, kick_run);
+    timer_init(&e->relief, relief_fired);
     e->working = state_working(reactor->index);
     reactor->user = e;
 }

@@ -2,8 +2,11 @@
 """More connections or logins than there may be: nobody who is let in is cut off, everybody else is told
 to come back, and who returns to a session that is still there, or says something, comes first."""
 import signal
+import struct
+import threading
 import time
 
+import scsi
 import wire
 from peer import IQN, LIMIT, Closed, Refused, case, main, ram
 
@@ -210,6 +213,60 @@ def _(target):
         assert refusal.status == UNAVAILABLE, '%04x' % refusal.status
     session.connection.expect_closed()
     assert target.daemon.wait_exit() == 0, target.daemon.log()[-4000:]
+
+
+# --- memory
+
+SMALL = {'reactors': 1, 'buffer-memory': '16M'}
+
+
+def write_all(session, count, results):
+    """Writes of a megabyte, all at once, as an initiator does that has them."""
+    tasks = [session.start(scsi.write_10(0, 2048), write=bytes(1 << 20)) for _ in range(count)]
+    results.extend(task.wait().status for task in tasks)
+
+
+def write_together(sessions, count):
+    results = [[] for _ in sessions]
+    threads = [threading.Thread(target=write_all, args=(session, count, result))
+               for session, result in zip(sessions, results)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    statuses = [status for result in results for status in result]
+    assert len(statuses) == count * len(sessions), 'not all were answered: %r' % results
+    assert set(statuses) <= {scsi.GOOD, scsi.TASK_SET_FULL}, statuses
+    return statuses
+
+
+def writers(target, count):
+    return [target.login(initiator='iqn.2026-11.org.example:writer-%d' % i) for i in range(count)]
+
+
+@case('more writes than there is memory for: each is done, or told TASK SET FULL, and none waits for ever',
+      own=dict(targets={IQN: {'portals': ['test'], 'luns': {0: ram('8M')}}}, daemon=SMALL))
+def _(target):
+    sessions = writers(target, 4)
+    for _ in range(3):
+        assert write_together(sessions, 12).count(scsi.GOOD) >= 12
+    for session in sessions:
+        session.write(0, bytes(1 << 20)).good()
+
+
+@case('COMPARE AND WRITE goes on when all memory is with writes that wait for it',
+      own=dict(targets={IQN: {'portals': ['test'], 'luns': {0: {'handler': 'fault', 'options': {
+          'of': {'handler': 'file', 'options': {'path': '$FOLDER/disk.img', 'size': '8M'}},
+          'rules': [{'op': 'write', 'action': 'delay', 'delay': '2s', 'times': 1}]}}}}}, daemon=SMALL))
+def _(target):
+    first, second, *sessions = writers(target, 6)
+    slow = first.start(scsi.write_10(0, 1), write=bytes(512))
+    time.sleep(0.1)
+    compare = second.start(struct.pack('>BBQHBBBB', 0x89, 0, 0, 0, 0, 1, 0, 0), write=bytes(512) + b'n' * 512)
+    time.sleep(0.1)
+    write_together(sessions, 8)
+    slow.good()
+    compare.good()
 
 
 main(__file__)
