@@ -46,22 +46,33 @@ void worker_priority_child(bool spare)
         setpriority(PRIO_PROCESS, 0, spare ? usual + NICE_SPARE : usual);
 }
 
-/* Every thread that has the priority of its first one; those with priorities of their own keep them. */
+/* Of a thread that is not lower than the first one by so much: those were moved already, or just now started. */
+static void move_thread(id_t thread, int from, int to)
+{
+    int lower = nice_of(thread) - from;
+
+    if (!errno && lower >= 0 && lower < MIN(NICE_HURRY, NICE_SPARE))
+        setpriority(PRIO_PROCESS, thread, to + lower);
+}
+
+/* The first thread to this priority, and those that are a little lower with it. */
 static void move(pid_t pid, int to)
 {
     char path[32];
     int from = nice_of((id_t)pid);
+    bool there = errno == 0 && from != to;
 
     snprintf(path, sizeof(path), "/proc/%d/task", pid);
-    DIR *all = errno || from == to ? NULL : opendir(path);
-    struct dirent *e;
-    while (all && (e = readdir(all)) != NULL) {
-        id_t thread = (id_t)strtoul(e->d_name, NULL, 10);
-        if (thread && nice_of(thread) == from && !errno)
-            setpriority(PRIO_PROCESS, thread, to);
+    for (int pass = 0; there && pass < 2; pass++) { /* the second: started by one not yet moved */
+        DIR *all = opendir(path);
+        struct dirent *e;
+        while (all && (e = readdir(all)) != NULL) {
+            if (g_ascii_isdigit(e->d_name[0]))
+                move_thread((id_t)strtoul(e->d_name, NULL, 10), from, to);
+        }
+        if (all)
+            closedir(all);
     }
-    if (all)
-        closedir(all);
 }
 
 void worker_hurry(struct worker *w)

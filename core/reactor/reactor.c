@@ -333,7 +333,7 @@ static void *reactor_thread(void *data)
         (void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
     }
     if (p->nice)
-        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), p->nice);
+        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + p->nice);
     (void)pthread_setname_np(pthread_self(), p->name);
     reactor_of_thread = reactor;
     int r = ring_enable(reactor->ring);

@@ -45,7 +45,7 @@ struct reactor_options {
     const char *name;      /* of the thread, up to 15 bytes */
     unsigned index;        /* 0 .. ; the caller's number for it */
     int cpu;               /* to run on; -1: any */
-    int nice;              /* of its thread, when CPUs are short (setpriority(2)); 0: as the process */
+    int nice;              /* of its thread, added to that of who starts it (setpriority(2)) */
     unsigned ring_entries; /* 0: the default, 1024 */
     uint64_t busy_poll_ns; /* look this long for work before sleeping; 0: sleep at once */
     int tombstone_fd;      /* for ring_hold(), stays the caller's; -1: none */

@@ -14,6 +14,11 @@ ASKED = ('--initial-r2t', '--no-immediate-data', '--max-burst', '65536', '--firs
 SMALL_PDUS = ('--receive-segment', '8192', '--max-burst', '262144')
 
 
+HUNDRED = [(FIRST, dict(connections=50, depth=4)),
+           (SECOND, dict(connections=30, depth=2, block='64K', options=DIGESTS)),
+           (THIRD, dict(connections=20, depth=2, block='64K', options=ASKED))]
+
+
 def targets(size='256M', path='$FOLDER/disk.img'):
     """Three targets, for loads that do not meet: two in memory, one in a file."""
     return {FIRST: {'portals': ['test'], 'luns': {0: ram(size)}},
@@ -79,10 +84,20 @@ def _(scale):
 
 @case('kill: 100 sessions, 4k and 64k, RAM and file, with and without digests')
 def _(scale):
-    return kill_under_load(scale, scale.count(6, 1000), [
-        (FIRST, dict(connections=50, depth=4)),
-        (SECOND, dict(connections=30, depth=2, block='64K', options=DIGESTS)),
-        (THIRD, dict(connections=20, depth=2, block='64K', options=ASKED))])
+    return kill_under_load(scale, scale.count(6, 1000), HUNDRED)
+
+
+@case('floor: 100 sessions, nothing happens: what a full machine itself makes them wait', soak_only=True)
+def _(scale):
+    with serving(targets(), daemon={'reactors': 2}) as server:
+        with loads_on(server, *HUNDRED) as loads:
+            for _ in range(scale.count(6, 1000)):
+                time.sleep(scale.between(0.6, 0.8))
+                for load in loads:
+                    load.mark()
+            time.sleep(0.6)
+        server.check()
+        return report(server, loads)
 
 
 @case('kill: large commands, R2Ts, many Data-In PDUs')
