@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define NICE_SPARE   10               /* lower by so much */
+#define NICE_SPARE   5                /* lower by so much */
 #define NICE_HURRY   10               /* higher by so much */
 #define HURRY_AT_END (20 * NS_PER_MS) /* as long as sessions are on their way to their reactors */
 
@@ -40,10 +40,16 @@ bool worker_priority_can(void)
     return can;
 }
 
-void worker_priority_child(bool spare)
+void worker_priority_spare(void)
 {
     if (worker_priority_can())
-        setpriority(PRIO_PROCESS, 0, spare ? usual + NICE_SPARE : usual);
+        setpriority(PRIO_PROCESS, 0, usual + NICE_SPARE);
+}
+
+void worker_priority_hurry(void)
+{
+    if (worker_priority_can())
+        setpriority(PRIO_PROCESS, 0, MAX(usual - NICE_HURRY, -20));
 }
 
 /* Of a thread that is not lower than the first one by so much: those were moved already, or just now started. */
@@ -51,7 +57,7 @@ static void move_thread(id_t thread, int from, int to)
 {
     int lower = nice_of(thread) - from;
 
-    if (!errno && lower >= 0 && lower < MIN(NICE_HURRY, NICE_SPARE))
+    if (!errno && lower >= 0 && lower < NICE_HURRY)
         setpriority(PRIO_PROCESS, thread, to + lower);
 }
 
@@ -79,9 +85,8 @@ void worker_hurry(struct worker *w)
 {
     if (w->state == WORKER_NONE || !worker_priority_can())
         return;
-    int nice = MAX(usual - NICE_HURRY, -20);
-    setpriority(PRIO_PROCESS, 0, nice);
-    move(w->pid, nice);
+    worker_priority_hurry();
+    move(w->pid, nice_of(0));
     w->hurries = true;
     w->calm_ns = 0;
 }

@@ -19,9 +19,9 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
-#define AFTER_READY (100 * NS_PER_MS) /* what was held up is served first */
-#define PREPARE_NS  (20 * NS_PER_S)   /* at low priority on a busy machine */
-#define AGAIN_FIRST NS_PER_S          /* after a death, and twice as long after the next one, ... */
+#define AFTER_READY (50 * NS_PER_MS) /* what was held up is served first */
+#define PREPARE_NS  (20 * NS_PER_S)  /* at low priority on a busy machine */
+#define AGAIN_FIRST NS_PER_S         /* after a death, and twice as long after the next one, ... */
 #define AGAIN_MAX   (600 * NS_PER_S)
 
 void spare_discard(struct keeper *k)

@@ -91,7 +91,7 @@ static void go_if_alone(struct keeper *k)
     if (k->worker.state != WORKER_STARTING || k->worker.go_sent || tombstones_wait(k))
         return;
     k->worker.go_sent = true;
-    if (k->ever_ready)
+    if (k->ever_ready) /* of an upgrade */
         worker_hurry(&k->worker);
     source_watch(k, &k->worker_word, k->worker.tombstone, 0);
     accept_hand_over(k);
@@ -355,6 +355,8 @@ static void restart_later(struct keeper *k, unsigned delay)
 void supervise_start(struct keeper *k)
 {
     k->restart_ns = 0;
+    if (k->ever_ready)
+        worker_priority_hurry();
     bool spare = spare_take(k);
     int r = spare ? 0
                   : worker_start(&k->worker, &k->store, ++k->generation, k->config_fd,
@@ -375,7 +377,7 @@ void supervise_start(struct keeper *k)
     }
     log_info("worker", "%s generation=%u pid=%d", spare ? "taken from the reserve" : "started",
              k->generation, k->worker.pid);
-    if (spare)
+    if (k->ever_ready)
         worker_hurry(&k->worker);
     tell_after(k);
     go_if_alone(k);

@@ -109,7 +109,8 @@ static _Noreturn void child_exec(const struct worker *w, const struct worker_fds
     if (getppid() != parent)
         _exit(1); /* it died before we asked to be told */
     child_oom_score();
-    worker_priority_child(w->spare);
+    if (w->spare)
+        worker_priority_spare();
     child_signals();
     int exe = fcntl(exe_fd, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
     if (exe >= 0 && child_place_fds(f))

@@ -59,9 +59,11 @@ void worker_spare_no_more(struct worker *w, struct store *store);
 void worker_move(struct worker *to, struct worker *from);
 void worker_kill(struct worker *w);
 
-/* priority.c: in the child that becomes one; while initiators wait for it, and no longer. */
+/* priority.c: in the child that becomes one in reserve; the keeper itself, before it starts one that is
+   waited for; while initiators wait for a worker, and no longer. */
 bool worker_priority_can(void);
-void worker_priority_child(bool spare);
+void worker_priority_spare(void);
+void worker_priority_hurry(void);
 void worker_hurry(struct worker *w);
 void worker_hurry_over(struct worker *w);
 void worker_hurry_over_soon(struct worker *w);
