@@ -466,12 +466,14 @@ static const char *start(struct daemon *d)
         .memfd_get = store_get,
         .changed = storage_changed,
     };
+    daemon_kept_init(d);
     d->scsi = (struct scsi_services){
         .reactors = d->reactors,
         .pool = d->pool,
         .state_directory = d->state_directory = g_strdup(d->config->daemon.state_directory),
         .user = d,
         .memfd_get = memfd_get,
+        .kept_changed = daemon_kept_changed,
         .sends_store = sends_store,
     };
     int r = scsi_keep_area_open(&d->scsi, d->data_count, &d->scsi.area);
@@ -529,6 +531,7 @@ static void release(struct daemon *d)
     daemon_notes_run(d);                              /* the snapshot is not used any more, */
     d->scsi.area = scsi_keep_area_free(d->scsi.area); /* which held the last units */
     g_array_free(d->held, TRUE);
+    daemon_kept_free(d);
     daemon_notes_deinit(d);
     g_free(d->state_directory);
     g_free(d->text);

@@ -37,6 +37,8 @@ struct daemon_lun {
     struct scsi_unit *unit;
     struct daemon_question *question; /* daemon_space.c: under way, or NULL */
     bool space_failed;                /* the last one */
+    bool kept_known;                  /* daemon_kept.c: its file is that of ... */
+    uint64_t kept_version;
 };
 
 struct daemon_target {
@@ -127,6 +129,7 @@ struct daemon {
     struct daemon_freeze *abandoned_freezes;
     unsigned asides_left;              /* daemon_aside.c: threads that nobody waits for any more */
     struct daemon_space *space;        /* daemon_space.c; made when it is first used */
+    struct daemon_kept *kept;          /* daemon_kept.c */
     struct registry *registry;
     struct acceptor *acceptor;
 };
@@ -178,6 +181,12 @@ void daemon_serve_inbox(struct daemon *d);
 
 /* daemon_pulse.c: answers the keeper, when every reactor has gone round. */
 void daemon_pulse(struct daemon *d, uint32_t number);
+
+/* daemon_kept.c: before units are made; after the reactors have stopped. */
+void daemon_kept_init(struct daemon *d);
+void daemon_kept_free(struct daemon *d);
+/* scsi_services.kept_changed. */
+void daemon_kept_changed(void *user);
 
 /* daemon_notes.c */
 int daemon_notes_init(struct daemon *d);

@@ -226,6 +226,7 @@ static void publish(struct request *r)
     struct scsi_home *home = &r->unit->home;
 
     scsi_keep_table(&home->keep, r->result.table);
+    scsi_unit_kept_changed(r->unit);
     r->old = atomic_exchange(&home->table, r->result.table);
     atomic_fetch_add(&home->version, 1);
     r->lane = 0;
@@ -319,6 +320,7 @@ static void begin_reserve(struct request *r)
         r->result.verdict = PR_CONFLICT;
     } else if (atomic_compare_exchange_strong(&home->reserved_by, &holder, r->nexus)) {
         scsi_keep_owner(&home->keep, &r->self);
+        scsi_unit_kept_changed(r->unit);
         atomic_fetch_add(&home->version, 1);
         walk(&r->message);
         return;
@@ -338,6 +340,7 @@ static void begin_release(struct request *r)
         r->result.verdict = PR_CONFLICT;
     } else if (atomic_compare_exchange_strong(&home->reserved_by, &holder, 0)) {
         scsi_keep_owner(&home->keep, NULL);
+        scsi_unit_kept_changed(r->unit);
         atomic_fetch_add(&home->version, 1);
     }
     finish(r);
@@ -402,6 +405,7 @@ static void dropped(struct reactor_message *message)
 
     if (atomic_load(&unit->home.reserved_by) == 0)
         scsi_keep_owner(&unit->home.keep, NULL);
+    scsi_unit_kept_changed(unit);
     g_free(note);
 }
 

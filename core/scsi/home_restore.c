@@ -114,6 +114,8 @@ int scsi_home_init(struct scsi_unit *unit, const struct scsi_unit_config *config
     if (!home->keep.existed && unit->services)
         home->keep.existed = scsi_stopped_load(unit->services->state_directory, config->target_name,
                                                unit->lun, &home->keep);
+    if (home->keep.existed)
+        scsi_unit_kept_changed(unit); /* the file that was read is gone, or as old as its writer */
     unit->attentions = &home->keep.data->attentions;
     if (home->keep.existed && !config->replaces)
         scsi_attentions_resume(unit->attentions);

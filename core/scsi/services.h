@@ -23,6 +23,8 @@ struct scsi_services {
      * negative errno. Control thread. NULL: there are none.
      */
     int (*memfd_get)(void *user, const char *name, uint64_t bytes, int *ret_fd, bool *ret_existed);
+    /* What a unit keeps over a stop has changed (stopped.h). Any thread; NULL: nobody wants to know. */
+    void (*kept_changed)(void *user);
     /*
      * Whether an answer of this reactor's is yet to be sent, or to be sent to its end, from the store of
      * that arena. On a data reactor. NULL: none ever is.

@@ -154,7 +154,7 @@ static int write_all(int fd, const uint8_t *data, size_t bytes)
     return 0;
 }
 
-int state_file_save(const char *path, const uint8_t *data, size_t bytes)
+static int save(const char *path, const uint8_t *data, size_t bytes, bool sync)
 {
     g_autofree char *beside = g_strconcat(path, ".new", NULL);
     note_change(path);
@@ -162,7 +162,7 @@ int state_file_save(const char *path, const uint8_t *data, size_t bytes)
     if (fd < 0)
         return -errno;
     int r = write_all(fd, data, bytes);
-    if (r == 0 && fsync(fd) < 0)
+    if (r == 0 && sync && fsync(fd) < 0)
         r = -errno;
     if (close(fd) < 0 && r == 0)
         r = -errno;
@@ -172,7 +172,17 @@ int state_file_save(const char *path, const uint8_t *data, size_t bytes)
         unlink(beside);
         return r;
     }
-    return sync_directory_of(path);
+    return sync ? sync_directory_of(path) : 0;
+}
+
+int state_file_save(const char *path, const uint8_t *data, size_t bytes)
+{
+    return save(path, data, bytes, /* sync= */ true);
+}
+
+int state_file_save_quick(const char *path, const uint8_t *data, size_t bytes)
+{
+    return save(path, data, bytes, /* sync= */ false);
 }
 
 int state_file_remove(const char *path)

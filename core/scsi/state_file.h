@@ -16,6 +16,9 @@ char *state_file_path(const char *state_directory, const char *purpose, const ch
 int state_file_prepare(const char *path);
 /* On stable storage when it returns 0; negative errno: the old one is still there. */
 int state_file_save(const char *path, const uint8_t *data, size_t bytes);
+/* As that, but for the death of the process alone: whoever opens it next finds the old one or the new
+   one, unless the machine has gone meanwhile. */
+int state_file_save_quick(const char *path, const uint8_t *data, size_t bytes);
 /* Gone for good when it returns 0; not being there is 0. */
 int state_file_remove(const char *path);
 /* Bytes read, at most `most`; -ENOENT or another negative errno. */

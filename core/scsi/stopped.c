@@ -142,3 +142,61 @@ bool scsi_stopped_load(const char *state_directory, const char *target, unsigned
              target, lun);
     return true;
 }
+
+/* ---- while the worker runs ---- */
+
+uint64_t scsi_stopped_version(const struct scsi_unit *unit)
+{
+    struct keep_data *data = unit->home.keep.data;
+
+    return (uint64_t)atomic_load(&data->table_at) << 32 ^
+           (uint64_t)atomic_load(&data->owner.sequence) << 8 ^ atomic_load(&data->mode);
+}
+
+bool scsi_stopped_is_empty(const struct scsi_unit *unit)
+{
+    struct keep_data *data = unit->home.keep.data;
+
+    return atomic_load(&data->table_at) == 0 && atomic_load(&data->owner.sequence) == 0 &&
+           atomic_load(&data->mode) == unit->mode_default;
+}
+
+void scsi_stopped_forget(const struct scsi_unit *unit)
+{
+    if (!unit->services || !unit->services->state_directory)
+        return;
+    g_autofree char *path = path_of(unit->services->state_directory, unit->target_name, unit->lun);
+    state_file_remove(path);
+}
+
+static void copy_run(struct reactor_message *message)
+{
+    struct scsi_stopped_copy *copy = container_of(message, struct scsi_stopped_copy, message);
+
+    copy->version = scsi_stopped_version(copy->unit);
+    copy->bytes = compose(copy->unit, copy->record);
+    copy->done(copy);
+}
+
+void scsi_stopped_copy(struct scsi_stopped_copy *copy, const struct scsi_unit *unit)
+{
+    copy->unit = unit;
+    copy->path = path_of(unit->services->state_directory, unit->target_name, unit->lun);
+    copy->record = g_malloc(BYTES_MAX);
+    copy->message.run = copy_run;
+    reactor_post(scsi_unit_reactor(unit, 0), &copy->message);
+}
+
+int scsi_stopped_copy_end(struct scsi_stopped_copy *copy, bool write)
+{
+    int r = 0;
+
+    if (write && copy->bytes)
+        r = state_file_prepare(copy->path);
+    if (write && r == 0)
+        r = copy->bytes ? state_file_save_quick(copy->path, copy->record, copy->bytes)
+                        : state_file_remove(copy->path);
+    g_clear_pointer(&copy->path, g_free);
+    g_clear_pointer(&copy->record, g_free);
+    return r;
+}

@@ -47,9 +47,17 @@ static uint32_t mode_changeable(const struct backend_info *info)
 void scsi_unit_kept(struct scsi_unit *unit)
 {
     struct keep_data *data = unit->home.keep.data;
+    uint32_t mode = atomic_load(&unit->mode);
 
-    atomic_store(&data->mode, atomic_load(&unit->mode));
     atomic_store(&data->not_ready, atomic_load(&unit->not_ready));
+    if (atomic_exchange(&data->mode, mode) != mode)
+        scsi_unit_kept_changed(unit);
+}
+
+void scsi_unit_kept_changed(const struct scsi_unit *unit)
+{
+    if (unit->services && unit->services->kept_changed)
+        unit->services->kept_changed(unit->services->user);
 }
 
 /* Nothing of it has changed by a worker's death. */

@@ -179,6 +179,8 @@ void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what);
 
 /* Mode or medium have changed: for the worker that comes after this one. Any thread. */
 void scsi_unit_kept(struct scsi_unit *unit);
+/* What is kept over a stop has changed (stopped.h). Any thread. */
+void scsi_unit_kept_changed(const struct scsi_unit *unit);
 
 /* A unit attention for every nexus but `origin` (NULL: for all). Any thread. */
 void scsi_unit_attention(struct scsi_unit *unit, const struct scsi_nexus *origin, uint8_t asc,

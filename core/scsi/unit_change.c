@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "scsi/state_file.h"
+#include "scsi/stopped.h"
 #include "scsi/target.h"
 #include "scsi/unit.h"
 
@@ -86,4 +87,5 @@ void scsi_unit_forget(struct scsi_unit *unit)
     remove_file(unit->home.path);
     remove_file(unit->sanitize.path);
     remove_file(unit->ident_path);
+    scsi_stopped_forget(unit);
 }

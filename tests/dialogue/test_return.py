@@ -52,6 +52,37 @@ def stop_and_start(target):
     target.daemon.start()
 
 
+class Kept:
+    """What the target has written down of a unit, for when it is killed: waits until that is another."""
+
+    def __init__(self, target, lun=0):
+        self.path = target.daemon.folder / 'state' / 'stopped' / ('%s,%d' % (IQN, lun))
+        self.before = self._now()
+
+    def _now(self):
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def wait(self):
+        deadline = time.monotonic() + 60
+        while self._now() == self.before:
+            assert time.monotonic() < deadline, 'nothing is written down'
+            time.sleep(0.01)
+        self.before = self._now()
+
+
+def kill_and_start(target):
+    """Keeper and worker die at once, and nobody keeps anything for them."""
+    target.daemon.killed_workers = True
+    for pid in [target.daemon.process.pid] + target.daemon.workers():
+        os.kill(pid, signal.SIGKILL)
+    target.daemon.process.wait()
+    target.daemon.start()
+
+
 def write_is(session, status, lun=0):
     task = session.write(0, b'w' * 512, lun=lun)
     assert task.status == status, '%02x %r' % (task.status, task.sense)
@@ -95,6 +126,43 @@ def _(target):
     write_is(other, scsi.GOOD)
     stop_and_start(target)
     write_is(come_back(target, OTHER), scsi.GOOD)
+
+
+@case('keeper and worker are killed: what was set up is there, and the first command hears of nothing', own=DISKS)
+def _(target):
+    kept, mode = Kept(target), Kept(target, 1)
+    holder, other = target.login(isid=ONE), target.login(isid=OTHER)
+    holder.alive(1)
+    persistent_out(holder, 0, 0, KEY)
+    kept.wait()
+    persistent_out(holder, 1, KEY, kind=EXCLUSIVE)
+    kept.wait()
+    holder.command(bytes([0x16, 0, 0, 0, 0, 0]), lun=1).good()
+    mode.wait()
+    for _ in range(2):
+        kill_and_start(target)
+        holder, other = come_back(target, ONE), come_back(target, OTHER)
+        write_is(holder, scsi.GOOD)
+        write_is(holder, scsi.GOOD, lun=1)
+        write_is(other, CONFLICT)
+        write_is(other, CONFLICT, lun=1)
+        assert keys(other) == [KEY]
+        deadline = time.monotonic() + 60
+        while not (kept.path.exists() and mode.path.exists()):      # once more: it was read and taken away
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        kept, mode = Kept(target), Kept(target, 1)
+    persistent_out(holder, 2, KEY, kind=EXCLUSIVE)
+    kept.wait()
+    persistent_out(holder, 0, KEY, 0)
+    kept.wait()
+    holder.command(bytes([0x17, 0, 0, 0, 0, 0]), lun=1).good()
+    mode.wait()
+    kill_and_start(target)
+    other = come_back(target, OTHER)
+    write_is(other, scsi.GOOD)
+    write_is(other, scsi.GOOD, lun=1)
+    assert keys(other) == []
 
 
 @case('a mode that was selected is as it was after a stop and a start', own=DISKS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Logins by the thousand: with and without CHAP, while others work, beside sockets that do not mean to log
 in; and the case that started it all: everybody comes back at once after a stop and a start."""
+import os
 import signal
 import subprocess
 import time
@@ -97,8 +98,17 @@ def stop_and_start(server, down):
     server.daemon.start()
 
 
-@case('storm: the target stops and starts, and every host comes back at once')
-def _(scale):
+def die_and_start(server, down):
+    """Keeper and worker are killed, and nobody keeps their descriptors."""
+    server.daemon.killed_workers = True
+    for pid in [server.daemon.process.pid] + server.workers():
+        os.kill(pid, signal.SIGKILL)
+    server.daemon.process.wait(LIMIT)
+    time.sleep(down)
+    server.daemon.start()
+
+
+def come_back(scale, end_and_start):
     """The hosts have commands under way, and no command may fail: what one wrote is there afterwards."""
     sessions, rounds = scale.count(100, 300), scale.count(2, 10)
     targets = {IQN: {'portals': ['test'], 'luns': {0: file('$FOLDER/disk.img', '256M')}}}
@@ -109,7 +119,7 @@ def _(scale):
             load.wait_running()
             for turn in range(rounds):
                 time.sleep(scale.between(0.1, 0.5))
-                stop_and_start(server, scale.between(0.0, 1.0))
+                end_and_start(server, scale.between(0.0, 1.0))
                 wait_back(load, turn + 1)
             figures = load.finish()
         finally:
@@ -127,3 +137,13 @@ def wait_back(load, count):
         load.check()
         assert time.monotonic() < deadline, 'they do not come back: ' + load.text()
         time.sleep(0.01)
+
+
+@case('storm: the target stops and starts, and every host comes back at once')
+def _(scale):
+    return come_back(scale, stop_and_start)
+
+
+@case('storm: keeper and worker are killed, and every host comes back to the next ones')
+def _(scale):
+    return come_back(scale, die_and_start)
