@@ -173,15 +173,9 @@ static bool is_same(struct call *call, const struct editing *e)
     return length == e->length && !memcmp(before, e->text, length);
 }
 
-static int carry_out(struct call *call, const struct editing *e)
+static int hand_in(struct call *call, const struct editing *e, struct control_reload how)
 {
     const struct control_services *s = &call->control->services;
-    struct control_reload how;
-    if (is_same(call, e))
-        return put_nothing(call);
-    if (control_reload_how(call, &how) != 0)
-        return call->error;
-    how.write = true;
     if (e->sliced) {
         call->acting = true;
         s->revise(s->user, &e->slice, e->text, e->length, e->target, &how, done, call);
@@ -196,6 +190,17 @@ static int carry_out(struct call *call, const struct editing *e)
     return VERB_PENDING;
 }
 
+static int carry_out(struct call *call, const struct editing *e)
+{
+    struct control_reload how;
+    if (is_same(call, e))
+        return put_nothing(call);
+    if (control_reload_how(call, &how) != 0)
+        return call->error;
+    how.write = true;
+    return hand_in(call, e, how);
+}
+
 /* `target` stays the caller's. */
 static struct editing begin(struct call *call, const char *target)
 {
@@ -208,12 +213,17 @@ static struct editing begin(struct call *call, const char *target)
     return e;
 }
 
+static void end(struct editing *e)
+{
+    config_slice_clear(&e->slice);
+    g_free(e->text);
+}
+
 static int finish(struct call *call, struct editing *e, int r)
 {
     if (r == 0)
         r = carry_out(call, e);
-    config_slice_clear(&e->slice);
-    g_free(e->text);
+    end(e);
     return r;
 }
 
@@ -294,7 +304,6 @@ int act_lun_set(struct call *call)
 /* The configuration stays as it is. */
 int act_lun_reopen(struct call *call)
 {
-    const struct control_services *s = &call->control->services;
     char name[ISCSI_NAME_MAX + 1];
     struct control_reload how;
     uint64_t lun = 0;
@@ -304,17 +313,12 @@ int act_lun_reopen(struct call *call)
     if (lun > CONFIG_LUN_MAX || !find(call, name) ||
         !config_find_lun(find(call, name), (unsigned)lun))
         return call_fail(call, RPC_REFUSED, "target %s has no LUN %" G_GUINT64_FORMAT, name, lun);
-    size_t length = 0;
-    const char *text = s->text(s->user, &length);
-    how.fd = control_text_fd(text, length);
     how.reopen_target = name;
     how.reopen_lun = (unsigned)lun;
-    if (how.fd < 0)
-        return call_fail(call, RPC_INTERNAL, "no memory");
-    call->acting = true;
-    s->reload(s->user, &how, done, call);
-    close(how.fd);
-    return VERB_PENDING;
+    struct editing e = begin(call, name);
+    int r = hand_in(call, &e, how);
+    end(&e);
+    return r;
 }
 
 int act_lun_remove(struct call *call)

@@ -3,7 +3,8 @@
  * Does the worker live? It is asked several times within the time that the configuration gives it
  * (`watchdog`), and answers when its control thread and every reactor have gone round once. One that is
  * stopped or goes round in circles is ended, with a core when it can make one, and replaced as after any
- * crash; what it was working on is to blame. Storage that hangs is none of this: nothing waits for it.
+ * crash; what it was working on is to blame. Storage that hangs is none of this: nothing waits for it. While it
+ * reads a new configuration, which a large one takes its time for, it has that much more.
  */
 #include "keeper/state.h"
 
@@ -53,7 +54,8 @@ void pulse_heard(struct keeper *k, uint32_t number)
 
 uint64_t pulse_tick(struct keeper *k, uint64_t now)
 {
-    uint64_t limit = k->config->daemon.watchdog_ns, every = limit / ASKS;
+    uint64_t every = k->config->daemon.watchdog_ns / ASKS;
+    uint64_t limit = k->config->daemon.watchdog_ns + reload_reading_ns(k);
 
     if (!is_watched(k)) {
         k->pulse.asked_ns = k->pulse.next_ns = 0;

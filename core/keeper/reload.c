@@ -30,6 +30,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define READ_NS_PER_BYTE                                                                           \
+    4000u /* many times what it takes, for a machine that has much else to do */
+
 struct reload {
     char *text;
     size_t text_bytes;
@@ -41,6 +44,7 @@ struct reload {
     struct config_replacement *file; /* NULL: the file stays as it is */
     struct link_reload how;
     bool asked; /* by the worker, which waits for an answer */
+    bool told;  /* the worker was: it reads */
     bool committed;
     bool handover; /* an upgrade carries it out */
 };
@@ -166,6 +170,7 @@ static void tried(struct keeper *k, const char *why)
         return;
     }
     m.reload.asked = asked;
+    r->told = true;
     supervise_tell(k, &m);
 }
 
@@ -411,6 +416,12 @@ void reload_done(struct keeper *k, const struct link_verdict *verdict)
                    listens);
     else
         log_error("reload", "done, but: %s", verdict->text);
+}
+
+uint64_t reload_reading_ns(const struct keeper *k)
+{
+    const struct reload *r = k->reload;
+    return r && r->told && !r->patched ? r->text_bytes * READ_NS_PER_BYTE : 0;
 }
 
 void reload_death(struct keeper *k)

@@ -18,6 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* One in reserve reads all of a file, and changes of it may come one after the other. */
+#define SPARE_NS_PER_BYTE 1000u
+
 const char *resume_config_sum(struct keeper *k)
 {
     if (k->config_sum[0] != '\0')
@@ -42,6 +45,7 @@ void resume_config_changed(struct keeper *k)
 {
     k->config_sum[0] = '\0';
     spare_discard(k);
+    k->spare.next_ns += k->text_bytes * SPARE_NS_PER_BYTE;
     k->config_stored = store_let_go(&k->store, k->config_stored);
     k->config_stored =
         store_keep(&k->store, STORE_CONFIG, 0, 0, k->config_fd, /* inherited= */ false);

@@ -223,6 +223,8 @@ void reload_done(struct keeper *k, const struct link_verdict *verdict);
 bool reload_is_handover(const struct keeper *k);
 void reload_handover_failed(struct keeper *k);
 void reload_handed_over(struct keeper *k);
+/* How much longer the worker may be silent, as it reads a configuration. */
+uint64_t reload_reading_ns(const struct keeper *k);
 /* The worker has died. */
 void reload_death(struct keeper *k);
 
