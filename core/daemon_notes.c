@@ -10,23 +10,35 @@
 
 #include "daemon_private.h"
 
-void daemon_note(struct daemon *d, struct daemon_note *note)
+static void wake(struct daemon *d)
 {
     uint64_t one = 1;
+    if (write(d->notes_fd, &one, sizeof(one)) < 0)
+        return; /* full: it will wake */
+}
+
+void daemon_note(struct daemon *d, struct daemon_note *note)
+{
     pthread_mutex_lock(&d->notes_lock);
     bool first = list_empty(&d->notes);
     list_append(&d->notes, &note->link);
     pthread_mutex_unlock(&d->notes_lock);
-    if (first && write(d->notes_fd, &one, sizeof(one)) < 0)
-        return; /* full: it will wake */
+    if (first)
+        wake(d);
 }
 
-/* One by one: a note that waits for work (daemon_aside.c) lets those behind it run. */
+/*
+ * One by one: a note that waits for work (daemon_aside.c) lets those behind it run, and those that come then. Its loop
+ * has to wake for them: who adds one to others does not see to that.
+ */
 static struct daemon_note *take(struct daemon *d)
 {
     pthread_mutex_lock(&d->notes_lock);
     struct list *n = list_take(&d->notes);
+    bool more = !list_empty(&d->notes);
     pthread_mutex_unlock(&d->notes_lock);
+    if (more)
+        wake(d);
     return n ? list_entry(n, struct daemon_note, link) : NULL;
 }
 
