@@ -28,7 +28,8 @@
 #define READY_S     5
 #define STACK_BYTES (64u << 10) /* the filter of system calls is made on it */
 
-enum { PENDING, READY, FAILED };
+/* DEAD is what the kernel writes at its end (CLONE_CHILD_CLEARTID), with a wake-up. */
+enum { DEAD, PENDING, READY };
 
 static struct {
     _Alignas(64) char stack[STACK_BYTES];
@@ -38,9 +39,9 @@ static struct {
     _Atomic uint32_t state;
 } undertaker;
 
-static void tell(uint32_t state)
+static void tell_ready(void)
 {
-    atomic_store(&undertaker.state, state);
+    atomic_store(&undertaker.state, READY);
     syscall(SYS_futex, &undertaker.state, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
@@ -54,13 +55,10 @@ static int wait_and_bury(void *unused)
 {
     char byte;
 
-    prctl(PR_SET_NAME, NAME);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!keep_pipe_only() || (undertaker.sandbox && sandbox_enter() < 0)) {
-        tell(FAILED);
+    if (!keep_pipe_only() || (undertaker.sandbox && sandbox_enter() < 0))
         _exit(1);
-    }
-    tell(READY);
+    tell_ready();
     while (read(0, &byte, 1) > 0)
         ;
     ring_unmap_all();
@@ -86,6 +84,22 @@ static int wait_for_it(void)
     return atomic_load(&undertaker.state) == READY ? 0 : -ECHILD;
 }
 
+/* It inherits the name of who starts it, and must never have the worker's: who is to kill a worker goes by that. */
+static int start(void)
+{
+    char name[16];
+
+    prctl(PR_GET_NAME, name);
+    prctl(PR_SET_NAME, NAME);
+    atomic_store(&undertaker.state, PENDING);
+    int pid =
+        clone(wait_and_bury, undertaker.stack + STACK_BYTES,
+              CLONE_VM | CLONE_PARENT | CLONE_CHILD_CLEARTID, NULL, NULL, NULL, &undertaker.state);
+    int r = pid < 0 ? -errno : pid;
+    prctl(PR_SET_NAME, name);
+    return r;
+}
+
 int undertaker_start(bool sandbox)
 {
     if (SANDBOX_SANITIZER) /* which knows nothing of such processes */
@@ -93,8 +107,8 @@ int undertaker_start(bool sandbox)
     if (pipe2(undertaker.pipe, O_CLOEXEC) < 0)
         return -errno;
     undertaker.sandbox = sandbox;
-    int pid = clone(wait_and_bury, undertaker.stack + STACK_BYTES, CLONE_VM | CLONE_PARENT, NULL);
-    int r = pid < 0 ? -errno : wait_for_it();
+    int pid = start();
+    int r = pid < 0 ? pid : wait_for_it();
     close_pipe(0);
     if (r == 0) {
         undertaker.pid = pid;
