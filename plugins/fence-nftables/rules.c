@@ -164,7 +164,10 @@ int rules_listed(const char *listing, enum set set, int outgoing)
     for (const char *line = listing; line; line = strchr(line, '\n')) {
         line += *line == '\n';
         char one[512];
-        snprintf(one, sizeof(one), "%.*s", (int)strcspn(line, "\n"), line);
+        size_t length = strcspn(line, "\n");
+        length = length < sizeof(one) ? length : sizeof(one) - 1;
+        memcpy(one, line, length);
+        one[length] = '\0';
         if (strstr(one, name) && strstr(one, outgoing ? "sport" : "dport") && strstr(one, " drop"))
             return 1;
     }
