@@ -48,7 +48,9 @@ class NbdServer:
 
     def command(self):
         if self.program == 'nbdkit':
-            return ['nbdkit', '-f', '-U', self.socket, 'file', self.disk]
+            # One thread a connection: with more, 1.32 aborts (connections.c, sock >= 0) when a client goes
+            # while two of them answer it.
+            return ['nbdkit', '-t', '1', '-f', '-U', self.socket, 'file', self.disk]
         return ['qemu-nbd', '--persistent', '--shared=16', '--format=raw', '--discard=unmap',
                 '--socket=' + self.socket, self.disk]
 
@@ -87,6 +89,8 @@ def nbd_server(program='nbdkit'):
         server.start()
         try:
             yield server
+            assert not server.process or server.process.poll() is None, \
+                'the NBD server has ended by itself: %d' % server.process.returncode
         finally:
             server.kill()
 
