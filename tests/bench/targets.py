@@ -106,6 +106,11 @@ class Target:
     def pids(self):
         return descendants(self.process.pid)
 
+    def deaths(self):
+        """Of workers, and of the daemon."""
+        with open(self.log, errors="replace") as f:
+            return f.read().count(" keeper/worker: ended ") + (self.process.poll() is not None)
+
     def pause(self):
         for pid in self.pids():
             os.kill(pid, signal.SIGSTOP)
