@@ -43,13 +43,12 @@ static bool look(int fd)
            (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode));
 }
 
-/* Once a turn: a handler may open another file by the same number. */
+/* A file stays what it is while requests are under way (hf_ring_op): under load the last look still counts. */
 static bool may_last(struct hf_queue *queue, int fd)
 {
-    if (queue->looked.turn_ns != queue->reactor->now_ns || queue->looked.fd != fd) {
+    if (queue->ring_busy == 0 || queue->looked.fd != fd) {
         queue->looked.lasts = look(fd);
         queue->looked.fd = fd;
-        queue->looked.turn_ns = queue->reactor->now_ns;
     }
     return queue->looked.lasts;
 }

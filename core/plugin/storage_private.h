@@ -54,7 +54,6 @@ struct hf_queue {
     _Atomic uint32_t at_handler, waiting_count;
     unsigned ring_busy; /* ring requests of the handler under way */
     struct {
-        uint64_t turn_ns; /* of the reactor */
         int fd;
         bool lasts;
     } looked; /* ring_host.c: at a descriptor */

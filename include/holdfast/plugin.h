@@ -222,7 +222,9 @@ struct hf_host {
      * fsync(), fallocate(). Only on the queue's reactor, from submit(), kick() or done(). Cannot
      * fail: what goes wrong comes as the result. `iov` stays valid until done(). offset and
      * length are bytes. The requests of one turn reach the kernel in one system call. An I/O must not
-     * be completed before its ring requests are done.
+     * be completed before its ring requests are done. While a queue has requests under way, the number
+     * of a descriptor that they use stays the same file, opened in the same way (O_DIRECT or not): by
+     * that the daemon knows what may go on in a device after the process has died.
      */
     void (*ring_read)(struct hf_queue *queue, struct hf_ring_op *op, int32_t fd,
                       const struct iovec *iov, uint32_t iov_count, uint64_t offset);
