@@ -186,8 +186,8 @@ struct state_head {
 #define STATE_CONNECTION_STRIDE STATE_ROUND((uint64_t)sizeof(struct connection_record))
 
 /*
- * The head is followed by one cache line a reactor: what it is working on, and what of that lasts; then by one word a session
- * and one a connection: 1, the record is in use. Looking at these touches no record.
+ * The head is followed by one cache line a reactor: what it is working on, and what of that lasts; then by one
+ * word a session and one a connection: 1, the record is in use. Looking at these touches no record.
  */
 #define STATE_REACTORS_MAX 128u
 #define STATE_LINE         64u

@@ -28,6 +28,13 @@ static void post(struct scsi_settle *settle, unsigned lane, void (*run)(struct r
     reactor_post(scsi_unit_reactor(unit_of(settle), lane), &settle->message);
 }
 
+/* On lane 0's reactor; `lane` stays where it has been. */
+static void post_back(struct scsi_settle *settle, void (*run)(struct reactor_message *))
+{
+    settle->message.run = run;
+    reactor_post(scsi_unit_reactor(unit_of(settle), 0), &settle->message);
+}
+
 /* ---- looking ---- */
 
 /* On the lane's reactor. */
@@ -61,8 +68,7 @@ static void look(struct reactor_message *message)
         post(settle, settle->lane + 1u, look);
         return;
     }
-    message->run = looked;
-    reactor_post(scsi_unit_reactor(unit, 0), message);
+    post_back(settle, looked);
 }
 
 /* The lanes before have none, and get none. */
@@ -86,11 +92,17 @@ static void told(struct reactor_message *message)
     settle->stopping = NULL;
 }
 
-static void go_on(struct scsi_command *cmd)
+static bool leave(struct scsi_command *cmd)
 {
     list_remove(&cmd->scratch_waiter.link);
     cmd->leave = NULL;
     waiting_count--;
+    return true;
+}
+
+static void go_on(struct scsi_command *cmd)
+{
+    leave(cmd);
     if (scsi_range_wait(cmd))
         cmd->opcode->execute(cmd);
 }
@@ -114,8 +126,7 @@ static void tell(struct reactor_message *message)
         post(settle, settle->lane + 1u, tell);
         return;
     }
-    message->run = told;
-    reactor_post(scsi_unit_reactor(unit, 0), message);
+    post_back(settle, told);
 }
 
 /* On lane 0's reactor. */
@@ -152,14 +163,6 @@ static void begin(struct scsi_unit *unit)
         return;
     settle->pause_ns = PAUSE_FIRST_NS;
     post(settle, 0, look);
-}
-
-static bool leave(struct scsi_command *cmd)
-{
-    list_remove(&cmd->scratch_waiter.link);
-    cmd->leave = NULL;
-    waiting_count--;
-    return true;
 }
 
 bool scsi_settle(struct scsi_command *cmd)
