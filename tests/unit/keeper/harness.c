@@ -284,3 +284,12 @@ bool peer_is_held(int fd)
     struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
     return poll(&p, 1, 0) == 0;
 }
+
+void host_stop(struct host *h)
+{
+    host_signal(h, SIGTERM);
+    g_free(host_expect(h, "STOP"));
+    host_tell(h, "stopped");
+    host_tell(h, "exit 0");
+    host_expect_exit(h, 0);
+}

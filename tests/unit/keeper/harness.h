@@ -44,6 +44,8 @@ int host_take_tombstone(struct host *h);
 void host_signal(struct host *h, int signal);
 /* The keeper ends with this code; frees everything. */
 void host_expect_exit(struct host *h, int code);
+/* It is told to stop, the worker follows, and it ends with 0. */
+void host_stop(struct host *h);
 /* Waits until the log contains this. */
 void host_expect_log(struct host *h, const char *text);
 unsigned host_log_count(struct host *h, const char *text);

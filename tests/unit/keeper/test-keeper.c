@@ -15,15 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void stop(struct host *h)
-{
-    host_signal(h, SIGTERM);
-    g_free(host_expect(h, "STOP"));
-    host_tell(h, "stopped");
-    host_tell(h, "exit 0");
-    host_expect_exit(h, 0);
-}
-
 /* The keeper has handled everything the worker has said so far: the link keeps the order. */
 static void sync_link(struct host *h)
 {
@@ -60,7 +51,7 @@ static void test_nothing_is_accepted_before_the_worker_is_ready(void)
     sync_link(&h);
     v4 = peer_connect(&h, false);
     g_assert_cmpuint(host_expect_connection(&h, 0), ==, 0);
-    stop(&h);
+    host_stop(&h);
     peer_expect_end(v4);
     peer_expect_end(v6);
     close(v4);
@@ -100,7 +91,7 @@ static void test_connections_of_a_dead_worker_are_held_and_then_closed_in_order(
     peer_expect_no_reset(quiet);
     peer_expect_no_reset(talking); /* although its bytes were never read */
     g_assert_true(peer_is_held(early));
-    stop(&h);
+    host_stop(&h);
     close(quiet);
     close(talking);
     close(early);
@@ -142,7 +133,7 @@ static void test_connections_that_no_worker_has_begun_with_go_to_the_next(void)
     host_tell(&h, "closed 2");
     peer_expect_end(unseen);
     sync_link(&h);
-    stop(&h);
+    host_stop(&h);
     close(known);
     close(read);
     close(unseen);
@@ -170,7 +161,7 @@ static void test_storage_waits_for_the_rings_of_the_dead(void)
     g_free(host_expect(&h, "GO"));
     host_tell(&h, "ready");
     host_expect_log(&h, "ready generation=3 ");
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_memory_of_luns_survives_and_the_rest_is_fresh(void)
@@ -204,7 +195,7 @@ static void test_memory_of_luns_survives_and_the_rest_is_fresh(void)
     g_free(host_expect(&h, "MEMFD 0 1 prec"));
     host_tell(&h, "get lun:iqn.x/1 4096");
     g_free(host_expect(&h, "MEMFD 0 0 "));
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_delays_grow_up_to_ten_seconds(void)
@@ -230,7 +221,7 @@ static void test_a_worker_that_dies_again_and_again_is_restarted_with_delays(voi
     g_assert_cmpuint(host_log_count(&h, "next start in 100 ms"), ==, 1);
     g_assert_cmpuint(host_log_count(&h, "next start in 200 ms"), ==, 1);
     g_assert_cmpuint(host_log_count(&h, "next start in 400 ms"), ==, 1);
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_a_worker_that_others_kill_is_restarted_at_once(void)
@@ -245,7 +236,7 @@ static void test_a_worker_that_others_kill_is_restarted_at_once(void)
     }
     host_ready_worker(&h, 11);
     g_assert_cmpuint(host_log_count(&h, "next start in"), ==, 0);
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_a_refused_configuration_ends_the_first_start(void)
@@ -300,7 +291,7 @@ static void test_a_later_worker_that_fails_is_tried_again(void)
     host_tell(&h, "ready");
     peer_expect_end(peer);
     close(peer);
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_a_worker_that_speaks_out_of_turn_is_replaced(void)
@@ -326,7 +317,7 @@ static void test_a_worker_that_speaks_out_of_turn_is_replaced(void)
     host_expect_worker_end(&h);
     close(ring);
     host_ready_worker(&h, generation + 1);
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_a_port_in_use_is_named_and_nothing_starts(void)
@@ -346,12 +337,12 @@ static void test_a_port_in_use_is_named_and_nothing_starts(void)
     g_assert_cmpuint(host_log_count(&second, "test.yaml:3:"), ==, 2);
     g_assert_cmpuint(host_log_count(&second, "generation"), ==, 0);
     host_expect_exit(&second, 1);
-    stop(&first);
+    host_stop(&first);
 
     first = (struct host){ .port = second.port }; /* TIME_WAIT does not keep the port */
     host_start(&first, NULL);
     host_ready_worker(&first, 1);
-    stop(&first);
+    host_stop(&first);
 }
 
 static void test_signals_that_do_nothing_are_answered_in_the_log(void)
@@ -371,7 +362,7 @@ static void test_signals_that_do_nothing_are_answered_in_the_log(void)
     int peer = peer_connect(&h, false);
     host_expect_connection(&h, 0);
     close(peer);
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_a_worker_that_does_not_stop_is_killed(void)
@@ -402,7 +393,7 @@ static void test_stop_while_a_worker_starts_and_while_there_is_none(void)
     host_start(&h, NULL);
     host_expect_worker(&h, 1);
     g_free(host_expect(&h, "GO"));
-    stop(&h);
+    host_stop(&h);
 
     h = (struct host){ 0 };
     host_start(&h, NULL);
@@ -435,7 +426,7 @@ static void test_connections_over_the_limit_are_turned_away(void)
     sync_link(&h);
     b = peer_connect(&h, false);
     g_assert_cmpuint(host_expect_connection(&h, 0), ==, 1);
-    stop(&h);
+    host_stop(&h);
     close(a);
     close(b);
     close(c);
@@ -469,7 +460,7 @@ static void test_a_worker_that_does_not_listen_blocks_nothing_and_loses_nothing(
         g_assert_cmpuint(host_expect_connection(&h, 0), ==, i);
     for (int i = 0; i < PEERS; i++)
         close(peers[i]);
-    stop(&h);
+    host_stop(&h);
 }
 
 static void test_a_worker_that_does_not_answer_is_replaced(void)
@@ -535,7 +526,7 @@ static void test_the_service_manager_is_told(void)
     host_start(&h, NULL);
     host_ready_worker(&h, 1);
     expect_notification(fd, "READY=1\n");
-    stop(&h);
+    host_stop(&h);
     expect_notification(fd, "STOPPING=1\n");
     g_unsetenv("NOTIFY_SOCKET");
     close(fd);

@@ -16,15 +16,6 @@ static void change_line(struct host *h, int *other)
     *other = line;
 }
 
-static void expect_stop(struct host *h)
-{
-    host_signal(h, SIGTERM);
-    g_free(host_expect(h, "STOP"));
-    host_tell(h, "stopped");
-    host_tell(h, "exit 0");
-    host_expect_exit(h, 0);
-}
-
 /* Worker `generation` is ready on h->worker; the line of the next, prepared in reserve. */
 static int expect_spare(struct host *h, unsigned generation)
 {
@@ -57,7 +48,7 @@ static void test_the_one_in_reserve_goes_on_for_the_dead_one(void)
     }
     g_assert_cmpuint(host_log_count(&h, "taken from the reserve"), ==, 3);
     int spare = expect_spare(&h, 4);
-    expect_stop(&h);
+    host_stop(&h);
     close(spare);
 }
 
@@ -75,7 +66,7 @@ static void test_its_own_death_concerns_nobody(void)
     host_expect_log(&h, "the one in reserve has failed");
     spare = expect_spare(&h, 1); /* another one */
     g_assert_cmpuint(host_log_count(&h, "next start in"), ==, 0);
-    expect_stop(&h);
+    host_stop(&h);
     close(spare);
 }
 
@@ -100,7 +91,7 @@ static void test_one_that_fails_or_speaks_out_of_turn_is_thrown_away(void)
     host_expect_worker_end(&h);
     host_ready_worker(&h, 2);
     g_assert_cmpuint(host_log_count(&h, "taken from the reserve"), ==, 0);
-    expect_stop(&h);
+    host_stop(&h);
 }
 
 static void test_rings_that_hold_nothing_are_not_waited_for(void)
@@ -129,7 +120,7 @@ static void test_rings_that_hold_nothing_are_not_waited_for(void)
     g_free(host_expect(&h, "GO"));
     host_tell(&h, "ready");
     host_expect_log(&h, "ready generation=3 ");
-    expect_stop(&h);
+    host_stop(&h);
     close(ring);
 }
 
