@@ -200,14 +200,14 @@ static bool keeper_init(struct keeper *k, const struct keeper_args *args, int st
     reload_init(k);
     resume_begin(k);
     supervise_init(k);
-    if (!bind_portals(k) ||
-        !control_socket_open(&k->control, args->config, &k->inherited, &k->store))
-        return false;
-    int r = descriptors_init(k);
+    int r = descriptors_init(k); /* who sees a socket of ours can send a signal, too */
     if (r < 0) {
         log_error("keeper", "cannot start: %s", g_strerror(-r));
         return false;
     }
+    if (!bind_portals(k) ||
+        !control_socket_open(&k->control, args->config, &k->inherited, &k->store))
+        return false;
     accept_init(k);
     resume_finish(k);
     renew_init(k);

@@ -39,6 +39,7 @@ def refuse_second(daemon, state=None):
 
 
 def starts(folder, state, **daemon):
+    """A second daemon comes up there, and ends in order."""
     process = start_second(folder, state, **daemon)
     deadline = time.monotonic() + client.LIMIT
     while not (pathlib.Path(folder) / 'second.sock').exists():
@@ -48,7 +49,7 @@ def starts(folder, state, **daemon):
     process.terminate()     # the worker may just be starting
     _, err = process.communicate(timeout=client.LIMIT)
     assert 'does not end' not in err, err
-    return process.returncode
+    assert process.returncode == 0, (process.returncode, err)
 
 
 @case('a second daemon is refused, under any name of the directory; the first one does not notice', own={'targets': TARGETS})
@@ -59,7 +60,7 @@ def _(target):
     link.symlink_to(target.daemon.folder / 'state')
     refuse_second(target.daemon, link)
     session.alive()
-    assert starts(target.daemon.folder, target.daemon.folder / 'other') == 0
+    starts(target.daemon.folder, target.daemon.folder / 'other')
 
 
 @case('also after the worker was killed, and after keeper and worker have become another binary', own={'targets': TARGETS})
@@ -84,7 +85,7 @@ def _():
             refuse_second(daemon)
             daemon.process.send_signal(end)
             daemon.process.wait(client.LIMIT)
-            assert starts(daemon.folder, daemon.folder / 'state') == 0
+            starts(daemon.folder, daemon.folder / 'state')
             daemon.start()
 
 
@@ -96,7 +97,7 @@ def _():
     with serve(TARGETS) as daemon:
         daemon.folder.chmod(0o711)
         state = daemon.folder / 'new/state'
-        assert starts(daemon.folder, state, user='nobody') == 0
+        starts(daemon.folder, state, user='nobody')
         made = state.stat()
         assert (made.st_uid, made.st_gid, made.st_mode & 0o7777) == (nobody.pw_uid, nobody.pw_gid, 0o700)
 
