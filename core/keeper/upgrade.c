@@ -194,8 +194,10 @@ static const char *open_binary_error(int r)
     return r == -EPERM ? "others than root can write to it" : g_strerror(-r);
 }
 
+/* A plugin that fails its trial leaves the one in reserve, which has loaded the plugin of before. */
 static void start_next(struct keeper *k, int config_fd)
 {
+    spare_discard(k);
     int r = worker_start(&k->next, &k->store, ++k->generation, config_fd, k->control.fd,
                          k->args->file, k->next_exe);
     if (r == 0)
@@ -254,7 +256,6 @@ const char *upgrade_begin(struct keeper *k, const char *path, bool worker_only)
         report_failure(k, text);
         return NULL;
     }
-    spare_discard(k);
     k->next_exe = r;
     k->upgrade = UPGRADE_PREPARING;
     k->upgrade_deadline_ns = clock_now_ns() + TRIAL_NS;
@@ -267,7 +268,6 @@ void upgrade_begin_config(struct keeper *k, int config_fd)
 {
     renew_abandon(k);
     report_begin(k, k->exe_path);
-    spare_discard(k);
     k->next_exe = fcntl(k->exe, F_DUPFD_CLOEXEC, 0);
     if (k->next_exe < 0) {
         fail(k, g_strerror(errno));

@@ -63,6 +63,12 @@ def serving(target):
     return session
 
 
+def in_reserve(target):
+    """Waits for the worker that has started with the configuration in effect."""
+    log = target.daemon.log().splitlines()
+    target.daemon.wait_log(' in reserve ', after=max(n for n, line in enumerate(log) if 'reload: done' in line))
+
+
 def goes_on(target, session, worker):
     assert target.daemon.workers() == [worker], target.daemon.log()[-4000:]
     assert session.read(0, 8, lun=1).good().data == b'v' * 4096
@@ -140,6 +146,7 @@ def _(target):
 @case('an upgrade to a plugin that does not load is refused with file and cause; the old worker goes on', own=OWN)
 def _(target):
     session, (worker,) = serving(target), target.daemon.workers()
+    in_reserve(target)      # with the good one; while none of them gets past its trial it stays
     for state, word in QUICK:
         path = put(target, state)
         error = refused_upgrade(target)
