@@ -21,6 +21,12 @@ enum pdu_verdict nop_out_receive(struct connection *c, const struct pdu *pdu)
             reject_send(c, h, ISCSI_REJECT_INVALID_FIELD);
         return PDU_DISCARD;
     }
+    if (c->session->discovery) { /* text and logout alone (RFC 7143 4.3) */
+        session_take_cmd_sn(c, h);
+        reject_send(c, h, ISCSI_REJECT_PROTOCOL);
+        return PDU_DISCARD;
+    }
+
     /* A ping: echoed as far as the answer's segment, or one buffer, goes (11.19.2). */
     uint32_t echo = pdu->data_bytes;
     if (echo > c->params.initiator_max_recv)

@@ -6,6 +6,7 @@ from peer import IQN, OFFER, Closed, Refused, case, main, ram
 from session import FULL_FEATURE, OPERATIONAL, SECURITY
 
 MANY = {IQN: {'portals': ['test'], 'luns': {0: ram()}, 'session': {'max-connections': 4}}}
+TWO = {IQN: {'portals': ['test'], 'luns': {0: ram()}}, IQN + '-other': {'portals': ['test'], 'luns': {0: ram()}}}
 FIRST_PORTALS = {'test': {'listen': ['127.0.0.1:$PORT', '127.0.0.2:$PORT'], 'tag': 1}}
 
 
@@ -187,10 +188,41 @@ def _(target):
     if answer.opcode == wire.TEXT_RESPONSE:     # the one key is refused alone
         assert answer.keys().get('MaxBurstLength') in ('Reject', 'Irrelevant'), answer.text()
         session.connection.own_mrdsl = 65536
-        return
-    assert answer.opcode == wire.REJECT, repr(answer)
+    else:
+        assert answer.opcode == wire.REJECT, repr(answer)
+    task = session.read(0, 128).good()
+    assert max(len(pdu.data) for pdu in task.data_ins) == session.connection.own_mrdsl
+    assert not any(pdu.final for pdu in task.data_ins[:-1]), 'the bursts became shorter'
+
+
+@case('MaxRecvDataSegmentLength out of range is refused in full feature phase, and the old one holds')
+def _(target):
+    session = target.login(MaxRecvDataSegmentLength='4096')
+    for value in ('0', '511', '16777216', 'many', '512~8192', ''):
+        session.request(wire.TEXT_REQUEST, wire.text_segment({'MaxRecvDataSegmentLength': value}),
+                        flags=wire.FINAL, ttt=wire.NO_TAG)
+        answer = session.connection.receive()
+        assert answer.opcode == wire.REJECT or answer.text() == [('MaxRecvDataSegmentLength', 'Reject')], value
     task = session.read(0, 64).good()
-    assert max(len(pdu.data) for pdu in task.data_ins) <= 4096
+    assert {len(pdu.data) for pdu in task.data_ins} == {4096}
+
+
+@case('a text exchange that breaks off has changed nothing')
+def _(target):
+    session = target.login(MaxRecvDataSegmentLength='4096')
+    for bad in (b'no pair\0', b'=\0'):
+        first = session.request(wire.TEXT_REQUEST, wire.text_segment({'MaxRecvDataSegmentLength': '65536'}),
+                                flags=0, ttt=wire.NO_TAG)
+        answer = session.connection.expect(wire.TEXT_RESPONSE)
+        session.request(wire.TEXT_REQUEST, bad, flags=wire.FINAL, itt=first.itt, ttt=answer.ttt,
+                        lun_bytes=answer.lun_bytes)
+        assert session.connection.expect(wire.REJECT).reason == 4
+    session.request(wire.TEXT_REQUEST, wire.text_segment({'MaxRecvDataSegmentLength': '65536'}), flags=0,
+                    ttt=wire.NO_TAG)
+    session.connection.expect(wire.TEXT_RESPONSE)
+    assert session.text({}).final                       # begins anew
+    task = session.read(0, 64).good()
+    assert {len(pdu.data) for pdu in task.data_ins} == {4096}
 
 
 @case('SendTargets tells every address of the portal group', own=dict(portals=FIRST_PORTALS))
@@ -208,18 +240,27 @@ def _(target):
     assert session.text({'SendTargets': IQN + '-not-here'}).text() == []
 
 
-@case('SendTargets in a normal session names no other target')
+@case('SendTargets in a normal session names no other target', own=dict(targets=TWO))
 def _(target):
     session = target.login()
-    answer = session.text({'SendTargets': IQN + '-other'}).text()
-    assert answer in ([], [('SendTargets', 'Reject')]), answer
+    for name in (IQN + '-other', IQN + '-not-here'):
+        answer = session.text({'SendTargets': name}).text()
+        assert answer in ([], [('SendTargets', 'Reject')]), answer
+    for name in ('All', ''):
+        told = [value for key, value in session.text({'SendTargets': name}).text() if key == 'TargetName']
+        assert told == [IQN], told
 
 
 @case('a discovery session takes no NOP, no task management, no other key and no recovery')
 def _(target):
     session = target.login(discovery=True)
-    pairs = session.text({'SendTargets': IQN, 'MaxRecvDataSegmentLength': '4096', 'X-unknown': '1'}).keys()
+    pairs = session.text({'SendTargets': IQN, 'InitialR2T': 'No', 'X-unknown': '1'}).keys()
     assert pairs['X-unknown'] == 'NotUnderstood' and pairs['TargetName'] == IQN, pairs
+    assert pairs['InitialR2T'] == 'Irrelevant', pairs
+    for immediate in (True, False):
+        session.nop(b'ping', immediate=immediate)
+        assert session.connection.expect(wire.REJECT).reason in (4, 5)
+    session.nop(itt=wire.NO_TAG, immediate=True)        # wants no answer, and gets none
     session.request(wire.TASK_REQUEST, flags=wire.FINAL | 5, immediate=True)
     assert session.connection.expect(wire.REJECT).reason in (4, 5)
     session.request(wire.SCSI_COMMAND, flags=wire.FINAL, immediate=True)
