@@ -5,7 +5,7 @@ from session import FULL_FEATURE, OPERATIONAL, SECURITY
 
 LIMITED = {IQN: {'portals': ['test'], 'luns': {0: ram()}, 'session': {
     'max-burst-length': '128K', 'first-burst-length': '32K', 'max-outstanding-r2t': 4,
-    'max-connections': 2}}}
+    'max-connections': 2, 'default-time2wait': '5s', 'time2wait-spread': '0s', 'default-time2retain': '7s'}}}
 
 
 def negotiate(target, *pairs):
@@ -24,15 +24,16 @@ def _(target):
             ('FirstBurstLength', '16384', '16384'), ('FirstBurstLength', '262144', '32768'),
             ('MaxOutstandingR2T', '8', '4'), ('MaxOutstandingR2T', '2', '2'),
             ('MaxConnections', '8', '2'), ('MaxConnections', '1', '1'),
-            ('ErrorRecoveryLevel', '2', '0'), ('DefaultTime2Retain', '0', '0')):
+            ('ErrorRecoveryLevel', '2', '0'), ('DefaultTime2Retain', '0', '0'),
+            ('DefaultTime2Retain', '3600', '7')):
         got = negotiate(target, (key, offered)).get(key)
         assert got == result, '%s=%s gave %s, expected %s' % (key, offered, got, result)
 
 
-@case('DefaultTime2Wait becomes the larger one')
+@case('DefaultTime2Wait becomes the larger one', own=dict(targets=LIMITED))
 def _(target):
-    assert int(negotiate(target, ('DefaultTime2Wait', '3600'))['DefaultTime2Wait']) == 3600
-    assert int(negotiate(target, ('DefaultTime2Wait', '0'))['DefaultTime2Wait']) >= 0
+    for offered, result in (('0', '5'), ('5', '5'), ('6', '6'), ('3600', '3600')):
+        assert negotiate(target, ('DefaultTime2Wait', offered))['DefaultTime2Wait'] == result, offered
 
 
 @case('numbers may be written in hexadecimal')
@@ -50,6 +51,13 @@ def _(target):
     for key in ('InitialR2T', 'DataPDUInOrder', 'DataSequenceInOrder'):
         assert negotiate(target, (key, 'No')).get(key) in ('Yes', 'No')
     assert negotiate(target, ('ImmediateData', 'Yes')).get('ImmediateData') in ('Yes', 'No')
+
+
+@case('booleans are as offered where we insist on nothing, and the order of data is insisted on', own={})
+def _(target):
+    for key, offered, result in (('InitialR2T', 'No', 'No'), ('ImmediateData', 'Yes', 'Yes'),
+                                 ('DataPDUInOrder', 'No', 'Yes'), ('DataSequenceInOrder', 'No', 'Yes')):
+        assert negotiate(target, (key, offered)).get(key) == result, key
 
 
 @case('a configured InitialR2T or ImmediateData is insisted on',

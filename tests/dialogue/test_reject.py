@@ -30,7 +30,7 @@ def rejected(session, pdu, *reasons, may_close=True):
 def _(target):
     for opcode in (0x07, 0x0f, 0x1c, 0x1e, 0x1f):
         session = target.login()
-        rejected(session, session.request(opcode, immediate=True), UNSUPPORTED, PROTOCOL)
+        rejected(session, session.request(opcode, immediate=True), UNSUPPORTED)
 
 
 @case('a target opcode from an initiator is rejected')
@@ -43,15 +43,16 @@ def _(target):
 @case('a session goes on after a Reject')
 def _(target):
     session = target.login()
-    if rejected(session, session.request(0x1c, immediate=True), UNSUPPORTED, PROTOCOL):
-        session.alive()
+    rejected(session, session.request(0x1c, immediate=True), UNSUPPORTED, may_close=False)
+    session.alive()
 
 
 @case('a rejected PDU that is not immediate has used its CmdSN')
 def _(target):
     session = target.login()
-    if rejected(session, session.request(0x1c), UNSUPPORTED, PROTOCOL):
-        session.alive()
+    rejected(session, session.request(0x1c), UNSUPPORTED, may_close=False)
+    session.alive()
+    assert session.connection.exp_cmd_sn == session.cmd_sn
 
 
 @case('SNACK is rejected at error recovery level 0')
@@ -76,7 +77,9 @@ def _(target):
     while not task.r2ts:
         session.connection.pump()
     pdu = session.request(wire.SCSI_COMMAND, flags=wire.FINAL, itt=task.request.itt)
-    rejected(session, pdu, IN_PROGRESS, PROTOCOL, INVALID)
+    rejected(session, pdu, IN_PROGRESS, may_close=False)
+    task.answer(task.r2ts[0])
+    task.good()
 
 
 @case('a bidirectional command is refused')
@@ -146,8 +149,35 @@ def _(target):
 @case('reserved bits and bytes that are set do no harm')
 def _(target):
     session = target.login()
-    session.command(scsi.test_unit_ready(), byte2=0xff, byte3=0xff).wait()
-    session.alive()
+    session.command(scsi.test_unit_ready(), byte2=0xff, byte3=0xff).good()
+    noise = {at: 0xff for at in (2, 3, *range(32, 48))}
+
+    def noisy(opcode, spared=(), data=b'', **fields):
+        pdu = Pdu(opcode, data, **dict(dict(flags=wire.FINAL, ttt=NO_TAG, itt=session.next_itt()), **fields))
+        pdu.immediate = True
+        pdu.cmd_sn = session.next_cmd_sn(True)
+        for at, value in noise.items():
+            if at not in spared:
+                pdu.header[at] = value
+        session.connection.send(pdu)
+        return session.connection.receive()
+
+    assert noisy(wire.NOP_OUT, data=b'noise').data == b'noise'
+    assert noisy(wire.TEXT_REQUEST).text() == []
+    answer = noisy(wire.TASK_REQUEST, range(32, 40), flags=wire.FINAL | 1, lun=session.first_lun,
+                   referenced_tag=0x4711, ref_cmd_sn=session.cmd_sn - 1)
+    assert (answer.opcode, answer.response) == (wire.TASK_RESPONSE, 1), repr(answer)
+    task = session.start(scsi.write_10(0, 1), write=b'r' * 512, immediate_data=0, hold_r2ts=True)
+    while not task.r2ts:
+        session.connection.pump()
+    data = Pdu(wire.DATA_OUT, b'r' * 512, flags=0xff, lun_bytes=task.r2ts[0].lun_bytes, itt=task.request.itt,
+               ttt=task.r2ts[0].ttt, byte2=0xff, byte3=0xff, edtl=task.r2ts[0].ttt, cmd_sn=0xffffffff)
+    data.header[44:48] = b'\xff' * 4
+    session.connection.send(data)
+    task.good()
+    assert session.read(0, 1).good().data == b'r' * 512
+    answer = noisy(wire.LOGOUT_REQUEST, cid=0)
+    assert (answer.opcode, answer.response) == (wire.LOGOUT_RESPONSE, 0), repr(answer)
 
 
 @case('padding that is not zero does no harm')

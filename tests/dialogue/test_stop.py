@@ -28,6 +28,8 @@ def expect_announcement(session):
     message = session.connection.expect(wire.ASYNC)
     assert message.async_event in (1, 2, 3), 'event %d' % message.async_event
     assert message.final and message.itt == wire.NO_TAG
+    if message.async_event == 3:
+        assert (message.parameter2, message.parameter3) == (session.number('DefaultTime2Wait'), 0), repr(message)
     return message
 
 

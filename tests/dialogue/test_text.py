@@ -77,21 +77,41 @@ def _(target):
 def _(target):
     session = target.login()
     session.request(wire.TEXT_REQUEST, flags=wire.FINAL, ttt=0x31415)
-    try:
-        assert session.connection.receive().opcode == wire.REJECT
-        session.alive()
-    except Closed:
-        pass
-    target.login().alive()
+    reject = session.connection.expect(wire.REJECT)
+    assert reject.reason in (4, 9), 'reason %02x' % reject.reason
+    session.alive()
 
 
 @case('a new exchange with the reserved tag drops the one that was open')
 def _(target):
     session = target.login()
-    session.request(wire.TEXT_REQUEST, wire.text_segment({'X-org.example.a': '1'}), flags=0,
-                    ttt=NO_TAG)
-    session.connection.expect(wire.TEXT_RESPONSE)
-    assert session.text({}).final
+    for _ in range(2):
+        first = session.request(wire.TEXT_REQUEST, wire.text_segment({'X-org.example.a': '1'}), flags=0,
+                                ttt=NO_TAG)
+        answer = session.connection.expect(wire.TEXT_RESPONSE)
+        assert session.text({}).final
+        session.request(wire.TEXT_REQUEST, flags=wire.FINAL, itt=first.itt, ttt=answer.ttt,
+                        lun_bytes=answer.lun_bytes)
+        assert session.connection.expect(wire.REJECT).reason == 4, 'the dropped exchange goes on'
+    session.alive()
+
+
+@case('an exchange goes on with its own task tag alone')
+def _(target):
+    session = target.login()
+    session.request(wire.TEXT_REQUEST, wire.text_segment({'X-org.example.a': '1'}), flags=0, ttt=NO_TAG)
+    answer = session.connection.expect(wire.TEXT_RESPONSE)
+    session.request(wire.TEXT_REQUEST, flags=wire.FINAL, ttt=answer.ttt, lun_bytes=answer.lun_bytes)
+    assert session.connection.expect(wire.REJECT).reason == 4
+    session.alive()
+
+
+@case('F together with C is rejected')
+def _(target):
+    session = target.login()
+    session.request(wire.TEXT_REQUEST, wire.text_segment({'X-org.example.a': '1'}),
+                    flags=wire.FINAL | wire.CONTINUE, ttt=NO_TAG)
+    assert session.connection.expect(wire.REJECT).reason == 4
     session.alive()
 
 

@@ -37,12 +37,12 @@ def _(target):
     session = target.login()
     first = session.cmd_sn
     session.cmd_sn += 2
-    second = session.start(scsi.write_10(0, 8), write=b'2' * 4096, cmd_sn=first + 1)
+    second = session.start(scsi.write_10(8, 8), write=b'2' * 4096, cmd_sn=first + 1)
     session.connection.expect_quiet()
     earlier = session.start(scsi.write_10(0, 8), write=b'1' * 4096, cmd_sn=first)
     earlier.good()
     second.good()
-    assert session.read(0, 8).good().data in (b'2' * 4096, b'1' * 4096)
+    assert session.read(0, 16).good().data == b'1' * 4096 + b'2' * 4096
 
 
 @case('a CmdSN already used is ignored and the connection stays')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """CHAP, what the dialogues leave out (RFC 7143 9.2.1, 12.1.3; RFC 1994)."""
+import base64
 import hashlib
 
 import dialogue  # noqa: F401  pylint: disable=unused-import
@@ -68,6 +69,16 @@ def _(target):
     expected = hashlib.md5(b'\x01' + OURS.encode() + bytes.fromhex('0' + '1' * 33)).digest()
     assert number(keys['CHAP_R']) == expected
     attempt.enter()
+
+
+@case('a challenge of 1 byte and one of 1024 bytes are answered', own=BOTH_WAYS)
+def _(target):
+    for challenge in (b'c', bytes(range(1, 129)) * 8):
+        for coded in (hexadecimal, lambda value: '0b' + base64.b64encode(value).decode()):
+            attempt = Attempt(target)
+            keys = attempt.answer(CHAP_I='255', CHAP_C=coded(challenge))
+            assert number(keys['CHAP_R']) == hashlib.md5(b'\xff' + OURS.encode() + challenge).digest()
+            attempt.enter()
 
 
 @case('a name that is longer than any configured one is refused with 0201', own=ONE_WAY)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Login, what the dialogues leave out (RFC 7143 6.3, 11.12, 11.13)."""
 import dialogue  # noqa: F401  pylint: disable=unused-import
+import scsi
 import wire
 from peer import IQN, Closed, Refused, case, main, new_isid, ram
 from session import FULL_FEATURE, OFFER, OPERATIONAL, SECURITY
@@ -122,16 +123,18 @@ def _(target):
     old.alive()
 
 
-@case('a session reinstated has a unit attention for the lost nexus, or none, and its writes are over')
+@case('a session reinstated: its writes are over, its RESERVE is gone, and no unit attention is left for it')
 def _(target):
     isid = new_isid()
-    old = target.login(isid=isid)
-    import scsi  # pylint: disable=import-outside-toplevel
+    old, other = target.login(isid=isid), target.login()
+    old.command(bytes([0x16, 0, 0, 0, 0, 0])).good()
+    assert other.command(scsi.test_unit_ready()).status == scsi.RESERVATION_CONFLICT
     held = old.start(scsi.write_10(0, 64), write=b'o' * 32768, immediate_data=0, hold_r2ts=True)
     while not held.r2ts:
         old.connection.pump()
-    new = target.login(isid=isid)
+    new = target.session(isid=isid).login()
     new.write(0, b'n' * 32768).good()
+    other.command(scsi.test_unit_ready()).good()
     try:
         held.answer(held.r2ts[0])
     except Closed:
@@ -164,6 +167,19 @@ def _(target):
     else:
         raise AssertionError('let in')
     session.alive()
+
+
+@case('a discovery session is reinstated by its name and ISID at the same address, and by no other')
+def _(target):
+    isid = new_isid()
+    old, other = target.login(isid=isid, discovery=True), target.login(discovery=True)
+    normal = target.login(isid=isid)
+    target.login(isid=isid, discovery=True, initiator='iqn.2026-11.org.example:somebody-else')
+    assert old.text({}).final
+    target.login(isid=isid, discovery=True)
+    assert old.connection.expect_closed() == []
+    assert other.text({}).final
+    normal.alive()
 
 
 @case('a discovery session has one connection')

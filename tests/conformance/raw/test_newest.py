@@ -148,7 +148,7 @@ def _(target):
         tasks = [session.start(scsi.write_10(64 * i, 64), write=b'w' * 64 * BLOCK) for i in range(8)]
         tasks += [session.start(scsi.read_10(64 * i, 64), read=64 * BLOCK) for i in range(8)]
         assert session.logout().response == 0
-        session.connection.expect_closed()
+        assert session.connection.expect_closed() == []
         assert all(task.status in (None, scsi.GOOD) for task in tasks), [task.status for task in tasks]
     session = target.login()
     session.alive()

@@ -77,6 +77,20 @@ def _(target):
     session.alive()
 
 
+@case('data, or none yet, with a command that writes nothing ends with UNEXPECTED UNSOLICITED DATA')
+def _(target):
+    session = target.login(InitialR2T='No')
+    for more in (dict(data=b'i' * 512), dict(flags=wire.READ | 1)):
+        pdu = Pdu(wire.SCSI_COMMAND, more.pop('data', b''), flags=more.get('flags', wire.FINAL | wire.READ | 1),
+                  edtl=512, itt=session.next_itt(), cmd_sn=session.next_cmd_sn(), lun=session.first_lun,
+                  cdb=scsi.read_10(0, 1).ljust(16, b'\0'))
+        session.connection.send(pdu)
+        answer = session.connection.receive()
+        assert (answer.opcode, answer.status, answer.itt) == (wire.SCSI_RESPONSE, 2, pdu.itt), repr(answer)
+        assert scsi.Sense(answer.data[2:]).what() == UNEXPECTED_DATA
+    session.alive()
+
+
 @case('a bad data digest of immediate data ends with PROTOCOL SERVICE CRC ERROR, after a Reject')
 def _(target):
     session = target.login(DataDigest='CRC32C')
@@ -178,6 +192,34 @@ def _(target):
         task.answer(task.r2ts[0])
     for task in tasks[1:]:
         task.good()
+
+
+@case('immediate commands beyond all room are Reject 06, and what was there goes on')
+def _(target):
+    session = target.login()
+    tasks, refused = {}, 0
+    for number in range(400):
+        pdu = session.request(wire.SCSI_COMMAND, immediate=True, flags=wire.FINAL | wire.WRITE | 1, edtl=512,
+                              lun=session.first_lun, cdb=scsi.write_10(number, 1).ljust(16, b'\0'))
+        tasks[pdu.itt] = None
+    while None in tasks.values():
+        answer = session.connection.receive()
+        if answer.opcode == wire.REJECT:
+            assert answer.reason == 6, repr(answer)
+            tasks[Pdu(header=answer.data[:48]).itt] = answer
+            refused += 1
+        else:
+            assert answer.opcode == wire.R2T, repr(answer)
+            tasks[answer.itt] = answer
+    assert 0 < refused < 400, refused
+    session.nop(b'room?', immediate=True)
+    assert session.connection.expect(wire.NOP_IN).data == b'room?'
+    for r2t in [each for each in tasks.values() if each.opcode == wire.R2T]:
+        session.connection.send(Pdu(wire.DATA_OUT, b'i' * 512, flags=wire.FINAL, lun_bytes=r2t.lun_bytes,
+                                    itt=r2t.itt, ttt=r2t.ttt))
+        answer = session.connection.expect(wire.SCSI_RESPONSE)
+        assert (answer.itt, answer.status) == (r2t.itt, 0), repr(answer)
+    session.alive()
 
 
 @case('a Data-Out for a task that has ended is no part of the next one')
