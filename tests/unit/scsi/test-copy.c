@@ -219,9 +219,15 @@ static void block_sizes_have_to_fit(void)
 
 static void wrong_lists_are_refused(void)
 {
+    /* More CSCDs and more bytes than there may be: the length is what is told. */
+    static uint8_t long_list[COPY_HEADER + COPY_DESCRIPTORS_MAX + COPY_CSCD];
+    uint8_t long_cdb[16] = { 0x83 };
     struct bench b;
 
     setup(&b, NULL, NULL);
+    put_be16(long_list + 2, (COPY_CSCDS_MAX + 1) * COPY_CSCD);
+    put_be32(long_list + 8, COPY_SEGMENTS_MAX * COPY_CSCD);
+    put_be32(long_cdb + 10, sizeof(long_list));
     g_autofree uint8_t *want = image_of(b.other_disk);
     expect_good(ask_out(&b.rig, CDB(0x83), NULL, 0));
     begin(&b, 1);
@@ -244,6 +250,11 @@ static void wrong_lists_are_refused(void)
     add_segment(&b, 0x02, 0, 1, 0, 0, 1);
     b.segments--;
     expect_check(copy(&b), SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+    begin(&b, 1);
+    b.cscds--;
+    expect_check(copy(&b), SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+    expect_check(ask_out(&b.rig, long_cdb, long_list, sizeof(long_list)), SENSE_ILLEGAL_REQUEST,
+                 ASC_PARAMETER_LIST_LENGTH);
     begin(&b, 1);
     add_segment(&b, 0x02, 0, 1, 0, 0, 1);
     put_be32(b.list + 12, 4); /* inline data */

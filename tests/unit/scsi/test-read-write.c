@@ -369,9 +369,10 @@ static void a_read_only_unit_takes_no_data(void)
     static const uint8_t block[512];
     uint8_t cdb[16];
 
-    rig_setup(&rig, &(struct disk_options){ .features = THIN_FEATURES },
+    rig_setup(&rig, &(struct disk_options){ .features = THIN_FEATURES, .store = true },
               &(struct scsi_unit_config){ .read_only = true });
-    static const uint8_t writers[] = { 0x0a, 0x2a, 0xaa, 0x8a, 0x2e, 0xae, 0x8e, 0x41, 0x93, 0x42 };
+    static const uint8_t writers[] = { 0x0a, 0x2a, 0xaa, 0x8a, 0x2e, 0xae, 0x8e,
+                                       0x41, 0x93, 0x42, 0x89, 0x8b, 0x9c };
     for (unsigned i = 0; i < sizeof(writers); i++) {
         memset(cdb, 0, sizeof(cdb));
         cdb[0] = writers[i];
@@ -379,6 +380,8 @@ static void a_read_only_unit_takes_no_data(void)
         expect_check(t, SENSE_DATA_PROTECT, ASC_WRITE_PROTECTED);
         g_assert_false(t->executed);
     }
+    for (uint8_t action = 1; action <= 3; action++)
+        expect_check(ask_none(&rig, CDB(0x48, action)), SENSE_DATA_PROTECT, ASC_WRITE_PROTECTED);
     expect_good(ask_in(&rig, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), BLOCK));
     g_assert_cmpuint(disk_count(rig.disk, BACKEND_WRITE), ==, 0);
     rig_teardown(&rig);
