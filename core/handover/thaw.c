@@ -39,6 +39,12 @@ static struct connection_record *connection_record(uint32_t index)
     return arena_ptr(state_connection_ref(index));
 }
 
+static const struct stream_hot *committed(const struct connection_record *r)
+{
+    const struct stream_state *st = &r->stream;
+    return &st->hot[atomic_load_explicit(&st->cur, memory_order_acquire) & 1];
+}
+
 static struct thaw_socket *socket_of(const struct thaw *t, uint32_t slot)
 {
     struct thaw_socket *socket = slot < t->slots ? t->by_slot[slot] : NULL;
@@ -60,7 +66,21 @@ static void give_up(struct thawed *w, struct thaw_socket *sockets[])
     g_free(w);
 }
 
-/* The connections of the session `index`; false: one of them cannot go on. */
+/* Those of the session are the highest of its connections, also of one that has ended. */
+static void take_numbers(struct thawed *w, const struct connection_record *r)
+{
+    const uint32_t *n = committed(r)->number;
+    if (!w->numbers_given || serial_gt(n[STATE_EXP_CMD_SN], w->exp_cmd_sn))
+        w->exp_cmd_sn = n[STATE_EXP_CMD_SN];
+    if (!w->numbers_given || serial_gt(n[STATE_MAX_CMD_SN], w->max_cmd_sn))
+        w->max_cmd_sn = n[STATE_MAX_CMD_SN];
+    w->numbers_given = MAX(w->numbers_given, r->number + 1u);
+}
+
+/*
+ * The connections of the session `index`, but for those that the initiator has closed meanwhile: their tasks end with
+ * them, and a session that has no others is over. False: one of them cannot go on.
+ */
 static bool adopt_connections(struct thaw *t, uint32_t index, struct thawed *w,
                               struct thaw_socket *sockets[], const char **ret_why)
 {
@@ -76,7 +96,10 @@ static bool adopt_connections(struct thaw *t, uint32_t index, struct thawed *w,
             return false;
         }
         int error;
+        take_numbers(w, connection_record(i));
         struct connection *c = acceptor_adopt(t->acceptor, i, socket->fd, socket->slot, &error);
+        if (!c && error == -EPIPE)
+            continue; /* it is closed with all that nobody takes over */
         if (!c) {
             *ret_why = error == -ESTALE ? "records and socket do not fit" : g_strerror(-error);
             return false;
@@ -91,14 +114,9 @@ static bool adopt_connections(struct thaw *t, uint32_t index, struct thawed *w,
 static void set_numbers(struct thawed *w)
 {
     struct session *s = w->session;
-    for (unsigned i = 0; i < w->connection_count; i++) {
-        const uint32_t *n = w->connections[i]->stream.next.number;
-        if (!i || serial_gt(n[STATE_EXP_CMD_SN], s->exp_cmd_sn))
-            s->exp_cmd_sn = n[STATE_EXP_CMD_SN];
-        if (!i || serial_gt(n[STATE_MAX_CMD_SN], s->max_cmd_sn))
-            s->max_cmd_sn = n[STATE_MAX_CMD_SN];
-        s->numbers_given = MAX(s->numbers_given, w->connections[i]->number + 1u);
-    }
+    s->exp_cmd_sn = w->exp_cmd_sn;
+    s->max_cmd_sn = w->max_cmd_sn;
+    s->numbers_given = w->numbers_given;
 }
 
 /* On the session's reactor. */
@@ -123,7 +141,7 @@ static void thaw_session(struct thaw *t, uint32_t index)
     struct { /* what is given up is cleared */
         char initiator[ISCSI_NAME_MAX + 1], target[ISCSI_NAME_MAX + 1];
         uint16_t tsih;
-    } who = {.tsih = r->tsih};
+    } who = { .tsih = r->tsih };
     g_strlcpy(who.initiator, r->initiator, sizeof(who.initiator));
     g_strlcpy(who.target, r->discovery ? "(discovery)" : r->target, sizeof(who.target));
     struct thaw_socket *sockets[STATE_CONNECTIONS_PER_SESSION];
@@ -132,6 +150,13 @@ static void thaw_session(struct thaw *t, uint32_t index)
     if (!fine)
         why = "its record is spoilt";
     fine = fine && adopt_connections(t, index, w, sockets, &why);
+    if (fine && w->connection_count == 0) {
+        log_info("iscsi",
+                 "session ended reason=\"closed by the initiator\" initiator=%s target=%s tsih=%u",
+                 who.initiator, who.target, who.tsih);
+        g_free(w);
+        return;
+    }
     if (fine) {
         w->session = registry_adopt(t->registry, index, t->catalog);
         fine = w->session != NULL;
@@ -170,12 +195,6 @@ static void clear_connection(struct thaw *t, uint32_t index)
 {
     *state_connection_used(t->sessions, index) = 0;
     madvise(connection_record(index), STATE_CONNECTION_STRIDE, MADV_REMOVE);
-}
-
-static const struct stream_hot *committed(const struct connection_record *r)
-{
-    const struct stream_state *st = &r->stream;
-    return &st->hot[atomic_load_explicit(&st->cur, memory_order_acquire) & 1];
 }
 
 static bool is_full(const struct connection_record *r)

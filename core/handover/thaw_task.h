@@ -9,7 +9,9 @@ struct thawed {
     struct session *session;
     struct connection *connections[STATE_CONNECTIONS_PER_SESSION];
     unsigned connection_count;
-    struct task **due;   /* those that go on at once, in order; g_free() */
+    uint32_t exp_cmd_sn, max_cmd_sn;
+    unsigned numbers_given; /* to connections: session.numbers_given */
+    struct task **due;      /* those that go on at once, in order; g_free() */
     unsigned due_count;
 };
 

@@ -108,7 +108,9 @@ int stream_resume(struct stream *s, int fd, arena_ref state_ref, arena_ref windo
     s->next = s->state->hot[atomic_load_explicit(&s->state->cur, memory_order_acquire) & 1];
     s->rx_pos = at.rx - s->state->rx_bias;
     s->tx_pos = at.tx - s->state->tx_bias;
-    if (!at.open || s->rx_pos < s->next.rx_parsed || s->tx_pos > s->next.tx_tail ||
+    if (!at.open)
+        return -EPIPE;
+    if (s->rx_pos < s->next.rx_parsed || s->tx_pos > s->next.tx_tail ||
         s->rx_pos - s->next.rx_parsed > STREAM_WINDOW_BYTES + (uint64_t)s->next.direct_bytes)
         return -ESTALE;
     return resume_queue(s) && resume_window(s) ? 0 : -ESTALE;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a session is besides its data: several connections, unit attentions, settings, other people's
 logins, discovery; each with the worker killed in between."""
+import os
+import signal
 import threading
 import time
 
@@ -37,6 +39,33 @@ def _(scale):
                 assert found == data[i], 'block group %d of turn %d' % (i, turn)
         server.check()
         session.close()
+        return '%d kills' % server.kills
+
+
+@case('sessions: connections that the initiator closes while no worker is there')
+def _(scale):
+    with serving(LUNS) as server:
+        for turn in range(scale.count(3, 30)):
+            session, single = log_in(server, MaxConnections='4'), log_in(server, 'iqn.2026-11.org.example:single')
+            session.login(1, MaxConnections='4', security=False)
+            one, two = session.connections
+            session.command(scsi.write_10(0, 8), write=DATA[:4096], connection=one).good()
+            session.command(scsi.write_10(8, 8), write=OTHER[:4096], connection=two).good()     # with the last number
+            pid = server.worker()
+            os.kill(pid, signal.SIGSTOP)
+            waiting = session.start(scsi.read_10(0, 8), read=4096, connection=one)
+            for connection in (two, single.connection):
+                connection.reset() if turn % 2 else connection.close()
+            time.sleep(0.02)
+            server.kill()
+            assert waiting.good().data == DATA[:4096]
+            session.command(scsi.read_10(8, 8), read=4096, connection=one).good()
+            taken = server.taken()[-1]
+            assert (taken['sessions'], taken['connections'], taken['doubtful']) == (1, 1, 0), taken
+            session.logout(connection=one)
+            session.close()
+        text = server.log()
+        assert 'not resumed' not in text and 'closed by the initiator' in text, server.tail()
         return '%d kills' % server.kills
 
 
