@@ -3,17 +3,14 @@
 """Every verb of holdfastctl, its exit codes, its tables and its JSON."""
 import contextlib
 import json
-import pathlib
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import time
 
 import client
 from client import CHANGES, DONE, NO_DAEMON, REFUSED, USAGE, look, run
-from peer import IQN, Skip, case, file, main, ram, serve
+from peer import IQN, case, file, main, ram, serve
 import scsi
 
 OTHER = 'iqn.2026-11.org.example:other'
@@ -306,71 +303,6 @@ def _(target):
     lines = len(target.daemon.log().splitlines())
     target.login().logout()
     assert len(target.daemon.log().splitlines()) == lines, target.daemon.log()
-
-
-# --- completion
-
-COMPLETE = '''. "$1"; shift; line=$1; shift
-COMP_WORDS=("$1") COMP_LINE=$line COMP_POINT=${#line} COMP_CWORD=1; shift
-compopt() { :; }
-_holdfastctl; printf '%s\n' "${COMPREPLY[@]}"'''
-
-
-def complete(daemon, line):
-    """What bash would offer; every ':' is a word break, so only what follows the last one comes."""
-    script = pathlib.Path(__file__).resolve().parents[2] / 'conf/completion/holdfastctl'
-    line = 'holdfastctl --socket %s %s' % (client.path_of(daemon), line)
-    done = subprocess.run(['bash', '-c', COMPLETE, 'bash', script, line, client.program()], text=True,
-                          capture_output=True, check=True, timeout=client.LIMIT)
-    assert not done.stderr, done.stderr
-    return done.stdout.split()
-
-
-@case('bash completes verbs, their words, and what the daemon knows', own={'targets': TWO})
-def _(target):
-    one, two = target.login(), target.login(discovery=True)
-    daemon = target.daemon
-    assert complete(daemon, 'se') == ['sessions', 'session']
-    assert len(complete(daemon, '')) == 16
-    assert complete(daemon, 'session ') == ['drop']
-    assert complete(daemon, 'log ') == ['error', 'warning', 'notice', 'info', 'debug']
-    assert complete(daemon, 'fence r') == ['raise']
-    assert complete(daemon, 'luns iqn.2026-11.org.example:') == ['disk', 'other']
-    assert complete(daemon, 'lun resize iqn.2026-11.org.example:o') == ['other']
-    assert complete(daemon, 'lun resize %s ' % IQN) == ['0', '1', '7']
-    assert sorted(map(int, complete(daemon, 'session drop '))) == sorted(
-        session['id'] for session in look(daemon, 'sessions'))
-    assert complete(daemon, 'top --c') == ['--count']
-    assert complete(daemon, '--s') == ['--socket']
-    assert complete(daemon, 'status ') == []
-    one.alive()
-    assert two
-
-
-CONF = pathlib.Path(__file__).resolve().parents[2] / 'conf'
-
-
-@case('both shells know the same verbs as the program', own={'start': False})
-def _(_):
-    usage = subprocess.run([client.program(), '--help'], text=True, capture_output=True, check=True,
-                           timeout=client.LIMIT).stdout
-    known = set(re.findall(r'^  ([a-z]+)', usage, re.MULTILINE))
-    bash = re.search(r"'0 '\) choices='([^']*)'", (CONF / 'completion/holdfastctl').read_text(encoding='utf-8'))
-    zsh = re.search(r'verbs=\((.*?)\n    \)', (CONF / 'completion/_holdfastctl').read_text(encoding='utf-8'), re.DOTALL)
-    assert set(bash.group(1).split()) == known, known ^ set(bash.group(1).split())
-    words = set(re.findall(r"'([a-z]+):", zsh.group(1)))
-    assert words == known, known ^ words
-
-
-@case('the shells take their scripts', own={'start': False})
-def _(_):
-    for shell, names in (('bash', ('holdfastctl', 'holdfastd')), ('zsh', ('_holdfastctl', '_holdfastd'))):
-        if not shutil.which(shell):
-            raise Skip('no ' + shell)
-        for name in names:
-            done = subprocess.run([shell, '-n', str(CONF / 'completion' / name)], text=True, capture_output=True,
-                                  check=False, timeout=client.LIMIT)
-            assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 @case('a verb to a socket nobody accepts from ends by its time-out with 3', alone=True)

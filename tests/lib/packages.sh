@@ -14,6 +14,8 @@ test_packages=(
     debhelper dpkg-dev
     # the scripted initiator, and the plain tools the scripts use
     python3 procps util-linux
+    # what completes in one shell and in the other
+    zsh
     # other people's initiators, and a target to measure against
     libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra tgt
     # disks of NBD servers
