@@ -20,20 +20,22 @@
 #include "keeper/state.h"
 #include "keeper/trial.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIAL_NS     (30 * NS_PER_S) /* for its plugins to be tried; trial.c has a shorter time */
-#define PREPARE_NS   (10 * NS_PER_S) /* for the new binary to come up */
-#define FREEZE_MS    2000u           /* for I/O under way */
-#define FREEZE_NS    (3 * NS_PER_S)  /* ... and to say so */
-#define TAKE_OVER_NS (5 * NS_PER_S)  /* for the new one to be ready after GO */
-#define OLD_EXIT_NS  (5 * NS_PER_S)
-#define ROLLBACK_NS  (60 * NS_PER_S) /* crashes within this time are blamed on the new binary */
+#define TRIAL_NS         (30 * NS_PER_S) /* for its plugins to be tried; trial.c has a shorter time */
+#define PREPARE_NS       (10 * NS_PER_S) /* for the new binary to come up */
+#define FREEZE_MS        2000u           /* for I/O under way */
+#define FREEZE_NS        (3 * NS_PER_S)  /* ... and to say so */
+#define TAKE_OVER_NS     (5 * NS_PER_S)  /* for the new one to be ready after GO */
+#define OLD_EXIT_NS      (5 * NS_PER_S)
+#define ROLLBACK_NS      (60 * NS_PER_S) /* crashes within this time are blamed on the new binary */
 #define ROLLBACK_CRASHES 2u
 
 static void exe_close(int *fd)
@@ -167,6 +169,13 @@ static void next_exit_ready(struct keeper *k, struct source *s, uint32_t events)
     upgrade_abandon(k, "the new worker has ended");
 }
 
+static bool is_program(int fd, const struct stat *st)
+{
+    char magic[SELFMAG];
+    return (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0 &&
+           pread(fd, magic, SELFMAG, 0) == SELFMAG && memcmp(magic, ELFMAG, SELFMAG) == 0;
+}
+
 /*
  * The binary to change to: a descriptor or negative errno. Who names one is a process that speaks to the
  * network: then it must be a file that nobody but root and us can have written.
@@ -181,6 +190,8 @@ static int open_binary(const char *path, bool named)
     int r = fstat(fd, &st) < 0 ? -errno : 0;
     if (r == 0 && !S_ISREG(st.st_mode))
         r = -EACCES;
+    if (r == 0 && !is_program(fd, &st))
+        r = -ENOEXEC;
     if (r == 0 && named &&
         ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0))
         r = -EPERM;
@@ -191,7 +202,9 @@ static int open_binary(const char *path, bool named)
 
 static const char *open_binary_error(int r)
 {
-    return r == -EPERM ? "others than root can write to it" : g_strerror(-r);
+    return r == -EPERM     ? "others than root can write to it"
+           : r == -ENOEXEC ? "is no program that can be run"
+                           : g_strerror(-r);
 }
 
 /* A plugin that fails its trial leaves the one in reserve, which has loaded the plugin of before. */

@@ -105,13 +105,15 @@ def _(target):
         path.chmod(0o775)
         assert 'others than root can write' in fails(target.daemon, 'upgrade', path)
         path.chmod(0o644)
-        fails(target.daemon, 'upgrade', path)
+        assert 'is no program' in fails(target.daemon, 'upgrade', path)
         path.write_bytes(b'no program\n')
         path.chmod(0o755)
+        assert 'is no program' in fails(target.daemon, 'upgrade', path)
+        path.write_bytes(b'\x7fELF, and no program all the same\n')
         assert 'everything goes on as before' in fails(target.daemon, 'upgrade', path)
     with connected(target.daemon) as rpc:
         last = rpc.call('upgrade.show')
-        assert last['state'] == 'failed' and last['why'] and last['number'] == 5, last
+        assert last['state'] == 'failed' and last['why'] and last['number'] == 6, last
     assert target.daemon.workers() == [worker]
     session.alive()
 
