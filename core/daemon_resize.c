@@ -37,6 +37,14 @@ static const struct config_node *size_node(const struct config_lun *c)
     return node && node->type == CONFIG_SCALAR && !config_node_is_null(node) ? node : NULL;
 }
 
+/* Where the configuration says another size than this one; NULL: nowhere. */
+static const struct config_node *stale_node(const struct config_lun *c, uint64_t bytes)
+{
+    const struct config_node *node = size_node(c);
+    uint64_t said;
+    return node && config_text_size(node->text, &said) == 0 && said != bytes ? node : NULL;
+}
+
 static const struct hf_option *find_option(const struct plugin *plugin, const char *name)
 {
     for (const struct hf_option *row = plugin->info.options; row && row->name; row++)
@@ -67,10 +75,8 @@ static void change_option(struct changed_options *o, const struct config_node *k
 static struct plugin_config *new_config(const struct plugin *plugin, const struct config_lun *c,
                                         const char *size, struct config_problems *problems)
 {
-    const struct config_node size_key = { .text = "size" },
-                             size_value = { .text = size },
-                             grow_key = { .text = "grow" },
-                             grow_value = { .text = "yes" };
+    const struct config_node size_key = { .text = "size" }, size_value = { .text = size },
+                             grow_key = { .text = "grow" }, grow_value = { .text = "yes" };
     struct changed_options o = { .mapping = { .type = CONFIG_MAPPING } };
     struct plugin_config *config = NULL;
     unsigned old = c->options ? c->options->count : 0;
@@ -117,8 +123,10 @@ static char *refuse(const struct daemon *d, const struct daemon_lun *l, uint64_t
     if (d->stopping || d->freeze)
         return g_strdup("this worker is about to end");
     if (bytes < info->bytes)
-        return g_strdup_printf("it has %" PRIu64 " bytes, and disks in use are not made smaller",
-                               info->bytes);
+        return g_strdup_printf(
+            "it has %" PRIu64
+            " bytes and is not made smaller (lun set and reload do that with --force)",
+            info->bytes);
     if (bytes % info->block_bytes)
         return g_strdup_printf("%" PRIu64 " is not a number of blocks of %u bytes", bytes,
                                info->block_bytes);
@@ -279,7 +287,7 @@ void daemon_resize(void *user, unsigned target, unsigned lun, uint64_t bytes, re
     struct plugin_config *config = NULL;
     g_autofree char *why = refuse(d, l, bytes);
     if (!why && bytes == l->backend->info.bytes) {
-        done(data, NULL, NULL);
+        done(data, NULL, stale_node(l->config, bytes));
         return;
     }
     if (!why && plugin_load(d->config->daemon.plugin_path, HF_KIND_HANDLER, l->config->handler,

@@ -80,7 +80,8 @@ int32_t file_grow(int fd, const struct file_config *c, uint64_t now_bytes, struc
     unsigned long long now = now_bytes, wanted = c->bytes;
     if (wanted < now)
         return file_host->fail(error, EINVAL,
-                               "%s: has %llu bytes, more than size (%llu); files are never shrunk",
+                               "%s: has %llu bytes, more than size (%llu); files are never shrunk: "
+                               "truncate it first",
                                c->path, now, wanted);
     if (wanted > now && !c->grow)
         return file_host->fail(

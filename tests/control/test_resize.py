@@ -82,7 +82,9 @@ def _(target):
     assert (stale['says'], stale['should-say']) == ('8M', '12M')
     assert lines[stale['line'] - 1][stale['column'] - 1:].strip('"\'') == '8M', (stale, lines)
     said = resize(target, 0, '13M')
-    assert ':%d:%d: the configuration still says' % (stale['line'], stale['column']) in said, said
+    place = ':%d:%d: the configuration still says' % (stale['line'], stale['column'])
+    assert place in said, said
+    assert place in resize(target, 0, '13M')    # asked for again: the place is as it was
 
 
 @case('the size lasts when the worker dies', own={'targets': GROWING})

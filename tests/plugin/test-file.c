@@ -131,7 +131,7 @@ static void size_is_kept(void)
     expect_refusal(file, false, "size=2M", NULL,
                    "has 1049276 bytes, less than size (2097152); grow: yes makes it larger");
     expect_refusal(file, false, "size=64K", "grow=yes",
-                   "has 1049276 bytes, more than size (65536); files are never shrunk");
+                   "has 1049276 bytes, more than size (65536); files are never shrunk: truncate it first");
     rig_close(&rig, open_good("size=2M", "grow=yes"));
     g_assert_cmpint(file_bytes(), ==, 2 << 20);
     teardown();
