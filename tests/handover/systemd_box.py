@@ -118,6 +118,9 @@ def unit_of(daemon, **drop_in):
         raise Skip('no unit in this build')
     text = re.sub(r'^ExecStart=.*', 'ExecStart=%s -c %s' % (pathlib.Path(Settings.daemon).resolve(), daemon.config_file),
                   built.read_text(encoding='utf-8'), flags=re.M)
+    control = '%s --socket %s' % (pathlib.Path(Settings.daemon).resolve().parent / 'ctl/holdfastctl',
+                                  daemon.folder / 'control.sock')
+    text = re.sub(r"'\S+/holdfastctl ", "'%s " % control, text)
     lines = ['ConfigurationDirectory='] + ['%s=%s' % pair for pair in drop_in.items()]
     lines += ['Standard%s=append:%s' % (name, daemon.log_file) for name in ('Output', 'Error')]
     return {UNIT: text, UNIT + '.d/test.conf': '[Unit]\nDefaultDependencies=no\n[Service]\n%s\n' % '\n'.join(lines)}

@@ -40,6 +40,21 @@ def reload(server):
     assert (server.keeper(), server.workers()) == (keeper, workers)
 
 
+def refused_reload(server):
+    """Who reloads by the unit is told that nothing came of it."""
+    path = server.daemon.config_file
+    before = path.read_text(encoding='utf-8')
+    path.write_text(before + 'nonsense: 1\n', encoding='utf-8')
+    try:
+        server.box.ctl('reload', UNIT)
+    except AssertionError:
+        server.wait_for(lambda log: "holdfastctl: %s:" % path in log and "'nonsense'" in log)
+    else:
+        raise AssertionError('systemctl reload: well done, with a file that has a mistake')
+    path.write_text(before, encoding='utf-8')
+    assert server.box.ctl('is-active', UNIT).strip() == 'active'
+
+
 def stand_still(server):
     """The watchdog: a keeper that says nothing is ended by systemd, and everything with it."""
     os.kill(server.keeper(), 19)
@@ -55,6 +70,7 @@ def _(scale):
         starts(server)
         with loads_on(server, *wanted) as loads:
             reload(server)
+            refused_reload(server)
             kept = stored(server)
             assert kept >= (100 if scale.soak else 20), kept    # a descriptor each connection
             for name, act, times in acts:
