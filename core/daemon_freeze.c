@@ -46,6 +46,7 @@ static void go_on(struct daemon *d)
         NULL; /* the messages of the undo are still in it: kept until the reactors have stopped */
     z->before = d->abandoned_freezes;
     d->abandoned_freezes = z;
+    daemon_kept_changed(d); /* what did so while nobody looked */
 }
 
 /*

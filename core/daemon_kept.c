@@ -3,7 +3,8 @@
  * What units keep over the end of keeper and worker (scsi/stopped.h), while the worker runs: a moment after
  * something of it has changed, all units are looked at, and those that differ from their files are
  * copied, one after the other, on the reactors that change them, and written by this thread. A worker
- * that stops or hands over leaves it at that: the stop writes all, the next worker looks by itself.
+ * that stops or hands over leaves it at that: the stop writes all, the next worker looks by itself, and
+ * when nothing comes of the hand-over this one looks again. So it does some time after a file could not be written.
  */
 #include <glib.h>
 
@@ -11,7 +12,8 @@
 #include "daemon_private.h"
 #include "scsi/stopped.h"
 
-#define MOMENT_MS 200 /* however often something changes */
+#define MOMENT_MS 200  /* however often something changes */
+#define AGAIN_MS  2000 /* after a failure */
 
 struct daemon_kept {
     struct daemon *daemon;
@@ -19,10 +21,12 @@ struct daemon_kept {
     struct scsi_stopped_copy copy;
     _Atomic bool told;   /* `changed` is under way, or the moment has begun */
     bool copying, again; /* again: something has changed since the look began */
+    bool failing;        /* some file could not be written */
     guint timer;
 };
 
 static void look(struct daemon_kept *k);
+static bool any_failed(struct daemon *d, bool forget);
 
 static bool wanted(const struct daemon *d)
 {
@@ -34,6 +38,8 @@ static gboolean moment_over(gpointer data)
     struct daemon_kept *k = data;
     k->timer = 0;
     atomic_store(&k->told, false); /* what changes from now on is told again */
+    if (k->failing)
+        any_failed(k->daemon, /* forget= */ true);
     if (k->copying)
         k->again = true;
     else
@@ -41,10 +47,16 @@ static gboolean moment_over(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+static void look_after(struct daemon_kept *k, guint ms)
+{
+    if (k->timer)
+        g_source_remove(k->timer);
+    k->timer = g_timeout_add(ms, moment_over, k);
+}
+
 static void changed(struct daemon *d, struct daemon_note *note)
 {
-    struct daemon_kept *k = container_of(note, struct daemon_kept, changed);
-    k->timer = g_timeout_add(MOMENT_MS, moment_over, k);
+    look_after(container_of(note, struct daemon_kept, changed), MOMENT_MS);
 }
 
 void daemon_kept_changed(void *user)
@@ -63,6 +75,19 @@ static struct daemon_lun *lun_of(struct daemon *d, const struct scsi_unit *unit)
     return NULL;
 }
 
+/* An outage of the state directory is told once, and when it is over. */
+static void failed(struct daemon_kept *k, struct daemon_lun *l, int error)
+{
+    if (!k->failing)
+        log_error("daemon",
+                  "what initiators have set up is not kept target=%s lun=%u error=\"%s\"; it is "
+                  "tried again",
+                  l->target->config->name, l->config->number, g_strerror(-error));
+    k->failing = l->kept_failed = true;
+    if (!k->timer)
+        look_after(k, AGAIN_MS);
+}
+
 static void copied(struct daemon *d, struct daemon_note *note)
 {
     struct daemon_kept *k = container_of(note, struct daemon_kept, copied);
@@ -70,13 +95,12 @@ static void copied(struct daemon *d, struct daemon_note *note)
         wanted(d) ? lun_of(d, k->copy.unit) : NULL; /* it may have gone meanwhile */
     int r = scsi_stopped_copy_end(&k->copy, l != NULL);
     k->copying = false;
-    if (l) {
+    if (l && r < 0) {
+        failed(k, l, r);
+    } else if (l) {
         l->kept_version = k->copy.version;
         l->kept_known = true;
     }
-    if (r < 0)
-        log_error("daemon", "what initiators have set up is not kept target=%s lun=%u error=\"%s\"",
-                  l->target->config->name, l->config->number, g_strerror(-r));
     look(k);
 }
 
@@ -91,7 +115,7 @@ static void copy_done(struct scsi_stopped_copy *copy)
 static bool look_at(struct daemon_kept *k, struct daemon_lun *l)
 {
     uint64_t version = scsi_stopped_version(l->unit);
-    if (l->kept_known && l->kept_version == version)
+    if (l->kept_failed || (l->kept_known && l->kept_version == version))
         return false;
     if (!scsi_stopped_is_empty(l->unit)) {
         k->copying = true;
@@ -105,6 +129,17 @@ static bool look_at(struct daemon_kept *k, struct daemon_lun *l)
     return false;
 }
 
+static bool any_failed(struct daemon *d, bool forget)
+{
+    bool any = false;
+    for (unsigned i = 0; i < d->target_count; i++)
+        for (unsigned j = 0; j < d->targets[i]->lun_count; j++) {
+            any |= d->targets[i]->luns[j]->kept_failed;
+            d->targets[i]->luns[j]->kept_failed &= !forget;
+        }
+    return any;
+}
+
 static void look(struct daemon_kept *k)
 {
     struct daemon *d = k->daemon;
@@ -115,6 +150,10 @@ static void look(struct daemon_kept *k)
                 if (d->targets[i]->luns[j]->unit && look_at(k, d->targets[i]->luns[j]))
                     return;
     } while (k->again);
+    if (k->failing && wanted(d) && !any_failed(d, /* forget= */ false)) {
+        log_notice("daemon", "what initiators have set up is kept again");
+        k->failing = false;
+    }
 }
 
 void daemon_kept_init(struct daemon *d)

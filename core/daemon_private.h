@@ -37,7 +37,7 @@ struct daemon_lun {
     struct scsi_unit *unit;
     struct daemon_question *question; /* daemon_space.c: under way, or NULL */
     bool space_failed;                /* the last one */
-    bool kept_known;                  /* daemon_kept.c: its file is that of ... */
+    bool kept_known, kept_failed;     /* daemon_kept.c: its file is that of ... */
     uint64_t kept_version;
 };
 
@@ -71,65 +71,67 @@ struct daemon_asker {
     void *data;
     char *target; /* its LUN is to be opened anew, whatever has changed; NULL: none */
     unsigned lun;
-    struct config_revision *revision; /* daemon_revise.c: one target changes; NULL: the keeper sends a text */
-    struct control_reload how;        /* ... as it was asked for; its fd is not open any more */
+    struct config_revision
+        *revision; /* daemon_revise.c: one target changes; NULL: the keeper sends a text */
+    struct control_reload how; /* ... as it was asked for; its fd is not open any more */
 };
 
 struct daemon {
     const struct daemon_args *args;
     struct link link;
     struct config *config;
-    char *text;                        /* that it was made from */
+    char *text; /* that it was made from */
     size_t text_length;
-    char *state_directory;             /* of the first configuration: reloads do not change it */
+    char *state_directory; /* of the first configuration: reloads do not change it */
     GMainLoop *loop;
     guint link_watch;
-    struct list notes;                 /* for this thread, from others */
+    struct list notes; /* for this thread, from others */
     pthread_mutex_t notes_lock;
     int notes_fd;
     int exit_code;
-    bool prepared;                     /* all there is before GO */
-    bool go;                           /* storage may be opened */
-    bool patches;                      /* the keeper takes a change of one target as such */
-    bool stopping;                     /* the keeper has said STOP */
-    struct resize *resize;             /* daemon_resize.c: under way, or NULL */
-    struct control *control;           /* NULL: there is no control socket */
-    bool crashed;                      /* the last worker died by a fault of its own */
-    unsigned failures;                 /* deaths in a row */
-    bool resume;                       /* the state memory holds what an earlier worker left */
-    int predecessor;                   /* memfd: state in the layout of the worker before; or -1 */
-    uint64_t *predecessor_head;        /* its first page */
+    bool prepared;              /* all there is before GO */
+    bool go;                    /* storage may be opened */
+    bool patches;               /* the keeper takes a change of one target as such */
+    bool stopping;              /* the keeper has said STOP */
+    struct resize *resize;      /* daemon_resize.c: under way, or NULL */
+    struct control *control;    /* NULL: there is no control socket */
+    bool crashed;               /* the last worker died by a fault of its own */
+    unsigned failures;          /* deaths in a row */
+    bool resume;                /* the state memory holds what an earlier worker left */
+    int predecessor;            /* memfd: state in the layout of the worker before; or -1 */
+    uint64_t *predecessor_head; /* its first page */
     struct image_head predecessor_image; /* what its image says of it */
-    GArray *held;                      /* struct thaw_socket: connections of earlier workers */
+    GArray *held;                        /* struct thaw_socket: connections of earlier workers */
     struct control_take_over taken_over;
 
-    unsigned data_count;               /* data reactors: 0 .. data_count - 1; then the login reactor */
-    struct reactor **reactors;         /* data_count + 1 */
+    unsigned data_count;       /* data reactors: 0 .. data_count - 1; then the login reactor */
+    struct reactor **reactors; /* data_count + 1 */
     struct bufpool **pools;
     struct engine *engines;
-    struct engine **engine_list;       /* as struct engine *const *all */
+    struct engine **engine_list; /* as struct engine *const *all */
     struct pool *pool;
     struct storage_services storage;
     struct scsi_services scsi;
     struct authenticator_services auth_services;
 
-    struct daemon_target **targets;    /* as config->targets */
+    struct daemon_target **targets; /* as config->targets */
     unsigned target_count;
-    struct daemon_snapshot *snapshot;  /* in effect; it has `config` */
+    struct daemon_snapshot *snapshot; /* in effect; it has `config` */
     struct daemon_asker asker;
-    struct daemon_reload *reload;      /* daemon_reload.c: under way, or NULL */
-    uint64_t open_within_ns;           /* commands are held: a disk has to be open in this time; 0: they are not */
-    struct list retiring;              /* daemon_retire.c: what is on its way out */
-    bool again;                        /* while what earlier workers had open is opened */
-    bool loading;                      /* daemon_targets_open() is at work, and has opened: */
+    struct daemon_reload *reload; /* daemon_reload.c: under way, or NULL */
+    uint64_t
+        open_within_ns; /* commands are held: a disk has to be open in this time; 0: they are not */
+    struct list retiring;               /* daemon_retire.c: what is on its way out */
+    bool again;                         /* while what earlier workers had open is opened */
+    bool loading;                       /* daemon_targets_open() is at work, and has opened: */
     unsigned opened_luns, open_targets; /* ... the latter to everybody */
-    bool unsettled;                    /* the configuration's sizes were about to be given to LUNs */
-    struct daemon_pulse *pulse;        /* daemon_pulse.c; made when it is first asked */
-    struct daemon_freeze *freeze;      /* under way */
+    bool unsettled;               /* the configuration's sizes were about to be given to LUNs */
+    struct daemon_pulse *pulse;   /* daemon_pulse.c; made when it is first asked */
+    struct daemon_freeze *freeze; /* under way */
     struct daemon_freeze *abandoned_freezes;
-    unsigned asides_left;              /* daemon_aside.c: threads that nobody waits for any more */
-    struct daemon_space *space;        /* daemon_space.c; made when it is first used */
-    struct daemon_kept *kept;          /* daemon_kept.c */
+    unsigned asides_left;       /* daemon_aside.c: threads that nobody waits for any more */
+    struct daemon_space *space; /* daemon_space.c; made when it is first used */
+    struct daemon_kept *kept;   /* daemon_kept.c */
     struct registry *registry;
     struct acceptor *acceptor;
 };
@@ -235,9 +237,10 @@ struct daemon_lun *daemon_lun_new(struct daemon *d, struct daemon_target *t,
                                   const struct config_lun *config);
 /* Storage for that part of `whole`, `beside` that which the LUN has now (NULL: it has none); 0, or
    negative errno and a problem; -EBUSY: both cannot be open at a time. May wait. */
-int daemon_lun_open(struct daemon *d, const struct config *whole, const struct config_target *target,
-                    const struct config_lun *c, bool grown, struct backend *beside,
-                    struct backend **ret_backend, struct config_problems *problems);
+int daemon_lun_open(struct daemon *d, const struct config *whole,
+                    const struct config_target *target, const struct config_lun *c, bool grown,
+                    struct backend *beside, struct backend **ret_backend,
+                    struct config_problems *problems);
 /* Closes it; 0, or negative errno: it may still end later. May wait. */
 int daemon_lun_close(struct daemon *d, struct backend *backend);
 /* As storage_update(). */
@@ -256,8 +259,8 @@ void daemon_access_states(const struct config_target *t, uint8_t states[static S
  * daemon_catalog.c. `config` is taken over with the result. 0, or -1 and problems. Then, when the targets
  * are there (as config->targets), fill; from then on its catalog may be looked at.
  */
-int daemon_snapshot_new(struct daemon *d, struct config *config, struct daemon_snapshot **ret_snapshot,
-                        struct config_problems *problems);
+int daemon_snapshot_new(struct daemon *d, struct config *config,
+                        struct daemon_snapshot **ret_snapshot, struct config_problems *problems);
 void daemon_snapshot_fill(struct daemon_snapshot *s, struct daemon_target *const *targets);
 /*
  * The one after `before`, the last of its edition: `revision`, which is applied and taken over, has changed one
@@ -272,7 +275,8 @@ struct daemon_snapshot *daemon_snapshot_free(struct daemon_snapshot *s);
 /* daemon_targets.c: LUNs, units, targets. 0 or -1 after lines in the log. */
 int daemon_targets_open(struct daemon *d);
 /* A target without LUNs, which nobody can see. 0 or negative errno. */
-int daemon_target_new(struct daemon *d, const struct config_target *c, struct daemon_target **ret_target);
+int daemon_target_new(struct daemon *d, const struct config_target *c,
+                      struct daemon_target **ret_target);
 /* Its LUNs as a map. 0 or negative errno. */
 int daemon_target_map(const struct daemon_target *t, struct scsi_lun_map **ret_map);
 /* By its normalised name, of those in effect; NULL: there is none. */
@@ -328,12 +332,13 @@ void daemon_reload_commit(struct daemon *d, const struct link_verdict *verdict);
 /* `whole`: what was asked for is to be asked again with the whole text. */
 void daemon_reload_failed(struct daemon *d, const char *why, bool whole);
 /* As control_services.reload. */
-void daemon_reload_ask(void *user, const struct control_reload *how, control_reload_fn *done, void *data);
+void daemon_reload_ask(void *user, const struct control_reload *how, control_reload_fn *done,
+                       void *data);
 
 /* daemon_revise.c: as control_services.slice and .revise. */
 int daemon_slice(void *user, const char *target, struct config_slice *ret_slice);
-void daemon_revise_ask(void *user, const struct config_slice *slice, const char *edited, size_t length,
-                       const char *target, const struct control_reload *how, control_reload_fn *done,
-                       void *data);
+void daemon_revise_ask(void *user, const struct config_slice *slice, const char *edited,
+                       size_t length, const char *target, const struct control_reload *how,
+                       control_reload_fn *done, void *data);
 /* The keeper wants the whole text. False: there is nothing to be asked again. */
 bool daemon_revise_again(struct daemon *d);

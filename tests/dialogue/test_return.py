@@ -2,6 +2,7 @@
 """Initiators that come back after a stop and a start of the whole daemon: what they had set up is there, and
 their first command is not answered with a unit attention, BUSY or NOT READY."""
 import os
+import shutil
 import signal
 import time
 
@@ -126,6 +127,20 @@ def _(target):
     write_is(other, scsi.GOOD)
     stop_and_start(target)
     write_is(come_back(target, OTHER), scsi.GOOD)
+
+
+@case('what was set up while nothing could be written is written later', own=DISKS)
+def _(target):
+    path = target.daemon.folder / 'state' / 'stopped' / ('%s,0' % IQN)
+    shutil.rmtree(path.parent, ignore_errors=True)
+    path.parent.write_text('no directory', encoding='ascii')
+    holder = target.login(isid=ONE)
+    persistent_out(holder, 0, 0, KEY)
+    target.daemon.wait_log('is not kept')
+    path.parent.unlink()
+    target.daemon.wait_log('is kept again')
+    kill_and_start(target)
+    assert keys(come_back(target, ONE)) == [KEY]
 
 
 @case('keeper and worker are killed: what was set up is there, and the first command hears of nothing', own=DISKS)

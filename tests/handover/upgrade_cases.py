@@ -7,9 +7,12 @@ import shutil
 import tempfile
 import time
 
+import scsi
 from cases import case
+from dialogue_cases import log_in
 from kill_cases import ASKED, DIGESTS, FIRST, SECOND, THIRD, loads_on, report, targets
-from server import Settings, serving
+from reservations import REGISTER_AND_IGNORE, out
+from server import IQN, Settings, ram, serving
 from tap import Skip
 
 SHARE = [(FIRST, dict(connections=50, depth=4)),
@@ -234,3 +237,26 @@ def _(scale):
                     time.sleep(scale.between(0.02, 0.2))
             server.check()
             return report(server, loads)
+
+
+SLOW_READ = {'handler': 'fault', 'options': {'of': ram('1M'), 'rules': [{'op': 'read', 'action': 'delay', 'delay': '4s'}]}}
+
+
+@case('upgrade: one that comes to nothing, and what was set up before is written down')
+def _(scale):
+    luns = {IQN: {'portals': ['test'], 'luns': {0: ram('1M'), 1: SLOW_READ}}}
+    with serving(luns) as server:
+        path = server.daemon.folder / 'state' / 'stopped' / ('%s,0' % IQN)
+        session = log_in(server)
+        session.alive(1)
+        for turn in range(1, 1 + scale.count(1, 20)):
+            slow = session.start(scsi.read_10(0, 1), read=512, lun=1)
+            out(session, REGISTER_AND_IGNORE, 0, turn)
+            server.upgrade(good=False)
+            slow.good()
+            server.daemon.wait_log('did not end in time')
+            deadline = time.monotonic() + 60
+            while not path.exists() or turn.to_bytes(8, 'big') not in path.read_bytes():
+                assert time.monotonic() < deadline, 'registration %d is not written down' % turn
+                time.sleep(0.01)
+        session.close()
