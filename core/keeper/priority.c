@@ -3,9 +3,10 @@
  * The priority of a worker's threads. One that initiators wait for, because it holds still for another or
  * takes over from one, hurries, until what was held up is served: on a machine that is busy with something
  * else its threads would wait for their turns one after the other. So does the keeper, which passes word
- * between the two. One in reserve stays out of the way. The keeper needs CAP_SYS_NICE for it; without, all stays
- * as it is.
+ * between the two, and their session (session_share.h). One in reserve, and one that an upgrade prepares, stays out of
+ * the way. The keeper needs CAP_SYS_NICE for it; without, all stays as it is.
  */
+#include "keeper/session_share.h"
 #include "keeper/worker.h"
 
 #include "base/clock.h"
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define NICE_SPARE   5                /* lower by so much */
+#define NICE_ASIDE   5                /* lower by so much */
 #define NICE_HURRY   10               /* higher by so much */
 #define HURRY_AT_END (20 * NS_PER_MS) /* as long as sessions are on their way to their reactors */
 
@@ -40,16 +41,18 @@ bool worker_priority_can(void)
     return can;
 }
 
-void worker_priority_spare(void)
-{
-    if (worker_priority_can())
-        setpriority(PRIO_PROCESS, 0, usual + NICE_SPARE);
-}
-
 void worker_priority_hurry(void)
 {
+    if (!worker_priority_can())
+        return;
+    setpriority(PRIO_PROCESS, 0, MAX(usual - NICE_HURRY, -20));
+    session_share_hurry(true, NICE_HURRY);
+}
+
+void worker_priority_aside(pid_t pid)
+{
     if (worker_priority_can())
-        setpriority(PRIO_PROCESS, 0, MAX(usual - NICE_HURRY, -20));
+        setpriority(PRIO_PROCESS, (id_t)pid, usual + NICE_ASIDE);
 }
 
 /* Of a thread that is not lower than the first one by so much: those were moved already, or just now started. */
@@ -93,8 +96,10 @@ void worker_hurry(struct worker *w)
 
 void worker_hurry_over(struct worker *w)
 {
-    if (w->hurries)
+    if (w->hurries) {
         setpriority(PRIO_PROCESS, 0, usual);
+        session_share_hurry(false, 0);
+    }
     if (w->state != WORKER_NONE && w->hurries)
         move(w->pid, usual);
     w->hurries = false;

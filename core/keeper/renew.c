@@ -14,6 +14,7 @@
  */
 #include "keeper/fence.h"
 #include "keeper/heritage.h"
+#include "keeper/session_share.h"
 #include "keeper/state.h"
 
 #include "base/clock.h"
@@ -157,9 +158,9 @@ static bool is_quiet(const struct keeper *k)
            k->next.state == WORKER_NONE && k->spare.worker.state == WORKER_NONE &&
            k->old.state == WORKER_NONE && k->reload == NULL && k->worker.link.queued == 0 &&
            k->reap_ns == 0 && k->record.fd >= 0 && list_empty(&k->tombstones) &&
-           !k->worker.hurries && worker_rests_tick(0) == UINT64_MAX &&
-           list_empty(&k->store.queue) && !k->stopping && !k->leaving && !k->worker.hung &&
-           fence_is_quiet(k);
+           !k->worker.hurries && session_share_tick(0) == UINT64_MAX &&
+           worker_rests_tick(0) == UINT64_MAX && list_empty(&k->store.queue) && !k->stopping &&
+           !k->leaving && !k->worker.hung && fence_is_quiet(k);
 }
 
 /* Only comes back when it could not be. */

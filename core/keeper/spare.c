@@ -9,6 +9,7 @@
  * throws it away; another one starts when all is quiet again. It runs at low priority until it is needed. Its
  * own death concerns nobody: another one starts later, and later still when that one dies, too.
  */
+#include "keeper/session_share.h"
 #include "keeper/state.h"
 
 #include "base/clock.h"
@@ -122,6 +123,7 @@ static bool is_time(const struct keeper *k, uint64_t now)
     return k->config->daemon.spare_worker && k->worker.state == WORKER_READY && !k->stopping &&
            !k->leaving && k->upgrade == UPGRADE_NONE && k->next_exe < 0 &&
            k->old.state == WORKER_NONE && k->reload == NULL && k->renew.state == RENEW_NONE &&
+           !k->worker.hurries && session_share_tick(now) == UINT64_MAX &&
            now >= k->worker.ready_ns + AFTER_READY && now >= k->spare.next_ns;
 }
 

@@ -130,6 +130,7 @@ int trial_start(struct keeper *k, int exe_fd, int config_fd, trial_done_fn *done
         return r;
     }
     setpgid(pid, pid);
+    worker_priority_aside(pid);
     struct trial *t = k->trial = g_new0(struct trial, 1);
     t->pid = pid;
     t->output = fds[0];

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define TRIAL_NS         (30 * NS_PER_S) /* for its plugins to be tried; trial.c has a shorter time */
-#define PREPARE_NS       (10 * NS_PER_S) /* for the new binary to come up */
+#define PREPARE_NS       (20 * NS_PER_S) /* for the new binary to come up, at low priority */
 #define FREEZE_MS        2000u           /* for I/O under way */
 #define FREEZE_NS        (3 * NS_PER_S)  /* ... and to say so */
 #define TAKE_OVER_NS     (5 * NS_PER_S)  /* for the new one to be ready after GO */
@@ -223,6 +223,7 @@ static void start_next(struct keeper *k, int config_fd)
         fail(k, g_strerror(-r));
         return;
     }
+    worker_priority_aside(k->next.pid);
     k->report.generation = k->generation;
     k->report.pid = (uint32_t)k->next.pid;
     log_info("upgrade", "begun binary=%s generation=%u pid=%d", k->report.binary, k->generation,

@@ -110,7 +110,7 @@ static _Noreturn void child_exec(const struct worker *w, const struct worker_fds
         _exit(1); /* it died before we asked to be told */
     child_oom_score();
     if (w->spare)
-        worker_priority_spare();
+        worker_priority_aside(0);
     child_signals();
     int exe = fcntl(exe_fd, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
     if (exe >= 0 && child_place_fds(f))

@@ -59,10 +59,10 @@ void worker_spare_no_more(struct worker *w, struct store *store);
 void worker_move(struct worker *to, struct worker *from);
 void worker_kill(struct worker *w);
 
-/* priority.c: in the child that becomes one in reserve; the keeper itself, before it starts one that is
-   waited for; while initiators wait for a worker, and no longer. */
+/* priority.c: what is started ahead of its time (0: this process), which nobody waits for; the keeper itself,
+   before it starts one that is waited for; while initiators wait for a worker, and no longer. */
 bool worker_priority_can(void);
-void worker_priority_spare(void);
+void worker_priority_aside(pid_t pid);
 void worker_priority_hurry(void);
 void worker_hurry(struct worker *w);
 void worker_hurry_over(struct worker *w);

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who hurries, and for how long: keeper, worker and their session while initiators wait for a worker that takes
+over, and nobody afterwards. The worker in reserve is stopped (SIGSTOP), so that there is time to look."""
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import time
+
+from cases import case
+from kill_cases import FIRST, loads_on, targets
+from server import LIMIT, serving
+from tap import Skip
+from watchdog_cases import threads
+
+STEPS = 10
+
+
+def session_nice(pid):
+    """None: this kernel does not share the machine between sessions."""
+    with contextlib.suppress(OSError):
+        found = re.search(r'nice (-?\d+)', pathlib.Path('/proc/%d/autogroup' % pid).read_text(encoding='ascii'))
+        return int(found[1]) if found else None
+    return None
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, 'not in time: ' + what
+        time.sleep(0.002)
+
+
+def in_reserve(server):
+    """The process id of the worker in reserve, prepared."""
+    server.wait_for(lambda text: 'in reserve generation=' in text)
+    found = re.findall(r'in reserve generation=\d+ pid=(\d+)', server.log())
+    return int(found[-1])
+
+
+def usual_again(server, keeper, nice, session):
+    pid = server.worker()
+    data = [tid for tid, name in threads(pid).items() if name.startswith(('hf-data', 'holdfast-worker'))]
+    wait_until(lambda: os.getpriority(os.PRIO_PROCESS, keeper) == nice, 'the keeper is calm')
+    wait_until(lambda: session_nice(keeper) == session, 'the session is calm')
+    wait_until(lambda: all(os.getpriority(os.PRIO_PROCESS, tid) == nice for tid in data), 'the worker is calm')
+
+
+@case('priority: keeper, worker and session hurry while a worker takes over, and no longer')
+def _(scale):
+    if os.geteuid() != 0 or os.getpriority(os.PRIO_PROCESS, 0) > 19 - STEPS:
+        raise Skip('needs root, and not the lowest priority')
+    with serving(targets(size='16M')) as server:
+        keeper = server.daemon.process.pid
+        nice, session = os.getpriority(os.PRIO_PROCESS, keeper), session_nice(keeper)
+        with loads_on(server, (FIRST, dict(connections=4, depth=2))) as loads:
+            for _ in range(scale.count(2, 20)):
+                spare, ready = in_reserve(server), server.ready_count()
+                os.kill(spare, signal.SIGSTOP)
+                server.kill_now()
+                wait_until(lambda: os.getpriority(os.PRIO_PROCESS, keeper) == nice - STEPS, 'the keeper hurries')
+                if session is not None:
+                    wait_until(lambda: session_nice(keeper) == session - STEPS, 'the session hurries')
+                wait_until(lambda: os.getpriority(os.PRIO_PROCESS, spare) == nice - STEPS,     # pylint: disable=cell-var-from-loop
+                           'the worker hurries')
+                os.kill(spare, signal.SIGCONT)
+                server.wait_log(' ready generation=', ready + 1)
+                usual_again(server, keeper, nice, session)
+                server.upgrade()
+                usual_again(server, keeper, nice, session)
+                server.wait_for(lambda text: text.count('in reserve generation=') >     # the next round's
+                                text[:text.rindex('upgrade: done')].count('in reserve generation='))
+                for load in loads:
+                    load.check()
+        server.check()
+        return 'the session, too' if session is not None else 'no sessions of their own in this kernel'
