@@ -89,16 +89,21 @@ static void watch(struct conn *c)
     epoll_ctl(poller, EPOLL_CTL_MOD, c->fd, &e);
 }
 
+bool load_flush(struct conn *c)
+{
+    if (!tx_flush(c))
+        return false;
+    watch(c);
+    return true;
+}
+
 static bool turn(struct conn *c, bool wait)
 {
     if (!receive_some(c, wait))
         return false;
     fig.now = clock_now_ns();
     session_issue(c);
-    if (!tx_flush(c))
-        return false;
-    watch(c);
-    return true;
+    return load_flush(c);
 }
 
 /* SIGUSR2 ends an interval: a line with what was done since the last one. */
@@ -124,22 +129,24 @@ static bool run_until(struct conn *conns, uint64_t end)
         struct epoll_event events[64];
         int n = 1;
 
-        if (opt.connections == 1 && !polled) {
+        if (opt.connections == 1 && !polled && !opt.rate) {
             events[0].data.ptr = conns;
         } else {
-            n = epoll_wait(poller, events, 64, opt.poll ? 0 : 1000);
+            n = epoll_wait(poller, events, 64, opt.poll ? 0 : opt.rate ? pace_wait_ms() : 1000);
             if (n < 0 && errno != EINTR)
                 return fail(conns, "epoll_wait: %s", strerror(errno));
         }
         fig.now = clock_now_ns();
         for (int i = 0; i < n; i++)
-            if (!turn(events[i].data.ptr, opt.connections == 1 && !polled))
+            if (!turn(events[i].data.ptr, opt.connections == 1 && !polled && !opt.rate))
                 return fail(conns, "%s", ((struct conn *)events[i].data.ptr)->fault);
         if (n > 0)
             last = fig.now;
         else if (fig.now - last > STALL_NS)
             return fail(conns, "no answer for %u s", (unsigned)(STALL_NS / NS_PER_S));
         fig.now = clock_now_ns();
+        if (!pace_turn())
+            return fail(conns, "a connection cannot be written to");
         if (interval_over)
             interval();
         if (end && (fig.now >= end || enough))
@@ -160,9 +167,8 @@ static bool kick_all(struct conn *conns)
     fig.now = clock_now_ns();
     for (unsigned i = 0; i < opt.connections; i++) {
         session_issue(&conns[i]);
-        if (!tx_flush(&conns[i]))
+        if (!load_flush(&conns[i]))
             return fail(conns, "%s", conns[i].fault);
-        watch(&conns[i]);
     }
     return true;
 }
@@ -189,6 +195,7 @@ static bool measure(struct conn *conns)
     uint64_t begin, checked = 0;
     double seconds, cpu;
 
+    pace_begin(conns);
     if (!kick_all(conns) ||
         !run_until(conns, fig.now + (uint64_t)(opt.warmup * (double)NS_PER_S) + 1))
         return false;

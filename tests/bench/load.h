@@ -13,6 +13,7 @@
  *   chap.c       the initiator's side of CHAP
  *   hostile.c    sockets that say nothing, or a byte a second
  *   comeback.c   sessions that log in again when their connection goes
+ *   pace.c       --rate: so many commands a second, and no more
  *   pause.c      how long nothing came after a signal
  *   load.c       the loop of one measurement and its line of figures; SIGUSR2: a line in between
  */
@@ -52,6 +53,7 @@ struct options {
     const char *chap; /* "name:secret" */
     double hold; /* seconds the storm's sessions are held */
     const char *cpu_of;
+    uint32_t rate; /* commands a second on all connections; 0: as many as it takes */
 };
 
 #define STALL_NS (20 * NS_PER_S) /* without an answer: the target is given up */
@@ -164,7 +166,8 @@ static inline bool tx_pending(const struct conn *c)
 /* session.c */
 bool session_header(struct conn *c); /* says where the data goes: rx.to */
 bool session_pdu(struct conn *c);
-void session_issue(struct conn *c);   /* issues what depth and window allow */
+void session_issue(struct conn *c);   /* issues what depth, window and pace allow */
+bool session_issue_one(struct conn *c); /* whatever the pace; false: not possible now */
 bool session_again(struct conn *c);   /* after another login: sends what is unanswered */
 bool session_prepare(struct conn *c); /* unit attentions, capacity */
 void session_logout(struct conn *c);
@@ -184,12 +187,18 @@ struct figures {
 extern struct figures fig;
 void figures_latency(uint64_t ns);
 
+/* pace.c */
+void pace_begin(struct conn *conns);
+bool pace_turn(void); /* issues what is due; false: a connection is no good */
+int pace_wait_ms(void); /* until more is due, or -1: nothing will be */
+
 /* pause.c */
 void pause_init(void);
-void pause_answer(struct conn *c); /* a command of it has ended */
+void pause_answer(struct conn *c, uint64_t asked); /* a command of it has ended that was sent at `asked` */
 void pause_print(void);
 
 bool load_enough(void); /* SIGTERM has come */
+bool load_flush(struct conn *c); /* sends what the socket takes, the rest later */
 
 /* storm.c */
 int storm_run(void);

@@ -37,6 +37,7 @@ static const char usage[] =
     "  --range BYTES           use this much of the LUN (all)\n"
     "  --seconds N --warm-up N how long (5 and 1)\n"
     "  --one-send              send every command on its own\n"
+    "  --rate N                commands a second on all connections, one after the other (as many as it takes)\n"
     "  --poll                  look for answers without sleeping\n"
     "  --header-digest --data-digest\n"
     "  --initial-r2t --no-immediate-data\n"
@@ -111,7 +112,7 @@ enum {
     O_ADDRESS = 256, O_TARGET, O_LUN, O_INITIATOR, O_CONNECTIONS, O_DEPTH, O_BLOCK, O_READ,
     O_SEQUENTIAL, O_RANGE, O_SECONDS, O_WARMUP, O_ONE_SEND, O_HDIGEST, O_DDIGEST, O_R2T, O_NO_IMM,
     O_SEGMENT, O_FIRST, O_MAX, O_VERIFY, O_SEED, O_CPU, O_STORM, O_HOLD, O_FILL, O_POLL,
-    O_HELP, O_ADDRESSES, O_SILENT, O_DRIP, O_COMEBACK, O_CHAP,
+    O_HELP, O_ADDRESSES, O_SILENT, O_DRIP, O_COMEBACK, O_CHAP, O_RATE,
 };
 
 static const struct option table[] = {
@@ -131,7 +132,7 @@ static const struct option table[] = {
     { "hold", 1, 0, O_HOLD },             { "help", 0, 0, O_HELP },
     { "addresses", 1, 0, O_ADDRESSES },   { "silent", 1, 0, O_SILENT },
     { "drip", 1, 0, O_DRIP },             { "come-back", 0, 0, O_COMEBACK },
-    { "chap", 1, 0, O_CHAP },
+    { "chap", 1, 0, O_CHAP },             { "rate", 1, 0, O_RATE },
     { 0 },
 };
 
@@ -173,6 +174,7 @@ void options_parse(int argc, char **argv)
         case O_DRIP: opt.drip = (unsigned)size(optarg, 0, 50000); break;
         case O_COMEBACK: opt.comeback = true; break;
         case O_CHAP: opt.chap = optarg; break;
+        case O_RATE: opt.rate = (uint32_t)size(optarg, 1, 100000000); break;
         case O_HELP: fputs(usage, stdout); exit(0);
         default: bad("unknown option");
         }

@@ -3,7 +3,8 @@
  * How long the target was silent when something happened to it. SIGUSR1 marks the moment; what is
  * measured is the longest time between two answers that overlaps the half second after it: over all
  * connections together ("any": nobody was served), and of the connection that waited longest ("each").
- * A line a mark is printed when the next one comes, or at the end.
+ * Time in which nothing had been asked for is not waited. A line a mark is printed when the next one comes,
+ * or at the end.
  */
 #include "load.h"
 
@@ -32,17 +33,21 @@ void pause_init(void)
 void pause_print(void)
 {
     if (mark)
-        printf("pause any_ms=%.2f each_ms=%.2f\n", (double)worst_any / 1e6, (double)worst_each / 1e6);
+        printf("pause any_ms=%.2f each_ms=%.2f\n", (double)worst_any / 1e6,
+               (double)worst_each / 1e6);
     fflush(stdout);
     mark = worst_any = worst_each = 0;
 }
 
-static uint64_t longer(uint64_t worst, uint64_t last)
+static uint64_t longer(uint64_t worst, uint64_t answered_before, uint64_t asked)
 {
-    return last && last < mark + WINDOW_NS && fig.now - last > worst ? fig.now - last : worst;
+    uint64_t last = answered_before > asked ? answered_before : asked;
+
+    return answered_before && last < mark + WINDOW_NS && fig.now - last > worst ? fig.now - last
+                                                                                : worst;
 }
 
-void pause_answer(struct conn *c)
+void pause_answer(struct conn *c, uint64_t asked)
 {
     if (marked) {
         marked = 0;
@@ -50,8 +55,8 @@ void pause_answer(struct conn *c)
         mark = fig.now;
     }
     if (mark) {
-        worst_any = longer(worst_any, answered);
-        worst_each = longer(worst_each, c->answered);
+        worst_any = longer(worst_any, answered, asked);
+        worst_each = longer(worst_each, c->answered, asked);
     }
     answered = c->answered = fig.now;
 }

@@ -114,23 +114,30 @@ static void send_command(struct conn *c, uint32_t tag, struct task *t)
         send_burst(c, tag, NO_TAG, immediate, first - immediate);
 }
 
+bool session_issue_one(struct conn *c)
+{
+    if (!fig.running || !c->idle_tasks || (int32_t)(c->max_cmd_sn - c->cmd_sn) < 0)
+        return false;
+    uint32_t tag = c->idle[--c->idle_tasks];
+    struct task *t = &c->tasks[tag];
+
+    if (!workload_next(c, t)) {
+        c->idle_tasks++;
+        return false;
+    }
+    t->busy = true;
+    t->received = 0;
+    t->start = fig.now;
+    send_command(c, tag, t);
+    return !opt.one_send || tx_flush(c);
+}
+
 void session_issue(struct conn *c)
 {
-    while (fig.running && c->idle_tasks && (int32_t)(c->max_cmd_sn - c->cmd_sn) >= 0) {
-        uint32_t tag = c->idle[--c->idle_tasks];
-        struct task *t = &c->tasks[tag];
-
-        if (!workload_next(c, t)) {
-            c->idle_tasks++;
-            return;
-        }
-        t->busy = true;
-        t->received = 0;
-        t->start = fig.now;
-        send_command(c, tag, t);
-        if (opt.one_send && !tx_flush(c))
-            return;
-    }
+    if (opt.rate && !fig.checking)
+        return; /* pace.c does */
+    while (session_issue_one(c))
+        ;
 }
 
 bool session_again(struct conn *c)
@@ -155,7 +162,7 @@ static bool task_done(struct conn *c, uint32_t tag, uint8_t status, uint8_t flag
     if (!t)
         return fail(c, "status for tag %08x, which is not in use", tag);
     t->busy = false;
-    pause_answer(c);
+    pause_answer(c, t->start);
     if (status || (flags & 0x1e) || (!t->write && t->received != opt.block)) {
         fig.errors++;
         fail(c, "%s of LBA %llu: status %02x, residual flags %02x, %u bytes received",

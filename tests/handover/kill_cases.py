@@ -5,7 +5,7 @@ import contextlib
 import time
 
 from cases import case
-from load import Load, in_words
+from load import Load, Machine, in_words
 from server import IQN, ram, file, serving
 
 FIRST, SECOND, THIRD = IQN + '-a', IQN + '-b', IQN + '-c'
@@ -17,6 +17,11 @@ SMALL_PDUS = ('--receive-segment', '8192', '--max-burst', '262144')
 HUNDRED = [(FIRST, dict(connections=50, depth=4)),
            (SECOND, dict(connections=30, depth=2, block='64K', options=DIGESTS)),
            (THIRD, dict(connections=20, depth=2, block='64K', options=ASKED))]
+
+
+THOUSAND = [(FIRST, dict(connections=600, depth=1)),
+            (SECOND, dict(connections=200, depth=1, block='64K', options=DIGESTS)),
+            (THIRD, dict(connections=200, depth=1, block='64K'))]
 
 
 def targets(size='256M', path='$FOLDER/disk.img'):
@@ -43,7 +48,18 @@ def loads_on(server, *wanted):
             load.kill()
 
 
-def report(server, loads):
+ROOM = 0.4  # of the commands a second that fill the machine: it is some 60 % busy then
+
+
+def paced(server, wanted):
+    """The same loads, held at a share of what they reach when nothing holds them."""
+    with loads_on(server, *wanted) as loads:
+        time.sleep(2)
+    return [(iqn, dict(more, rate=max(1, round(load.figures['iops'] * ROOM))))
+            for (iqn, more), load in zip(wanted, loads)]
+
+
+def report(server, loads, machine=None):
     """One line: kills, what was resumed, what was checked, the pauses clients saw."""
     taken = server.taken()
     parts = ['%d kills' % server.kills] if server.kills else []
@@ -53,6 +69,8 @@ def report(server, loads):
     parts.append('%d commands, %d blocks read again' % (
         sum(load.figures.get('commands', 0) for load in loads),
         sum(load.figures.get('checked', 0) for load in loads)))
+    if machine:
+        parts.append('the machine was %.0f %% busy' % (100 * machine.busy))
     nobody = [p[0] for load in loads for p in load.pauses]
     worst = [p[1] for load in loads for p in load.pauses]
     if nobody:
@@ -61,10 +79,11 @@ def report(server, loads):
     return '; '.join(parts)
 
 
-def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), busy_poll='0', **config):
+def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), busy_poll='0', room=False, **config):
     """Kills at random moments; each waits for the worker before."""
     with serving(targets(**config), daemon={'reactors': 2, 'busy-poll': busy_poll}) as server:
-        with loads_on(server, *wanted) as loads:
+        with loads_on(server, *(paced(server, wanted) if room else wanted)) as loads:
+            machine = Machine()
             for _ in range(kills):
                 time.sleep(scale.between(*rest))
                 for load in loads:
@@ -72,9 +91,25 @@ def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), busy_poll='0', **con
                 server.kill()
                 for load in loads:
                     load.check()
+            machine.stop()
             time.sleep(0.3)
         server.check()
-        return report(server, loads)
+        return report(server, loads, machine)
+
+
+def nothing_under_load(scale, marks, wanted, room=False):
+    """What clients measure when nothing happens."""
+    with serving(targets(), daemon={'reactors': 2}) as server:
+        with loads_on(server, *(paced(server, wanted) if room else wanted)) as loads:
+            machine = Machine()
+            for _ in range(marks):
+                time.sleep(scale.between(0.6, 0.8))
+                for load in loads:
+                    load.mark()
+            machine.stop()
+            time.sleep(0.6)
+        server.check()
+        return report(server, loads, machine)
 
 
 @case('kill: one session, 4k')
@@ -89,15 +124,17 @@ def _(scale):
 
 @case('floor: 100 sessions, nothing happens: what a full machine itself makes them wait', soak_only=True)
 def _(scale):
-    with serving(targets(), daemon={'reactors': 2}) as server:
-        with loads_on(server, *HUNDRED) as loads:
-            for _ in range(scale.count(6, 1000)):
-                time.sleep(scale.between(0.6, 0.8))
-                for load in loads:
-                    load.mark()
-            time.sleep(0.6)
-        server.check()
-        return report(server, loads)
+    return nothing_under_load(scale, scale.count(6, 1000), HUNDRED)
+
+
+@case('floor: 100 sessions, the machine not full, nothing happens', soak_only=True)
+def _(scale):
+    return nothing_under_load(scale, scale.count(6, 1000), HUNDRED, room=True)
+
+
+@case('kill: 100 sessions, the machine not full', soak_only=True)
+def _(scale):
+    return kill_under_load(scale, scale.count(6, 1000), HUNDRED, room=True)
 
 
 @case('kill: large commands, R2Ts, many Data-In PDUs')
@@ -118,10 +155,7 @@ def _(scale):
 
 @case('kill: 1000 sessions', soak_only=True)
 def _(scale):
-    return kill_under_load(scale, scale.count(3, 500), [
-        (FIRST, dict(connections=600, depth=1)),
-        (SECOND, dict(connections=200, depth=1, block='64K', options=DIGESTS)),
-        (THIRD, dict(connections=200, depth=1, block='64K'))], rest=(0.3, 1.2))
+    return kill_under_load(scale, scale.count(3, 500), THOUSAND, rest=(0.3, 1.2))
 
 
 @case('kill: bursts of kills, also while a worker recovers')

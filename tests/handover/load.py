@@ -19,7 +19,7 @@ class Load:
     program = None      # path of `load`
 
     def __init__(self, server, iqn, lun=0, connections=1, depth=8, block='4K', read=50, options=(),
-                 name='load', amount=None):
+                 name='load', amount=None, rate=None):
         self.name = name
         self.out = tempfile.TemporaryFile('w+')     # pylint: disable=consider-using-with
         command = [self.program, '--address', '%s:%d' % server.address, '--target', iqn, '--lun', str(lun),
@@ -28,6 +28,8 @@ class Load:
                    '--warm-up', '0', '--seconds', str(FOR_EVER)] + list(options)
         if amount:
             command += ['--range', amount]
+        if rate:
+            command += ['--rate', str(rate)]
         self.process = subprocess.Popen(command, stdout=self.out, stderr=subprocess.STDOUT, text=True)
         self.figures, self.pauses, self.said = {}, [], ''
 
@@ -76,6 +78,24 @@ class Load:
             self.process.kill()
             self.process.wait()
         self.out.close()
+
+
+class Machine:
+    """How busy it is: all processors, all processes, from now to stop()."""
+
+    def __init__(self):
+        self.busy = 0.0
+        self._before = self._ticks()
+
+    @staticmethod
+    def _ticks():
+        line = pathlib.Path('/proc/stat').read_text(encoding='ascii').split('\n', 1)[0]
+        ticks = [int(word) for word in line.split()[1:9]]
+        return sum(ticks), ticks[3] + ticks[4]      # idle, and idle while something waits for a disk
+
+    def stop(self):
+        total, idle = (now - then for now, then in zip(self._ticks(), self._before))
+        self.busy = 1 - idle / max(1, total)
 
 
 def build_of(daemon):

@@ -10,7 +10,9 @@ import time
 import scsi
 from cases import case
 from dialogue_cases import log_in
-from kill_cases import ASKED, DIGESTS, FIRST, SECOND, THIRD, loads_on, report, targets
+from kill_cases import (ASKED, DIGESTS, FIRST, SECOND, THIRD, THOUSAND, loads_on, paced, report,
+                        targets)
+from load import Machine
 from reservations import REGISTER_AND_IGNORE, out
 from server import IQN, Settings, ram, serving
 from tap import Skip
@@ -66,10 +68,11 @@ class Binary:
         self.put(self.tools / 'broken')
 
 
-def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5), busy_poll='0'):
+def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5), busy_poll='0', room=False):
     daemon = {'reactors': 2, 'busy-poll': busy_poll}
     with own_binary() as binary, serving(targets(), daemon=daemon) as server:
-        with loads_on(server, *wanted) as loads:
+        with loads_on(server, *(paced(server, wanted) if room else wanted)) as loads:
+            machine = Machine()
             for _ in range(upgrades):
                 time.sleep(scale.between(*rest))
                 binary.put_good()
@@ -78,9 +81,10 @@ def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5), busy_poll='0')
                 server.upgrade()
                 for load in loads:
                     load.check()
+            machine.stop()
             time.sleep(0.3)
         server.check()
-        return report(server, loads)
+        return report(server, loads, machine)
 
 
 @case('upgrade: one session, 4k')
@@ -103,10 +107,17 @@ def _(scale):
 
 @case('upgrade: 1000 sessions', soak_only=True)
 def _(scale):
-    return upgrade_under_load(scale, scale.count(3, 1000), [
-        (FIRST, dict(connections=600, depth=1)),
-        (SECOND, dict(connections=200, depth=1, block='64K', options=DIGESTS)),
-        (THIRD, dict(connections=200, depth=1, block='64K'))])
+    return upgrade_under_load(scale, scale.count(3, 1000), THOUSAND)
+
+
+@case('upgrade: 100 sessions, the machine not full', soak_only=True)
+def _(scale):
+    return upgrade_under_load(scale, scale.count(3, 1000), SHARE, room=True)
+
+
+@case('upgrade: 1000 sessions, the machine not full', soak_only=True)
+def _(scale):
+    return upgrade_under_load(scale, scale.count(3, 1000), THOUSAND, room=True)
 
 
 @case('upgrade: upgrades and kills, one after the other and into each other')
@@ -134,7 +145,7 @@ def _(scale):
 # What may lie there, and whether the worker before goes on (True: the same process).
 BEFORE_GO = ('abort start', 'exit start', 'abort memory', 'exit memory', 'abort prepared', 'exit prepared',
              'lie prepared', 'layout prepared')
-SLOW = ('hang start', 'hang prepared')      # ten seconds each: the keeper's patience
+SLOW = ('hang start', 'hang prepared')      # twenty seconds each: the keeper's patience
 AFTER_GO = ('abort go', 'exit go', 'abort ready', 'exit ready')
 AFTER_READY = ('abort after', 'exit after')
 
