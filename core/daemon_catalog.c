@@ -46,6 +46,12 @@ static int open_auth(struct daemon_snapshot *s, unsigned i, struct config_proble
     return config_problems_errors(problems) > before ? -1 : 0;
 }
 
+const struct plugin_config *daemon_auth_in_effect(void *user, const struct config_auth *auth)
+{
+    const struct daemon_snapshot *s = ((struct daemon *)user)->snapshot;
+    return plugin_authenticator_config(s->edition->auths[auth - s->config->auths]);
+}
+
 /* ---- catalog ---- */
 
 static uint8_t digests(unsigned mask)

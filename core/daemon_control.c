@@ -151,6 +151,7 @@ void daemon_control_start(struct daemon *d)
         .registry = d->registry,
         .acceptor = d->acceptor,
         .config = config_of,
+        .auth = daemon_auth_in_effect,
         .text = text_of,
         .stopping = is_stopping,
         .take_over = &d->taken_over,

@@ -262,6 +262,8 @@ void daemon_access_states(const struct config_target *t, uint8_t states[static S
 int daemon_snapshot_new(struct daemon *d, struct config *config,
                         struct daemon_snapshot **ret_snapshot, struct config_problems *problems);
 void daemon_snapshot_fill(struct daemon_snapshot *s, struct daemon_target *const *targets);
+/* `user` is the daemon: the options of an entry of its config->auths as they are in effect. */
+const struct plugin_config *daemon_auth_in_effect(void *user, const struct config_auth *auth);
 /*
  * The one after `before`, the last of its edition: `revision`, which is applied and taken over, has changed one
  * target, which is `t` now (NULL: removed).

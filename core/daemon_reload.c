@@ -213,7 +213,9 @@ static int read_text(struct daemon_reload *r, int fd)
     if (config_parse(r->text, r->text_length, r->daemon->args->config_file, &r->config,
                      r->problems) < 0)
         return -1;
-    return plan_make(r->daemon->config, r->config, &r->plan, r->problems);
+    if (plan_make(r->daemon->config, r->config, &r->plan, r->problems) < 0)
+        return -1;
+    return plan_add_secrets(r->plan, daemon_auth_in_effect, r->daemon, r->problems);
 }
 
 static int add_reopen(struct daemon_reload *r, const struct daemon_asker *asker)

@@ -18,6 +18,7 @@
 #include "scsi/unit.h"
 
 struct control;
+struct plugin_config;
 
 struct control_target {
     const struct config_target *config;
@@ -129,6 +130,8 @@ struct control_services {
     struct registry *registry;
     struct acceptor *acceptor;
     const struct config *(*config)(void *user);
+    /* The options of one of its entries of `auth:` as they are in effect. */
+    const struct plugin_config *(*auth)(void *user, const struct config_auth *auth);
     /* The text that it was made from; until the loop goes on. */
     const char *(*text)(void *user, size_t *ret_length);
     bool (*stopping)(void *user);

@@ -123,6 +123,8 @@ int look_plan(struct call *call)
     if (r == 0)
         r = plan_make(s->config(s->user), to, &plan, problems);
     if (r == 0)
+        r = plan_add_secrets(plan, s->auth, s->user, problems);
+    if (r == 0)
         plan_put(&call->result, plan, call->snapshot, 0);
     else
         fail_with(call, problems);

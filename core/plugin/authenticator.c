@@ -213,6 +213,12 @@ int plugin_authenticator_open(const struct plugin *plugin, struct plugin_config 
     return plugin_fail(error, r, "%s: %s", plugin->info.name, why.text[0] ? why.text : strerror(r));
 }
 
+const struct plugin_config *plugin_authenticator_config(
+    const struct iscsi_authenticator *authenticator)
+{
+    return container_of((void *)authenticator, struct authenticator, base)->config;
+}
+
 struct iscsi_authenticator *plugin_authenticator_close(struct iscsi_authenticator *authenticator)
 {
     if (!authenticator)

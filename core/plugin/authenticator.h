@@ -22,5 +22,8 @@ int plugin_authenticator_open(const struct plugin *plugin, struct plugin_config 
                               const struct authenticator_services *services,
                               struct iscsi_authenticator **ret_authenticator,
                               struct hf_error *error);
+/* The options it was opened with, secrets as they were read then. Its own; control thread. */
+const struct plugin_config *plugin_authenticator_config(
+    const struct iscsi_authenticator *authenticator);
 /* No attempt is open any more. Control thread. NULL is fine; returns NULL. */
 struct iscsi_authenticator *plugin_authenticator_close(struct iscsi_authenticator *authenticator);

@@ -37,6 +37,10 @@ struct plugin_use {
     const char *plugin;
     const struct config_node *options, *at;
 };
+/* `running`: options of the plugin that `b` uses, as they are in effect; problems are those of `b`. */
+void differ_running(struct difference *d, const struct plugin_config *running,
+                    const struct config *to, const struct plugin_use *b,
+                    struct config_problems *problems);
 void differ_options(struct difference *d, const struct config *from, const struct plugin_use *a,
                     const struct config *to, const struct plugin_use *b,
                     struct config_problems *problems);

@@ -97,3 +97,18 @@ void differ_options(struct difference *d, const struct config *from, const struc
     if ((d->lun_change & PLAN_LUN_SIZE) && shrinks(a->options, b->options))
         d->lun_change |= PLAN_LUN_SHRINK;
 }
+
+void differ_running(struct difference *d, const struct plugin_config *running,
+                    const struct config *to, const struct plugin_use *b,
+                    struct config_problems *problems)
+{
+    struct hf_error error = PLUGIN_ERROR_INIT;
+    const struct plugin *plugin = NULL;
+    struct plugin_config *now = NULL;
+
+    if (plugin_load(to->daemon.plugin_path, b->kind, b->plugin, &plugin, &error) < 0)
+        config_problem_error(problems, b->at, "%s", error.text);
+    else if (plugin_config_new(plugin, b->options, b->at, &now, problems) == 0)
+        plugin_config_differences(running, now, each_other_row, d);
+    plugin_config_free(now);
+}

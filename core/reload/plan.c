@@ -402,6 +402,49 @@ int plan_add_reopen(struct plan *plan, const struct config_target *a, const stru
     return 0;
 }
 
+static bool has_auth_step(const struct plan *plan, const struct config_auth *auth)
+{
+    for (unsigned i = 0; i < plan->count; i++)
+        if (plan->steps[i].object == PLAN_AUTH && plan->steps[i].new_auth == auth)
+            return true;
+    return false;
+}
+
+static const struct config_auth *find_auth(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->auth_count; i++)
+        if (strcmp(config->auths[i].name, name) == 0)
+            return &config->auths[i];
+    return NULL;
+}
+
+int plan_add_secrets(struct plan *plan, plan_running_fn *running, void *user,
+                     struct config_problems *problems)
+{
+    unsigned errors = config_problems_errors(problems);
+    for (unsigned i = 0; i < plan->to->auth_count; i++) {
+        const struct config_auth *b = &plan->to->auths[i], *a = find_auth(plan->from, b->name);
+        struct plugin_use use = use_of_auth(b);
+        struct difference d;
+        if (!a || strcmp(a->plugin, b->plugin) != 0 || has_auth_step(plan, b))
+            continue;
+        difference_init(&d);
+        differ_running(&d, running(user, a), plan->to, &use, problems);
+        char *keys = difference_end(&d);
+        if (!keys)
+            continue;
+        plan->steps = g_renew(struct plan_step, plan->steps, plan->count + 1);
+        plan->steps[plan->count++] = (struct plan_step){ .kind = PLAN_CHANGE,
+                                                         .object = PLAN_AUTH,
+                                                         .class = PLAN_LOGIN,
+                                                         .old_auth = a,
+                                                         .new_auth = b,
+                                                         .keys = keys,
+                                                         .at = b->node };
+    }
+    return config_problems_errors(problems) > errors ? -EINVAL : 0;
+}
+
 struct plan *plan_free(struct plan *plan)
 {
     if (!plan)

@@ -14,6 +14,8 @@
 
 #include "config/model.h"
 
+struct plugin_config;
+
 /* What a step asks for; a step has the greatest one of what has changed. */
 enum plan_class {
     PLAN_LIVE,     /* under running I/O; nobody notices */
@@ -80,6 +82,15 @@ int plan_make_target(const struct config *config, const struct config_target *fr
  */
 int plan_add_reopen(struct plan *plan, const struct config_target *from,
                     const struct config_target *to, unsigned lun);
+
+/*
+ * Steps for ways to authenticate that the file says the same of, while a file that they name (secret-file)
+ * does not. `running`: the options of an entry of plan->from as they are in effect. 0; -EINVAL after at least
+ * one problem. Reads these files.
+ */
+typedef const struct plugin_config *plan_running_fn(void *user, const struct config_auth *auth);
+int plan_add_secrets(struct plan *plan, plan_running_fn *running, void *user,
+                     struct config_problems *problems);
 
 /* The greatest class of all steps; PLAN_LIVE for an empty plan. */
 enum plan_class plan_class(const struct plan *plan);

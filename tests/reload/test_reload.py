@@ -3,6 +3,7 @@
 """Reload of a daemon that serves: who notices what, what is refused, and that a refusal changes nothing."""
 import contextlib
 import copy
+import json
 import os
 import pathlib
 import signal
@@ -14,6 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'control'))
 import client  # noqa: E402
 from client import REFUSED, look, run  # noqa: E402
+import chap  # noqa: E402
 from daemon import free_port  # noqa: E402
 from peer import IQN, Target, case, file, main, ram  # noqa: E402
 import scsi  # noqa: E402
@@ -224,6 +226,31 @@ def _(target):
     target.refused(0x0201, target.login)
     reload(target, BASE)
     target.login().alive()
+
+
+@case('a secret that is another in its file is a change, and one that cannot be read is none', own=chap.ONE_WAY)
+def _(target):
+    def log_in(secret=None):
+        attempt = chap.Attempt(target)
+        attempt.answer(secret=secret)
+        attempt.enter()
+    file = target.daemon.folder / 'user0'
+    config = str(target.daemon.config_file)
+    log_in()
+    assert run(target.daemon, 'plan', config) == run(target.daemon, 'reload') == 'nothing to do\n'
+    file.write_text('quite another one\n', encoding='utf-8')
+    (step,) = json.loads(run(target.daemon, '--json', 'plan', config, expect=client.CHANGES))['steps']
+    assert (step['object'], step['name'], step['keys']) == ('auth', 'lab', 'options.users'), step
+    assert step['class'] == 'next-login' and 'secret' not in str(step), step
+    log_in()                                # with the old one, until then
+    assert 'options.users' in run(target.daemon, 'reload')
+    chap.refused(0x0201, log_in)
+    log_in('quite another one')
+    assert run(target.daemon, 'plan', config) == 'nothing to do\n'
+    file.chmod(0o666)
+    for words in (('plan', config), ('reload',)):
+        assert 'everybody may read or change it' in run(target.daemon, *words, expect=REFUSED)
+    log_in('quite another one')
 
 
 @case('portals come and go, and sessions on them stay', own={'targets': BASE})
