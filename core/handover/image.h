@@ -38,8 +38,9 @@ enum image_type {
     IMAGE_UNIT_OWNER = 18,        /* RESERVE(6): struct image_name */
     IMAGE_UNIT_RESERVATIONS = 19, /* a record of reservation_record.h */
     IMAGE_UNIT_SANITIZE = 20,     /* struct sanitize_record, which has a version of its own */
-    IMAGE_UNIT_COPIES = 22, /* struct copy_statuses; another size: nobody asks for them any more */
-    IMAGE_UNIT_IDENT = 23,  /* struct ident_record */
+    IMAGE_UNIT_COPIES = 22,  /* struct copy_statuses; another size: nobody asks for them any more */
+    IMAGE_UNIT_IDENT = 23,   /* struct ident_record */
+    IMAGE_UNIT_BUFFERS = 24, /* struct keep_buffers; another size: they are empty again */
     IMAGE_UNIT_COUNTERS = 21, /* u64 each: others, errors; then by way: bytes, sum, buckets */
     /* of a session */
     IMAGE_SESSION = 32,

@@ -86,6 +86,8 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
         image_put(w, IMAGE_UNIT_IDENT, IMAGE_CRITICAL, &keep.rare->ident, sizeof(keep.rare->ident));
     if (data->copied)
         image_put(w, IMAGE_UNIT_COPIES, 0, &keep.rare->copies, sizeof(keep.rare->copies));
+    if (data->buffered)
+        image_put(w, IMAGE_UNIT_BUFFERS, 0, &keep.rare->buffers, sizeof(keep.rare->buffers));
     put_counters(w, keep_area_counters(area, index), keep_area_lanes(area));
 }
 
@@ -201,6 +203,16 @@ static const char *import_copies(struct image_import *in, const struct image_rec
     return NULL;
 }
 
+static const char *import_buffers(struct image_import *in, const struct image_record *record)
+{
+    struct keep_buffers *to = &in->keep.rare->buffers;
+
+    if (!image_take(record, to, sizeof(*to), sizeof(*to)))
+        return NULL;
+    atomic_store(&in->keep.data->buffered, 1);
+    return NULL;
+}
+
 static const char *import_counters(struct image_import *in, const struct image_record *record)
 {
     struct scsi_counters *to = scsi_keep_counters(&in->keep);
@@ -236,6 +248,8 @@ const char *image_import_of_unit(struct image_import *in, const struct image_rec
         return import_ident(in, record);
     case IMAGE_UNIT_COPIES:
         return import_copies(in, record);
+    case IMAGE_UNIT_BUFFERS:
+        return import_buffers(in, record);
     default:
         return import_counters(in, record);
     }

@@ -2,7 +2,7 @@
 /*
  * READ BUFFER and WRITE BUFFER (SPC-4 6.17, 6.49): a data buffer and an echo buffer of each unit, with
  * which initiators try the way to it. They lie in the kept memory, which costs nothing before it is
- * written; who finds them in use by another reactor is BUSY. There is no firmware to be loaded.
+ * written: until then they are not looked at. Who finds them in use by another reactor is BUSY. There is no firmware to be loaded.
  */
 #include <string.h>
 
@@ -44,6 +44,11 @@ static int read_buffer(struct scsi_command *cmd, const uint8_t *from, uint32_t b
     return (int)bytes;
 }
 
+static bool is_written(const struct scsi_command *cmd)
+{
+    return atomic_load_explicit(&cmd->unit->home.keep.data->buffered, memory_order_acquire);
+}
+
 static int read_data(struct scsi_command *cmd, uint8_t *data)
 {
     uint32_t offset = get_be24(cmd->cdb + 3);
@@ -52,23 +57,27 @@ static int read_data(struct scsi_command *cmd, uint8_t *data)
         scsi_bad_cdb(cmd, cmd->cdb[2] ? 2 : 3, -1);
         return -1;
     }
-    return read_buffer(cmd, cmd->unit->home.keep.rare->buffer + offset, BYTES - offset, data);
+    if (!is_written(cmd)) {
+        memset(data, 0, BYTES - offset);
+        return (int)(BYTES - offset);
+    }
+    return read_buffer(cmd, cmd->unit->home.keep.rare->buffers.data + offset, BYTES - offset, data);
 }
 
 /* As much as was written last; another nexus finds what this one has left, and is told so. */
 static int read_echo(struct scsi_command *cmd, uint8_t *data)
 {
-    const struct keep_rare *rare = cmd->unit->home.keep.rare;
+    const struct keep_buffers *b = &cmd->unit->home.keep.rare->buffers;
 
-    if (rare->echo_bytes == 0 || rare->echo_bytes > BYTES) {
+    if (!is_written(cmd) || b->echo_bytes == 0 || b->echo_bytes > BYTES) {
         scsi_check_condition(cmd, SENSE_ILLEGAL_REQUEST, ASC_COMMAND_SEQUENCE);
         return -1;
     }
-    if (rare->echo_by != cmd->nexus->id) {
+    if (b->echo_by != cmd->nexus->id) {
         scsi_check_condition(cmd, SENSE_ABORTED_COMMAND, ASC_ECHO_BUFFER_OVERWRITTEN);
         return -1;
     }
-    return read_buffer(cmd, rare->echo, rare->echo_bytes, data);
+    return read_buffer(cmd, b->echo, b->echo_bytes, data);
 }
 
 int reply_read_buffer(struct scsi_command *cmd, uint8_t *data)
@@ -114,17 +123,27 @@ enum scsi_next start_write_buffer(struct scsi_command *cmd)
     return SCSI_EXECUTE;
 }
 
+/* What is there may be of another unit, which had the place before. */
+static void begin_writing(struct scsi_command *cmd, struct keep_buffers *b)
+{
+    if (is_written(cmd))
+        return;
+    memset(b, 0, sizeof(*b));
+    atomic_store_explicit(&cmd->unit->home.keep.data->buffered, 1, memory_order_release);
+}
+
 void execute_write_buffer(struct scsi_command *cmd)
 {
-    struct keep_rare *rare = cmd->unit->home.keep.rare;
+    struct keep_buffers *b = &cmd->unit->home.keep.rare->buffers;
     bool echo = mode_of(cmd) == MODE_ECHO;
-    uint8_t *to = echo ? rare->echo : rare->buffer + get_be24(cmd->cdb + 3);
+    uint8_t *to = echo ? b->echo : b->data + get_be24(cmd->cdb + 3);
 
     if (take(cmd)) {
+        begin_writing(cmd, b);
         scsi_iov_get(cmd, 0, to, cmd->data_out_bytes);
         if (echo) {
-            rare->echo_bytes = cmd->data_out_bytes;
-            rare->echo_by = cmd->nexus->id;
+            b->echo_bytes = cmd->data_out_bytes;
+            b->echo_by = cmd->nexus->id;
         }
         put_back(cmd);
     }

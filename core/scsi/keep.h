@@ -51,22 +51,28 @@ struct keep_data {
     _Atomic uint32_t identified;   /* 1: there is identifying information in keep_rare */
     _Atomic uint32_t starts;       /* by START STOP UNIT */
     _Atomic uint32_t clock_set;
-    _Atomic uint32_t thresholds; /* space.c: which are reached */
-    _Atomic uint32_t atomic_used; /* scsi_unit.atomic_used */
+    _Atomic uint32_t thresholds;   /* space.c: which are reached */
+    _Atomic uint32_t atomic_used;  /* scsi_unit.atomic_used */
+    _Atomic uint32_t buffered;     /* 1: somebody has written a buffer in keep_rare */
     _Atomic uint64_t clock_offset; /* ms (modulo 2^64) between the unit's clock and the machine's */
     struct scsi_ua_ring attentions;
 };
 
-#define KEEP_BUFFER_BYTES 4096u /* of READ BUFFER and WRITE BUFFER */
-#define KEEP_TABLES_BY    64u
+#define KEEP_BUFFER_BYTES 4096u
+
+/* Of READ BUFFER and WRITE BUFFER. An image carries it as it is. */
+struct keep_buffers {
+    uint32_t echo_by, echo_bytes; /* echo_by: nexus */
+    uint8_t data[KEEP_BUFFER_BYTES], echo[KEEP_BUFFER_BYTES];
+};
+#define KEEP_TABLES_BY 64u
 
 /* Not to be looked at, either, unless keep_data says that something is there. */
 struct keep_rare {
     struct sanitize_record sanitize;
     struct copy_statuses copies;
     struct ident_record ident;
-    uint32_t echo_by, echo_bytes; /* nexus */
-    uint8_t buffer[KEEP_BUFFER_BYTES], echo[KEEP_BUFFER_BYTES];
+    struct keep_buffers buffers;
     uint64_t table_by[KEEP_TABLES_BY]; /* ids of the commands that made the last tables, in turn */
     uint8_t table[2][PR_WHOLE_BYTES_MAX];
 };

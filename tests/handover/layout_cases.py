@@ -6,9 +6,11 @@ HOLDFAST_OTHER_LAYOUT names a holdfastd built with -DHOLDFAST_OTHER_LAYOUT; test
 import os
 import time
 
+import scsi
 from cases import case
+from dialogue_cases import DATA, log_in
 from kill_cases import FIRST, loads_on, report, targets
-from server import serving
+from server import IQN, ram, serving
 from tap import Skip
 from upgrade_cases import SHARE, own_binary
 
@@ -89,3 +91,26 @@ def _(scale):
             time.sleep(0.2)
         server.check()
         return '%d broken binaries; %s' % (attempts, report(server, loads))
+
+
+@case('layout: the buffers of a unit')
+def _(scale):
+    luns = {IQN: {'portals': ['test'], 'luns': {0: ram('1M'), 1: ram('1M')}}}
+    with own_binary() as binary, serving(luns) as server:
+        layouts = [other(), binary.good]
+        session = log_in(server)
+        session.alive(1)
+
+        def buffer(opcode, mode, offset, length, **more):
+            return session.command(bytes([opcode, mode, 0]) + offset.to_bytes(3, 'big') + length.to_bytes(3, 'big') +
+                                   b'\0', **more).good()
+        buffer(0x3b, 0x02, 100, 512, write=DATA[:512])
+        buffer(0x3b, 0x0a, 0, 256, write=DATA[512:768])
+        for turn in range(scale.count(2, 20)):
+            binary.put(layouts[turn % 2])
+            server.upgrade()
+            assert buffer(0x3c, 0x02, 100, 512, read=512).data == DATA[:512]
+            assert buffer(0x3c, 0x0a, 0, 256, read=256).data == DATA[512:768]
+            session.command(scsi.test_unit_ready(), lun=1).good()
+        server.check()
+        session.close()
