@@ -213,6 +213,23 @@ def _(target):
     _header_is_refused(target, 0x0200, csg=2, nsg=FULL_FEATURE)
 
 
+@case('a transition into the reserved stage 2 is refused with 0200')
+def _(target):
+    _header_is_refused(target, 0x0200, csg=SECURITY, nsg=2)
+    _header_is_refused(target, 0x0200, csg=OPERATIONAL, nsg=2)
+
+
+@case('a request of more than 8192 bytes is refused with 0200 or ends the connection')
+def _(target):
+    session = target.session()
+    connection = session.connect()
+    filler = [('X-org.example.filler%02d' % number, 'v' * 200) for number in range(37)]
+    whole = wire.text_segment(list(session.identity().items()) + [('AuthMethod', 'None')] + filler)
+    assert len(whole) > 8192
+    session.login_request(connection, SECURITY, OPERATIONAL, raw=whole)
+    assert all(pdu.login_status == 0x0200 for pdu in connection.expect_closed())
+
+
 @case('a transition backwards is refused with 0200')
 def _(target):
     _header_is_refused(target, 0x0200, csg=OPERATIONAL, nsg=SECURITY)

@@ -282,4 +282,5 @@ def _(target):
 
 
 if __name__ == '__main__':
-    main(__file__)
+    # No ping, so no end of a connection for want of an answer: who waits here waits for ever.
+    main(__file__, daemon={'nop-interval': '0s'})

@@ -171,6 +171,8 @@ def _(target):
     assert offer(target, {longest + 'k': 'v'}) == 0x0200
     for key in ('InitiatorAlias', 'MaxBurstLength', 'HeaderDigest'):
         not_taken(target, key, 'v' * 256)
+    assert offer(target, {'MaxBurstLength': '65536'.rjust(255, '0')})['MaxBurstLength'] == '65536'
+    not_taken(target, 'MaxBurstLength', '65536'.rjust(256, '0'))
 
 
 @case('keys are case sensitive')

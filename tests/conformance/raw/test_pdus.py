@@ -15,10 +15,11 @@ LIVELY = dict(targets={IQN: {'portals': ['test'], 'luns': {0: ram()},
 def _(target):
     session = target.login()
     before = session.connection.stat_sn
-    ping = session.nop(b'who is there', lun=session.first_lun)
-    pong = session.connection.expect(wire.NOP_IN)
-    assert (pong.itt, pong.ttt, pong.lun_bytes) == (ping.itt, NO_TAG, ping.lun_bytes), repr(pong)
-    assert session.connection.stat_sn == before + 1
+    for lun in (session.first_lun, 0x123):
+        ping = session.nop(b'who is there', lun=lun)
+        pong = session.connection.expect(wire.NOP_IN)
+        assert (pong.itt, pong.ttt, pong.lun_bytes) == (ping.itt, NO_TAG, ping.lun_bytes), repr(pong)
+    assert session.connection.stat_sn == before + 2
 
 
 @case('a ping without data is a ping')
@@ -75,6 +76,16 @@ def _(target):
     session = target.login(FirstBurstLength='1024')
     session.command(scsi.write_10(0, 8), write=b'u' * 4096, immediate_data=2048).check(NOT_ENOUGH_DATA)
     session.alive()
+
+
+@case('a command without F where nothing may come unasked ends with UNEXPECTED UNSOLICITED DATA')
+def _(target):
+    session = target.login(InitialR2T='Yes')
+    session.write(0, b'o' * 4096).good()
+    for immediate in (0, 512):
+        session.start(scsi.write_10(0, 8), write=b'f' * 4096, immediate_data=immediate, more=True).check(
+            UNEXPECTED_DATA)
+    assert session.read(0, 8).good().data == b'o' * 4096
 
 
 @case('data, or none yet, with a command that writes nothing ends with UNEXPECTED UNSOLICITED DATA')
@@ -159,12 +170,21 @@ def _(target):
     session = target.session()
     session.cmd_sn = 0xfffffffc
     session.login()
+    session.alive()
+    size = (session.connection.max_cmd_sn - session.cmd_sn + 1) & 0xffffffff
+    late = session.start(scsi.test_unit_ready(), cmd_sn=0)      # before 0xffffffff has come
+    for number in range(session.cmd_sn, 0x100000000):
+        session.start(scsi.test_unit_ready(), cmd_sn=number).good()
+    late.good()
+    session.cmd_sn = 1
     for _ in range(8):
-        session.start(scsi.test_unit_ready(), cmd_sn=(session.cmd_sn - 1) & 0xffffffff)  # old
+        for back in (1, 2, 3):
+            session.start(scsi.test_unit_ready(), cmd_sn=(session.cmd_sn - back) & 0xffffffff)  # old
         session.alive()
     session.start(scsi.test_unit_ready(), cmd_sn=(session.connection.max_cmd_sn + 1) & 0xffffffff)
     session.connection.expect_quiet()
-    session.alive()
+    for _ in range(size + 8):       # none of them has taken a place
+        session.command(scsi.test_unit_ready()).good()
 
 
 @case('an immediate request may carry any CmdSN')

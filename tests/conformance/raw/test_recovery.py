@@ -73,6 +73,24 @@ def _(target):
     assert ordered.good().data == b'1' * 4096
 
 
+@case('what comes after an ORDERED command waits for it, on every connection, but HEAD OF QUEUE',
+      own=dict(targets=MANY))
+def _(target):
+    session = session_of(target, 2)
+    ordered = session.start(scsi.write_10(0, 8), write=b'2' * 4096, immediate_data=0, hold_r2ts=True, attribute=2)
+    while not ordered.r2ts:
+        session.connection.pump()
+    after = [session.start(scsi.read_10(0, 8), read=4096, connection=connection)
+             for connection in session.connections]
+    session.connections[1].expect_quiet()
+    session.command(scsi.test_unit_ready(), connection=session.connections[1], attribute=3).good()
+    assert not any(task.done for task in after)
+    ordered.answer(ordered.r2ts[0])
+    ordered.good()
+    for task in after:
+        assert task.good().data == b'2' * 4096
+
+
 @case('everything of a command stays on its connection', own=dict(targets=MANY))
 def _(target):
     session = session_of(target, 3)
