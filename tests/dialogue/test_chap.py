@@ -103,6 +103,13 @@ def _(target):
             dict(session.identity(), AuthMethod='None'))
 
 
+@case('a login that offers no method at all is refused with 0201', own=ONE_WAY)
+def _(target):
+    session = target.session()
+    connection = session.connect()
+    refused(0x0201, session.login_step, connection, SECURITY, OPERATIONAL, session.identity())
+
+
 @case('a login that leaves the security stage early is not let in', own=ONE_WAY)
 def _(target):
     session = target.session()

@@ -192,6 +192,21 @@ def _(target):
         connection, OPERATIONAL, None, {'MaxBurstLength': '32768'}))
 
 
+@case('a name or session type that is another in the operational stage is refused with 0200, the same is not')
+def _(target):
+    for key, value in (('InitiatorName', 'iqn.2026-11.org.example:else'), ('TargetName', IQN + '-other'),
+                       ('SessionType', 'Discovery')):
+        session = target.session()
+        connection = session.connect()
+        session.login_step(connection, SECURITY, OPERATIONAL, dict(session.identity(), AuthMethod='None'))
+        target.refused(0x0200, lambda: session.login_step(  # pylint: disable=cell-var-from-loop
+            connection, OPERATIONAL, None, dict(session.identity(), **{key: value})))
+    session = target.session()
+    connection = session.connect()
+    session.login_step(connection, SECURITY, OPERATIONAL, dict(session.identity(), AuthMethod='None'))
+    session.login_step(connection, OPERATIONAL, None, session.identity())   # as libiscsi does
+
+
 @case('a declared name that changes is refused with 0200')
 def _(target):
     session = target.session()

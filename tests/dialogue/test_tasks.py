@@ -16,6 +16,8 @@ def _(target):
     answer = session.task_management(ABORT_TASK, referenced=task.request.itt,
                                      ref_cmd_sn=task.request.cmd_sn)
     assert answer.response == COMPLETE
+    session.connection.expect_quiet()
+    task.answer(task.r2ts[0])       # too late: it is read and forgotten
     forget(session, task)
     assert session.read(0, 8).good().data == b'o' * 4096
 

@@ -51,9 +51,12 @@ def _(target):
 @case('no data unasked with ImmediateData=No and InitialR2T=Yes')
 def _(target):
     session = target.login(ImmediateData='No', InitialR2T='Yes')
-    task = session.write(0, DATA).good()
-    assert sum(r2t.desired for r2t in task.r2ts) == len(DATA)
-    verify(session)
+    session.alive(lun=1)
+    session.write(0, bytes(len(DATA))).good()
+    for lun in (1, session.first_lun):      # an R2T says which
+        task = session.write(0, DATA, lun=lun).good()
+        assert sum(r2t.desired for r2t in task.r2ts) == len(DATA)
+        assert session.read(0, BLOCKS, lun=lun).good().data == DATA
 
 
 def _unsolicited(session, immediate):

@@ -83,6 +83,12 @@ def _(target):
     session, other = level_2(target), target.login()
     theirs = held_write(other)
     assert session.task_management(QUERY_TASK_SET).response == COMPLETE
+    early = session.start(scsi.test_unit_ready(), cmd_sn=session.cmd_sn + 1)     # in no task set yet
+    assert session.task_management(QUERY_TASK_SET).response == COMPLETE
+    assert query(session, early).response == COMPLETE
+    session.start(scsi.test_unit_ready(), cmd_sn=session.cmd_sn).good()
+    early.good()
+    session.cmd_sn += 2
     task = held_write(session)
     assert session.task_management(QUERY_TASK_SET).response == SUCCEEDED
     assert session.task_management(QUERY_TASK_SET, lun=1).response == COMPLETE
@@ -188,6 +194,7 @@ def _(target):
                      connection=second)
     while not mine.r2ts:
         second.pump()
+    held_write(other, lba=64)       # two on one LUN are told once
     theirs = [held_write(other),
               other.start(scsi.write_10(8, 8), write=b'h' * 4096, immediate_data=0, hold_r2ts=True, lun=1)]
     while not theirs[1].r2ts:
@@ -203,6 +210,7 @@ def _(target):
         for lun in luns:
             session.nop(itt=NO_TAG, lun=lun, immediate=True, connection=connection)
     assert one.connection.expect(wire.TASK_RESPONSE).response == COMPLETE
+    other.connection.expect_quiet()
     plain.connection.expect_quiet()     # not FastAbort: it must not hear of it
     assert theirs_too.r2ts and not theirs_too.done
     for connection in (one.connection, second, other.connection, plain.connection):
