@@ -133,6 +133,13 @@ def _(target):
                        ('TargetPortalGroupTag', '1')):
         answer = offer(target, {key: value})
         assert answer == 0x0200 or answer.get(key) in ('Reject', 'Irrelevant'), answer
+        session = target.session()
+        connection = session.connect()
+        try:
+            answer = session.login_step(connection, SECURITY, None, dict(session.identity(), **{key: value}))
+            assert answer.keys().get(key) in ('Reject', 'Irrelevant'), answer.text()
+        except Refused as refusal:
+            assert refusal.status == 0x0200, '%04x' % refusal.status
 
 
 @case('an initiator that does not understand a required key is not let in')
