@@ -31,12 +31,27 @@ static enum pdu_verdict broken(struct task *t, uint8_t ascq)
     return PDU_DISCARD;
 }
 
+/*
+ * Data of a command comes on the command's connection (RFC 7143 4.2.2, allegiance); anything else breaks the
+ * rules of the exchange (7.8) and is rejected as that (11.17.1). The command itself is not touched: it
+ * goes on waiting for its data, as long as for any other.
+ */
+static enum pdu_verdict strayed(struct connection *c, const struct pdu *pdu)
+{
+    if (session_short_of_tasks(c->session))
+        return PDU_STALL;
+    reject_send(c, pdu->bhs, ISCSI_REJECT_PROTOCOL);
+    return PDU_DISCARD;
+}
+
 enum pdu_verdict data_out_receive(struct connection *c, const struct pdu *pdu)
 {
     const uint8_t *h = pdu->bhs;
     struct session *s = c->session;
     struct task *t = task_find(s, get_be32(h + ISCSI_BHS_ITT));
-    if (!t || t->kind != TASK_SCSI || t->conn != c || t->state == TASK_ANSWER ||
+    if (t && t->kind == TASK_SCSI && t->conn && t->conn != c)
+        return strayed(c, pdu);
+    if (!t || t->kind != TASK_SCSI || !t->conn || t->state == TASK_ANSWER ||
         t->state == TASK_ORPHAN || t->state == TASK_EXECUTE)
         return PDU_DISCARD;
     uint32_t tag = get_be32(h + ISCSI_BHS_TTT);

@@ -102,7 +102,7 @@ def _(target):
         connection.expect_quiet(0.1)
 
 
-@case('Data-Out on another connection than its command is none of the command', own=dict(targets=MANY))
+@case('Data-Out on another connection than its command is rejected, and none of the command', own=dict(targets=MANY))
 def _(target):
     session = session_of(target, 2)
     session.write(0, b'o' * 4096).good()
@@ -112,9 +112,12 @@ def _(target):
     r2t, other = task.r2ts[0], session.connections[1]
     other.send(wire.Pdu(wire.DATA_OUT, b'x' * 4096, flags=wire.FINAL, lun_bytes=r2t.lun_bytes,
                         itt=task.request.itt, ttt=r2t.ttt))
+    rejected = other.expect(wire.REJECT)
+    assert rejected.reason == 4, rejected
+    assert rejected.data[:1] == bytes([wire.DATA_OUT]) and \
+        rejected.data[16:20] == task.request.itt.to_bytes(4, 'big'), rejected.data
     session.nop(b'and now', connection=other)
-    answer = other.receive()
-    assert answer.opcode == wire.NOP_IN or (answer.opcode == wire.REJECT and answer.reason in (4, 9)), answer
+    assert other.expect(wire.NOP_IN).data == b'and now'
     task.answer(r2t)
     task.good()
     assert session.read(0, 8).good().data == b'n' * 4096
