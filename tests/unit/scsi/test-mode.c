@@ -242,6 +242,20 @@ static void lists_are_checked(void)
     /* Less than the CDB announces. */
     expect_check(ask_out(&rig, CDB(0x15, 0x10, 0, 0, 24), good, 23), SENSE_ILLEGAL_REQUEST,
                  ASC_PARAMETER_LIST_LENGTH);
+    /* More than any list has. */
+    static uint8_t long_list[65535];
+    expect_check(ask_out(&rig, CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff), long_list, 65535),
+                 SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+    memcpy(list, good, sizeof(list));
+    list[1] = 1; /* another medium */
+    struct task *t = ask_out(&rig, CDB(0x15, 0x10, 0, 0, 24), list, 24);
+    expect_check(t, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_LIST);
+    expect_field(t, false, 1);
+    memcpy(list, good, sizeof(list));
+    list[3] = 4; /* half a block descriptor */
+    t = ask_out(&rig, CDB(0x15, 0x10, 0, 0, 24), list, 24);
+    expect_check(t, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_LIST);
+    expect_field(t, false, 3);
     memcpy(list, good, sizeof(list));
     list[10] = 4; /* another block length */
     expect_check(ask_out(&rig, CDB(0x15, 0x10, 0, 0, 24), list, 24), SENSE_ILLEGAL_REQUEST,

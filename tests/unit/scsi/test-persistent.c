@@ -139,9 +139,20 @@ static void registering(void)
 
 static void lists_and_fields_that_are_wrong(void)
 {
+    static uint8_t long_list[256u << 10];
     uint8_t list[64] = { 0 };
 
     setup();
+    expect_check(out_list(rig.a, PR_REGISTER, 0, long_list, sizeof(long_list)),
+                 SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+    /* RESERVE and RELEASE know no third party, no extents and no list. */
+    static const uint8_t old[] = { 0x16, 0x17, 0x56, 0x57 };
+    for (unsigned i = 0; i < sizeof(old); i++) {
+        for (uint8_t bit = 0x01; bit <= 0x10; bit <<= 1)
+            expect_field(ask_as(&rig, rig.a, CDB(old[i], bit), 0), true, 1);
+        if (old[i] & 0x40)
+            expect_field(ask_as(&rig, rig.a, CDB(old[i], 0, 0, 0, 0, 0, 0, 0, 8), 0), true, 7);
+    }
     put_be64(list + 8, KEY_A);
     expect_check(out_list(rig.a, PR_REGISTER, 0, list, 23), SENSE_ILLEGAL_REQUEST,
                  ASC_PARAMETER_LIST_LENGTH);
@@ -249,7 +260,8 @@ static void every_type_keeps_away_whom_it_should(void)
         expect_good(tur(third)); /* and all that asks only */
         expect_good(ask_as(&rig, third, CDB(0x25), 8));
         expect_good(ask_as(&rig, third, CDB(0x12, 0, 0, 0, 96), 96));
-        expect_conflict(ask_as(&rig, third, CDB(0x16), 0)); /* RESERVE(6): there are registrations */
+        expect_conflict(
+            ask_as(&rig, third, CDB(0x16), 0)); /* RESERVE(6): there are registrations */
 
         /* Who else may take or release it. */
         expect_allowed(out(rig.b, PR_RESERVE, types[i].type, KEY_B, 0), all);
@@ -373,7 +385,9 @@ static void preempt_and_abort_ends_what_runs(void)
     struct task *t[3], *preempt;
     static const uint8_t block[512];
     uint8_t list[24] = { 0 }, cdb[16] = { 0x5f, PR_PREEMPT_AND_ABORT, 1, 0, 0, 0, 0, 0, 24 };
-    struct ask ask = { .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512, .data = block };
+    struct ask ask = {
+        .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512, .data = block
+    };
     struct ask abort = { .nexus = rig.b, .cdb = cdb, .out = true, .expected = 24, .data = list };
 
     setup();
@@ -412,7 +426,9 @@ static void preempt_and_abort_can_be_aborted(void)
 {
     static const uint8_t block[512];
     uint8_t list[24] = { 0 }, cdb[16] = { 0x5f, PR_PREEMPT_AND_ABORT, 1, 0, 0, 0, 0, 0, 24 };
-    struct ask ask = { .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512, .data = block };
+    struct ask ask = {
+        .cdb = CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), .out = true, .expected = 512, .data = block
+    };
     struct ask abort = { .cdb = cdb, .out = true, .expected = 24, .data = list };
 
     setup();
@@ -531,8 +547,7 @@ static void full_status(void)
     g_assert_cmpstr((const char *)b + 28, ==, INITIATOR_NAME "2,i,0x400001370000");
     g_assert_cmpuint(get_be16(b + 26) % 4, ==, 0);
     t = in(2, 64);
-    g_assert_cmpmem(t->in, t->in_bytes,
-                    ((uint8_t[]){ 0, 8, 0x0c, 0x90, 0xea, 0x01, 0, 0 }), 8);
+    g_assert_cmpmem(t->in, t->in_bytes, ((uint8_t[]){ 0, 8, 0x0c, 0x90, 0xea, 0x01, 0, 0 }), 8);
     teardown();
 }
 

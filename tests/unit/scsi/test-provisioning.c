@@ -232,6 +232,38 @@ static void a_backend_that_refuses_gets_plain_writes(void)
     rig_teardown(&rig);
 }
 
+static void errors_of_the_backend_end_write_same(void)
+{
+    static const struct {
+        uint32_t features;
+        enum backend_op op;
+        int error;
+        uint8_t flags, fill, key;
+        uint16_t asc;
+    } cases[] = {
+        { 0, BACKEND_WRITE, -EIO, 0, 1, SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR },
+        { 0, BACKEND_WRITE, -ENOSPC, 0, 0, SENSE_DATA_PROTECT, ASC_SPACE_ALLOCATION_FAILED },
+        { THIN_FEATURES, BACKEND_WRITE_ZEROES, -EIO, 0, 0, SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR },
+        { THIN_FEATURES, BACKEND_UNMAP, -EIO, 0x08, 0, SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR },
+        { BACKEND_FEATURE_VOLATILE_CACHE, BACKEND_FLUSH, -EIO, 0, 1, SENSE_MEDIUM_ERROR,
+          ASC_WRITE_ERROR },
+    };
+    struct rig rig = { 0 };
+    uint8_t block[BLOCK];
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        rig_setup(&rig, &(struct disk_options){ .features = cases[i].features }, NULL);
+        atomic_fetch_and(&rig.unit->mode, ~(uint32_t)SCSI_MODE_WCE);
+        memset(block, cases[i].fill, sizeof(block));
+        expect_good(write_same(&rig, cases[i].flags, 0, 20, block, BLOCK));
+        rig.disk->fail_op = cases[i].op;
+        rig.disk->fail_result = cases[i].error;
+        expect_check(write_same(&rig, cases[i].flags, 0, 20, block, BLOCK), cases[i].key,
+                     cases[i].asc);
+        rig_teardown(&rig);
+    }
+}
+
 static void write_same_has_its_own_limits(void)
 {
     struct rig rig = { 0 };
@@ -256,6 +288,10 @@ static void write_same_has_its_own_limits(void)
                  ASC_INVALID_FIELD_IN_CDB);
     expect_check(write_same(&rig, 0x18, 0, 1, block, BLOCK), SENSE_ILLEGAL_REQUEST,
                  ASC_INVALID_FIELD_IN_CDB);
+    /* Bits that are obsolete, or belong to the long form alone. */
+    expect_field(write_same(&rig, 0x02, 0, 1, block, BLOCK), true, 1);
+    expect_field(write_same(&rig, 0x04, 0, 1, block, BLOCK), true, 1);
+    expect_field(ask_none(&rig, CDB(0x41, 0x01, 0, 0, 0, 0, 0, 0, 1)), true, 1);
     /* Not one block of data. */
     static const uint32_t lengths[] = { 0, BLOCK / 2, 2 * BLOCK };
     for (unsigned i = 0; i < G_N_ELEMENTS(lengths); i++) {
@@ -387,6 +423,7 @@ int main(int argc, char **argv)
                     an_unaligned_write_same_unmap_reads_zero);
     g_test_add_func("/scsi/provisioning/write-same/fallback",
                     a_backend_that_refuses_gets_plain_writes);
+    g_test_add_func("/scsi/provisioning/write-same/errors", errors_of_the_backend_end_write_same);
     g_test_add_func("/scsi/provisioning/write-same/limits", write_same_has_its_own_limits);
     g_test_add_func("/scsi/provisioning/status/follows", lba_status_follows_writes_and_unmaps);
     g_test_add_func("/scsi/provisioning/status/without", lba_status_without_help_or_provisioning);
