@@ -232,6 +232,22 @@ static void a_backend_that_refuses_gets_plain_writes(void)
     rig_teardown(&rig);
 }
 
+/* The buffer that zeroes are written from held something else before. */
+static void zeroes_after_a_pattern(void)
+{
+    struct rig rig = { 0 };
+    uint8_t block[BLOCK];
+
+    rig_setup(&rig, NULL, NULL);
+    disk_fill(rig.disk, 1);
+    memset(block, 0x5a, sizeof(block));
+    for (unsigned i = 0; i < 8; i++)
+        expect_good(write_same(&rig, 0, 0, 100, block, BLOCK));
+    expect_good(write_same(&rig, 0x01, 100, 50, NULL, 0));
+    expect_hole(&rig, 100, 150);
+    rig_teardown(&rig);
+}
+
 static void errors_of_the_backend_end_write_same(void)
 {
     static const struct {
@@ -423,6 +439,7 @@ int main(int argc, char **argv)
                     an_unaligned_write_same_unmap_reads_zero);
     g_test_add_func("/scsi/provisioning/write-same/fallback",
                     a_backend_that_refuses_gets_plain_writes);
+    g_test_add_func("/scsi/provisioning/write-same/zeroes-after", zeroes_after_a_pattern);
     g_test_add_func("/scsi/provisioning/write-same/errors", errors_of_the_backend_end_write_same);
     g_test_add_func("/scsi/provisioning/write-same/limits", write_same_has_its_own_limits);
     g_test_add_func("/scsi/provisioning/status/follows", lba_status_follows_writes_and_unmaps);
