@@ -280,6 +280,25 @@ static void errors_of_the_backend_end_write_same(void)
     }
 }
 
+/* Without a write cache, UNMAP is on the medium before it is answered. */
+static void unmap_is_flushed_where_there_is_no_cache(void)
+{
+    struct rig rig = { 0 };
+
+    rig_setup(&rig,
+              &(struct disk_options){ .features = THIN_FEATURES | BACKEND_FEATURE_VOLATILE_CACHE },
+              NULL);
+    expect_good(unmap(&rig, 0, 8));
+    g_assert_cmpuint(disk_count(rig.disk, BACKEND_FLUSH), ==, 0);
+    atomic_fetch_and(&rig.unit->mode, ~(uint32_t)SCSI_MODE_WCE);
+    expect_good(unmap(&rig, 0, 8));
+    g_assert_cmpuint(disk_count(rig.disk, BACKEND_FLUSH), ==, 1);
+    rig.disk->fail_op = BACKEND_FLUSH;
+    rig.disk->fail_result = -EIO;
+    expect_check(unmap(&rig, 0, 8), SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR);
+    rig_teardown(&rig);
+}
+
 static void write_same_has_its_own_limits(void)
 {
     struct rig rig = { 0 };
@@ -439,6 +458,7 @@ int main(int argc, char **argv)
                     an_unaligned_write_same_unmap_reads_zero);
     g_test_add_func("/scsi/provisioning/write-same/fallback",
                     a_backend_that_refuses_gets_plain_writes);
+    g_test_add_func("/scsi/provisioning/unmap/flushed", unmap_is_flushed_where_there_is_no_cache);
     g_test_add_func("/scsi/provisioning/write-same/zeroes-after", zeroes_after_a_pattern);
     g_test_add_func("/scsi/provisioning/write-same/errors", errors_of_the_backend_end_write_same);
     g_test_add_func("/scsi/provisioning/write-same/limits", write_same_has_its_own_limits);
