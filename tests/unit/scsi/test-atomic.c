@@ -169,10 +169,13 @@ static void errors_of_the_backend_end_it(void)
     rig_setup(&rig, NULL, NULL);
     memset(data, 0, sizeof(data));
     rig.disk->fail_result = -EIO;
-    rig.disk->fail_op = BACKEND_READ;
-    expect_check(caw(&rig, 0, 1, 2 * BLOCK), SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ_ERROR);
-    rig.disk->fail_op = BACKEND_WRITE;
-    expect_check(caw(&rig, 0, 1, 2 * BLOCK), SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR);
+    for (int writing = 0; writing < 2; writing++) {
+        uint16_t asc = writing ? ASC_WRITE_ERROR : ASC_UNRECOVERED_READ_ERROR;
+        rig.disk->fail_op = writing ? BACKEND_WRITE : BACKEND_READ;
+        expect_check(caw(&rig, 0, 1, 2 * BLOCK), SENSE_MEDIUM_ERROR, asc);
+        expect_check(ask_out(&rig, CDB([0] = 0x8b, [13] = 1), data, BLOCK), SENSE_MEDIUM_ERROR,
+                     asc);
+    }
     rig.disk->fail_op = -1;
     expect_good(caw(&rig, 0, 1, 2 * BLOCK)); /* nothing is left locked */
     rig_teardown(&rig);
@@ -192,6 +195,9 @@ static void a_backend_that_compares_is_asked_once(void)
     g_assert_cmphex(t->cmd.sense[0], ==, 0x70);
     g_assert_cmpuint(disk_count(rig.disk, BACKEND_READ), ==, 0);
     g_assert_cmpuint(disk_count(rig.disk, BACKEND_COMPARE_AND_WRITE), ==, 2);
+    rig.disk->fail_op = BACKEND_COMPARE_AND_WRITE;
+    rig.disk->fail_result = -EIO;
+    expect_check(caw(&rig, 5, 3, 6 * BLOCK), SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR);
     rig_teardown(&rig);
 }
 

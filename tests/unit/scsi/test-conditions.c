@@ -2,7 +2,8 @@
 /*
  * What keeps a command from being done, whoever sends it: command by command, whether it needs a unit, waits
  * for a unit attention to be told, needs the medium, may come to a write protected unit or one that is being
- * sanitized, and takes no protection information. A command that has no row here fails the test.
+ * sanitized, takes no protection information; and which blocks it may ask for. A command that has no row here
+ * fails the test.
  */
 #include "rig.h"
 
@@ -267,6 +268,52 @@ static void blocks_of_another(void)
     }
 }
 
+/* Every command with an LBA: not one block beyond the end, and nothing is done of what would reach there. */
+static void blocks_beyond_the_end(void)
+{
+    static const struct {
+        uint8_t op, action, lba_bytes, length_at, length_bytes;
+        uint32_t out;
+    } forms[] = {
+        { 0x28, 0, 4, 7, 2, 0 },     { 0xa8, 0, 4, 6, 4, 0 },     { 0x88, 0, 8, 10, 4, 0 },
+        { 0x2a, 0, 4, 7, 2, 1024 },  { 0xaa, 0, 4, 6, 4, 1024 },  { 0x8a, 0, 8, 10, 4, 1024 },
+        { 0x2e, 0, 4, 7, 2, 1024 },  { 0xae, 0, 4, 6, 4, 1024 },  { 0x8e, 0, 8, 10, 4, 1024 },
+        { 0x2f, 0, 4, 7, 2, 0 },     { 0xaf, 0, 4, 6, 4, 0 },     { 0x8f, 0, 8, 10, 4, 0 },
+        { 0x34, 0, 4, 7, 2, 0 },     { 0x90, 0, 8, 10, 4, 0 },    { 0x35, 0, 4, 7, 2, 0 },
+        { 0x91, 0, 8, 10, 4, 0 },    { 0x41, 0, 4, 7, 2, 512 },   { 0x93, 0, 8, 10, 4, 512 },
+        { 0x89, 0, 8, 13, 1, 2048 }, { 0x8b, 0, 8, 10, 4, 1024 }, { 0x9c, 0, 8, 12, 2, 1024 },
+        { 0x9e, 0x12, 8, 0, 0, 0 },
+    };
+    static const struct {
+        uint64_t lba;
+        uint8_t blocks;
+    } ranges[] = { { 2047, 2 }, { 2048, 1 },     { 2048, 2 },
+                   { 2049, 0 }, { 1u << 31, 0 }, { UINT32_MAX, 2 } };
+    static const uint8_t zeroes[2048];
+
+    setup(false);
+    for (unsigned i = 0; i < G_N_ELEMENTS(forms); i++) {
+        for (unsigned r = 0; r < G_N_ELEMENTS(ranges); r++) {
+            uint8_t cdb[16] = { forms[i].op, forms[i].action };
+            if (ranges[r].lba < 2048 && !forms[i].length_bytes)
+                continue;
+            if (forms[i].lba_bytes == 8)
+                put_be64(cdb + 2, ranges[r].lba);
+            else
+                put_be32(cdb + 2, (uint32_t)ranges[r].lba);
+            if (forms[i].length_bytes)
+                cdb[forms[i].length_at + forms[i].length_bytes - 1] = ranges[r].blocks;
+            const struct task *t =
+                forms[i].out ? ask_out(&rig, cdb, zeroes, forms[i].out) : ask_in(&rig, cdb, 1024);
+            if (!failed_with(t, SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE))
+                g_error("%02xh: LBA %llu, %u blocks", cdb[0], (unsigned long long)ranges[r].lba,
+                        ranges[r].blocks);
+        }
+    }
+    g_assert_cmpuint(rig.disk->log_count, ==, 0);
+    rig_teardown(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -279,5 +326,6 @@ int main(int argc, char **argv)
     g_test_add_func("/scsi/conditions/protection", protection_information);
     g_test_add_func("/scsi/conditions/fua", forced_unit_access);
     g_test_add_func("/scsi/conditions/range", blocks_of_another);
+    g_test_add_func("/scsi/conditions/beyond-the-end", blocks_beyond_the_end);
     return g_test_run();
 }
