@@ -4,7 +4,8 @@
  * takes over from one, hurries, until what was held up is served: on a machine that is busy with something
  * else its threads would wait for their turns one after the other. So does the keeper, which passes word
  * between the two, and their session (session_share.h). One in reserve, and one that an upgrade prepares, stays out of
- * the way. The keeper needs CAP_SYS_NICE for it; without, all stays as it is.
+ * the way. What is left of a dead worker hurries until its rings are gone, for the next one waits for that; it has been
+ * started by one in reserve. The keeper needs CAP_SYS_NICE for it; without, all stays as it is.
  */
 #include "keeper/session_share.h"
 #include "keeper/worker.h"
@@ -18,8 +19,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define NICE_ASIDE   5                /* lower by so much */
-#define NICE_HURRY   10               /* higher by so much */
+#define NICE_ASIDE 5  /* lower by so much */
+#define NICE_HURRY 10 /* higher by so much */
+#define NICE_REST                                                                                  \
+    10 /* of what is left of a worker, when nobody waits for it any more (undertaker.c) */
 #define HURRY_AT_END (20 * NS_PER_MS) /* as long as sessions are on their way to their reactors */
 
 static int usual; /* of the keeper, and of workers */
@@ -53,6 +56,16 @@ void worker_priority_aside(pid_t pid)
 {
     if (worker_priority_can())
         setpriority(PRIO_PROCESS, (id_t)pid, usual + NICE_ASIDE);
+}
+
+void worker_priority_rest(pid_t group)
+{
+    if (!worker_priority_can())
+        return;
+    errno = 0;
+    int now = getpriority(PRIO_PGRP, (id_t)group);
+    if (!errno && now < NICE_REST)
+        setpriority(PRIO_PGRP, (id_t)group, MAX(usual - NICE_HURRY, -20));
 }
 
 /* Of a thread that is not lower than the first one by so much: those were moved already, or just now started. */

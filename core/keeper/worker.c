@@ -211,6 +211,7 @@ static void rest_begins(pid_t group)
 {
     if (rest_is_over(group))
         return;
+    worker_priority_rest(group);
     if (rests == NULL)
         rests = g_array_new(FALSE, FALSE, sizeof(pid_t));
     g_array_append_val(rests, group);

@@ -60,8 +60,10 @@ void worker_move(struct worker *to, struct worker *from);
 void worker_kill(struct worker *w);
 
 /* priority.c: what is started ahead of its time (0: this process), which nobody waits for; the keeper itself,
-   before it starts one that is waited for; while initiators wait for a worker, and no longer. */
+   before it starts one that is waited for; what is left of a dead one, whose process group that is; while initiators
+   wait for a worker, and no longer. */
 bool worker_priority_can(void);
+void worker_priority_rest(pid_t group);
 void worker_priority_aside(pid_t pid);
 void worker_priority_hurry(void);
 void worker_hurry(struct worker *w);

@@ -75,3 +75,36 @@ def _(scale):
                     load.check()
         server.check()
         return 'the session, too' if session is not None else 'no sessions of their own in this kernel'
+
+
+def rest_of(pid):
+    """The process that is left when this worker dies; None: a sanitizer's build has none."""
+    for path in pathlib.Path('/proc').glob('[0-9]*/comm'):
+        with contextlib.suppress(OSError):
+            if path.read_text(encoding='ascii') == 'holdfast-rest\n' and os.getpgid(int(path.parent.name)) == pid:
+                return int(path.parent.name)
+    return None
+
+
+@case('priority: what is left of a worker that was in reserve once does not keep the next one waiting')
+def _(scale):
+    if os.geteuid() != 0 or os.getpriority(os.PRIO_PROCESS, 0) > 19 - STEPS:
+        raise Skip('needs root, and not the lowest priority')
+    with serving(targets(size='16M')) as server:
+        nice = os.getpriority(os.PRIO_PROCESS, server.daemon.process.pid)
+        for turn in range(scale.count(1, 20)):
+            in_reserve(server)
+            if turn % 2:
+                server.upgrade()
+            else:
+                server.kill()
+            server.wait_only(server.worker())
+            rest, ready = rest_of(server.worker()), server.ready_count()
+            if rest is None:
+                raise Skip('nothing is left of a worker of this build')
+            os.kill(rest, signal.SIGSTOP)
+            server.kill_now()
+            wait_until(lambda: os.getpriority(os.PRIO_PROCESS, rest) == nice - STEPS,  # pylint: disable=cell-var-from-loop
+                       'it hurries, too')
+            os.kill(rest, signal.SIGCONT)
+            server.wait_log(' ready generation=', ready + 1)
