@@ -72,6 +72,9 @@ static void log_sense_refuses_what_is_not_there(void)
     g_assert_cmpuint(get_be16(t->in + 2), ==, 6);
     expect_good(ask_none(&rig, CDB(0x4c, 0x02, 0xc0))); /* reset: nothing happens */
     expect_field(ask_none(&rig, CDB(0x4c, 0x01, 0)), true, 1);
+    expect_field(ask_none(&rig, CDB(0x4c, 0x02, 0xcd)), true, 2);
+    expect_field(ask_none(&rig, CDB(0x4c, 0x02, 0xc0, 1)), true, 2);
+    expect_field(log_page(&rig, 0x00, 0, 1), true, 5);
     expect_field(ask_out(&rig, CDB(0x4c, 0, 0, 0, 0, 0, 0, 0, 4), "1234", 4), true, 7);
     rig_teardown(&rig);
 }
@@ -143,6 +146,8 @@ static void buffers_give_back_what_was_written(void)
     g_assert_cmpmem(t->in, t->in_bytes, data + 256, 16);
     expect_field(ask_out(&rig, CDB(0x3b, 0x02, 0, 0, 0x0f, 0xff, 0, 0, 2), "xy", 2), true, 6);
     expect_field(ask_out(&rig, CDB(0x3b, 0x02, 1, 0, 0, 0, 0, 0, 2), "xy", 2), true, 2);
+    expect_field(ask_out(&rig, CDB(0x3b, 0x02, 0, 0, 0x10, 1, 0, 0, 2), "xy", 2), true, 3);
+    expect_field(ask_out(&rig, CDB(0x3b, 0x02, 0, 0xff, 0xff, 0xff, 0, 0, 2), "xy", 2), true, 3);
     expect_field(ask_out(&rig, CDB(0x3b, 0x05, 0, 0, 0, 0, 0, 0, 2), "xy", 2), true, 1);
     expect_field(ask_in(&rig, CDB(0x3c, 0x02, 0, 0, 0x10, 0, 0, 0, 2), 2), true, 3);
     expect_field(ask_in(&rig, CDB(0x3c, 0x01, 0, 0, 0, 0, 0, 0, 2), 2), true, 1);
@@ -176,6 +181,7 @@ static void self_tests_are_good(void)
     expect_field(ask_none(&rig, CDB(0x1d, 0x60)), true, 1);
     expect_good(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 4), "\0\0\0\0", 4));
     expect_field(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 4), "\x40\0\0\0", 4), false, 0);
+    expect_field(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 4), "\0\0\0\1", 4), false, 2);
     expect_field(ask_out(&rig, CDB(0x1d, 0x10, 0, 0, 5), "12345", 5), true, 3);
     expect_field(ask_out(&rig, CDB(0x1d, 0x00, 0, 0, 4), "\0\0\0\0", 4), true, 3);
     struct task *t = ask_in(&rig, CDB(0x1c, 1, 0, 0, 255), 255);

@@ -48,8 +48,8 @@ static struct task *set_groups(struct scsi_nexus *nexus, const uint8_t *list, ui
 static void reported_as_configured(void)
 {
     static const uint8_t states[SCSI_PORTS_MAX] = { ACCESS_OPTIMIZED, ACCESS_NON_OPTIMIZED };
-    static const uint8_t expected[] = { 0, 0, 0, 24, 0, 0x0f, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1,
-                                        1, 0x0f, 0, 7, 0, 0,    0, 1, 0, 0, 0, 2 };
+    static const uint8_t expected[] = { 0, 0, 0, 24,   0, 0x0f, 0, 1, 0, 0, 0, 1, 0, 0,
+                                        0, 1, 1, 0x0f, 0, 7,    0, 0, 0, 1, 0, 0, 0, 2 };
     static const uint32_t cuts[] = { 4, 8, 12, 16, 20 };
 
     setup(states);
@@ -105,8 +105,11 @@ static void what_states_deny(void)
 static void set_by_an_initiator(void)
 {
     uint8_t list[12] = { 0, 0, 0, 0, ACCESS_NON_OPTIMIZED, 0, 0, 1, ACCESS_STANDBY, 0, 0, 7 };
+    uint8_t same[12] = { 0, 0, 0, 0, ACCESS_OPTIMIZED, 0, 0, 1, ACCESS_OPTIMIZED, 0, 0, 7 };
 
     setup(NULL);
+    expect_good(set_groups(rig.a, same, 12)); /* as it is: no news */
+    expect_good(ask_as(&rig, other, CDB(0x00), 0));
     list[4] = 4; /* nothing of a list that is wrong somewhere */
     expect_check(set_groups(rig.a, list, 12), SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_LIST);
     list[4] = ACCESS_NON_OPTIMIZED;

@@ -251,6 +251,9 @@ static void wrong_lists_are_refused(void)
     b.segments--;
     expect_check(copy(&b), SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
     begin(&b, 1);
+    add_segment(&b, 0x02, 0, 1, 0, 0, 1)[3] = 28; /* not the length of its type */
+    expect_check(copy(&b), SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_LIST);
+    begin(&b, 1);
     b.cscds--;
     expect_check(copy(&b), SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
     expect_check(ask_out(&b.rig, long_cdb, long_list, sizeof(long_list)), SENSE_ILLEGAL_REQUEST,

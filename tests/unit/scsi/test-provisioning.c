@@ -396,6 +396,13 @@ static void lba_status_without_help_or_provisioning(void)
                  SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE);
     rig_teardown(&rig);
 
+    rig_setup(&rig, &(struct disk_options){ .features = THIN_FEATURES }, NULL);
+    rig.disk->fail_op = BACKEND_BLOCK_STATUS;
+    rig.disk->fail_result = -EIO;
+    expect_check(ask_in(&rig, CDB(0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24), 24),
+                 SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ_ERROR);
+    rig_teardown(&rig);
+
     rig_setup(&rig,
               &(struct disk_options){ .features = THIN_FEATURES & ~BACKEND_FEATURE_BLOCK_STATUS },
               NULL);

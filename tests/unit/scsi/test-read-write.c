@@ -355,6 +355,18 @@ static void errors_of_the_backend_become_sense(void)
     struct task *t = ask_in(&rig, cdb, 8 * BLOCK);
     expect_check(t, SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ_ERROR);
     g_assert_cmphex(get_be32(t->cmd.sense + 3), ==, 0x104);
+    rig.disk->fail_op = BACKEND_WRITE;
+    rig.disk->fail_after = 2;
+    cdb_10(cdb, 0x2a, 0, 0x100, 8);
+    t = ask_out(&rig, cdb, pattern, 8 * BLOCK);
+    expect_check(t, SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR);
+    g_assert_cmphex(get_be32(t->cmd.sense + 3), ==, 0x104);
+    /* A block that is written in part is read before. */
+    rig.disk->fail_op = BACKEND_READ;
+    rig.disk->fail_after = 0;
+    cdb_10(cdb, 0x2a, 0, 0x100, 1);
+    expect_check(ask_out(&rig, cdb, pattern, 200), SENSE_MEDIUM_ERROR, ASC_UNRECOVERED_READ_ERROR);
+    cdb_10(cdb, 0x28, 0, 0x100, 8);
     /* For a while: BUSY, no sense. */
     rig.disk->fail_after = 0;
     rig.disk->fail_result = -EAGAIN;
