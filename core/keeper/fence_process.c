@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* See fence_process.h. The keeper has one thread, so everything is allowed between fork and exec. */
+/* See fence_process.h, and spawn.h for what is allowed before exec. */
 #include "keeper/fence_process.h"
 
 #include "base/clock.h"
 #include "keeper/fence.h"
+#include "keeper/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +47,15 @@ static bool child_place_config(int config_fd)
     return syscall(SYS_close_range, FENCE_HELPER_FD_CONFIG + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
-static _Noreturn void child_exec(const struct fence_call *call, pid_t parent)
+struct child {
+    const struct fence_call *call;
+    pid_t parent;
+};
+
+static _Noreturn void child_exec(const void *data)
 {
+    const struct child *c = data;
+    const struct fence_call *call = c->call;
     char age[16];
     char *argv[] = { (char *)"holdfastd",
                      (char *)"--fence-helper",
@@ -60,23 +68,22 @@ static _Noreturn void child_exec(const struct fence_call *call, pid_t parent)
     snprintf(age, sizeof(age), "%u", call->max_age_ms);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != c->parent)
         _exit(FENCE_EXIT_FAILED);
     child_signals();
     if (child_place_config(call->config_fd))
         execv("/proc/self/exe", argv);
-    fprintf(stderr, "holdfastd: cannot start the fence helper: %s\n", strerror(errno));
+    dprintf(STDERR_FILENO, "holdfastd: cannot start the fence helper: %s\n", strerror(errno));
     _exit(FENCE_EXIT_FAILED);
 }
 
 int fence_process_start(struct fence_process *p, const struct fence_call *call)
 {
-    pid_t parent = getpid(), pid = fork();
+    const struct child child = { call, getpid() };
+    pid_t pid = spawn(child_exec, &child);
 
     if (pid < 0)
-        return -errno;
-    if (pid == 0)
-        child_exec(call, parent);
+        return (int)pid;
     setpgid(pid, pid); /* both do: whoever is first, the group exists when we may have to kill it */
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0) {

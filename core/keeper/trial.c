@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* See trial.h. The keeper has one thread, so everything is allowed between fork and exec. */
+/* See trial.h, and spawn.h for what is allowed before exec. */
 #include "keeper/trial.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "keeper/spawn.h"
 #include "keeper/state.h"
 
 #include <errno.h>
@@ -32,28 +33,34 @@ struct trial {
     trial_done_fn *done;
 };
 
-static _Noreturn void child_exec(int exe_fd, int config_fd, int output, const char *file,
-                                 pid_t parent)
+struct child {
+    int exe_fd, config_fd, output;
+    const char *file;
+    pid_t parent;
+};
+
+static _Noreturn void child_exec(const void *data)
 {
+    const struct child *c = data;
     static const int defaults[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGPIPE, SIGCHLD };
-    char *argv[] = { (char *)"holdfastd", (char *)"--plugin-helper", (char *)file, NULL };
+    char *argv[] = { (char *)"holdfastd", (char *)"--plugin-helper", (char *)c->file, NULL };
     sigset_t none;
 
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != c->parent)
         _exit(EXIT_NONE);
     for (unsigned i = 0; i < G_N_ELEMENTS(defaults); i++)
         signal(defaults[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    int exe = fcntl(exe_fd, F_DUPFD_CLOEXEC, SPARE_FD);
+    int exe = fcntl(c->exe_fd, F_DUPFD_CLOEXEC, SPARE_FD);
     char path[64]; /* a descriptor of its own: its file position is its own, too */
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", config_fd);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", c->config_fd);
     int config = open(path, O_RDONLY | O_CLOEXEC);
     if (config >= 0)
         config = fcntl(config, F_DUPFD_CLOEXEC, SPARE_FD);
-    int out = fcntl(output, F_DUPFD_CLOEXEC, SPARE_FD);
+    int out = fcntl(c->output, F_DUPFD_CLOEXEC, SPARE_FD);
     if (exe >= 0 && config >= 0 && out >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
         dup2(config, TRIAL_FD_CONFIG) >= 0 &&
         syscall(SYS_close_range, TRIAL_FD_CONFIG + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
@@ -109,15 +116,13 @@ static void exit_ready(struct keeper *k, struct source *s, uint32_t events)
 
 int trial_start(struct keeper *k, int exe_fd, int config_fd, trial_done_fn *done)
 {
-    pid_t parent = getpid();
     int fds[2];
 
     if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
-    pid_t pid = fork();
-    if (pid == 0)
-        child_exec(exe_fd, config_fd, fds[1], k->args->file, parent);
-    int r = pid < 0 ? -errno : 0;
+    const struct child child = { exe_fd, config_fd, fds[1], k->args->file, getpid() };
+    pid_t pid = spawn(child_exec, &child);
+    int r = pid < 0 ? (int)pid : 0;
     close(fds[1]);
     int pidfd = r < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0) {

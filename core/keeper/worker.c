@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * See worker.h. The keeper has one thread, so everything is allowed between fork and exec; still the
- * child does as little as possible there.
- */
+/* See worker.h, and spawn.h for what is allowed before exec. */
 #include "keeper/worker.h"
 
 #include "base/clock.h"
+#include "keeper/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,36 +94,44 @@ static void child_oom_score(void)
     close(fd);
 }
 
-static _Noreturn void child_exec(const struct worker *w, const struct worker_fds *f, pid_t parent,
-                                 const char *file, int exe_fd)
+struct child {
+    const struct worker *worker;
+    const struct worker_fds *fds;
+    const char *file;
+    int exe_fd;
+    pid_t parent;
+};
+
+static _Noreturn void child_exec(const void *data)
 {
+    const struct child *c = data;
+    const struct worker *w = c->worker;
     char number[16];
     char *argv[] = { (char *)(w->spare ? WORKER_SPARE_NAME : "holdfastd"), (char *)"--worker",
-                     number, (char *)file, NULL };
+                     number, (char *)c->file, NULL };
 
     snprintf(number, sizeof(number), "%u", w->generation);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != c->parent)
         _exit(1); /* it died before we asked to be told */
     child_oom_score();
     if (w->spare)
         worker_priority_aside(0);
     child_signals();
-    int exe = fcntl(exe_fd, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
-    if (exe >= 0 && child_place_fds(f))
+    int exe = fcntl(c->exe_fd, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
+    if (exe >= 0 && child_place_fds(c->fds))
         execveat(exe, "", argv, environ, AT_EMPTY_PATH);
-    fprintf(stderr, "holdfastd: cannot start the worker: %s\n", strerror(errno));
+    dprintf(STDERR_FILENO, "holdfastd: cannot start the worker: %s\n", strerror(errno));
     _exit(1);
 }
 
-static int worker_fork(struct worker *w, struct worker_fds *f, const char *file, int exe_fd)
+static int worker_spawn(struct worker *w, const struct worker_fds *f, const char *file, int exe_fd)
 {
-    pid_t parent = getpid(), pid = fork();
+    const struct child child = { w, f, file, exe_fd, getpid() };
+    pid_t pid = spawn(child_exec, &child);
     if (pid < 0)
-        return -errno;
-    if (pid == 0)
-        child_exec(w, f, parent, file, exe_fd);
+        return (int)pid;
     w->pid = pid;
     w->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (w->pidfd >= 0)
@@ -143,7 +149,7 @@ static int start(struct worker *w, int config_fd, int control_fd, const char *fi
     w->pidfd = w->tombstone = -1;
     int r = fds_open(&f, config_fd);
     if (r == 0)
-        r = worker_fork(w, &f, file, exe_fd);
+        r = worker_spawn(w, &f, file, exe_fd);
     if (r == 0) {
         link_init(&w->link, f.link[0]);
         w->tombstone = f.tombstone[0];
@@ -175,6 +181,7 @@ int worker_start_spare(struct worker *w, unsigned generation, int config_fd, int
                        const char *file, int exe_fd)
 {
     *w = (struct worker){ .generation = generation, .spare = true };
+    worker_priority_can(); /* found out here, not by the child in our memory */
     return start(w, config_fd, control_fd, file, exe_fd);
 }
 

@@ -33,10 +33,10 @@ struct worker {
     struct link link;
     struct store *store;
     struct store_item *stored; /* the tombstone; the taker of the tombstone takes it, too */
-    int tombstone; /* read end; POLLHUP when its last ring is gone */
-    bool spare;    /* in reserve, at low priority, unknown to the service manager */
-    bool hurries;  /* its threads are at a higher priority ... */
-    uint64_t calm_ns; /* ... until then; 0: for as long as it takes */
+    int tombstone;             /* read end; POLLHUP when its last ring is gone */
+    bool spare;                /* in reserve, at low priority, unknown to the service manager */
+    bool hurries;              /* its threads are at a higher priority ... */
+    uint64_t calm_ns;          /* ... until then; 0: for as long as it takes */
     bool go_sent;
     bool failed;                   /* it has said FAILED */
     bool hung;                     /* it did not answer, and we ended it */
