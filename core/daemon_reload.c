@@ -190,11 +190,7 @@ static int take_revision(struct daemon_reload *r)
 {
     struct daemon *d = r->daemon;
     r->revision = g_steal_pointer(&d->asker.revision);
-    if (r->revision) {
-        const struct config_patch patch = config_revision_patch(r->revision);
-        r->text = config_patch_apply(&patch, d->text, d->text_length, &r->text_length);
-    }
-    if (!r->text) {
+    if (!r->revision) {
         config_problem_error(r->problems, NULL, "nobody has asked for this");
         return -1;
     }

@@ -31,7 +31,7 @@ struct daemon_reload {
     struct config_problems *problems; /* what stands in the way */
     struct config *config;            /* the new one, until `next` has it */
     struct config_revision *revision; /* or only one target changes: no `config`, no `next` */
-    char *text;                       /* that it was made from */
+    char *text;                       /* that it was made from; NULL: a revision's, patched */
     size_t text_length;
     struct daemon_snapshot *next;
     struct plan *plan;

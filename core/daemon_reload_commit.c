@@ -245,6 +245,12 @@ static void change_targets(struct daemon_reload *r)
     d->target_count = to->target_count;
 }
 
+static void revise_text(struct daemon *d, const struct config_revision *revision)
+{
+    const struct config_patch patch = config_revision_patch(revision);
+    d->text = config_patch_put(&patch, d->text, &d->text_length);
+}
+
 /* The same for one. */
 static void revise_target(struct daemon_reload *r)
 {
@@ -331,12 +337,13 @@ void reload_commit(struct daemon_reload *r)
         daemon_snapshot_fill(r->next, d->targets);
         d->snapshot = g_steal_pointer(&r->next);
         d->config = d->snapshot->config;
+        g_free(d->text);
+        d->text = g_steal_pointer(&r->text);
+        d->text_length = r->text_length;
     } else {
+        revise_text(d, r->revision);
         revise_target(r);
     }
-    g_free(d->text);
-    d->text = g_steal_pointer(&r->text);
-    d->text_length = r->text_length;
     reload_release(r);
     struct catalog *before = acceptor_set_catalog(d->acceptor, &d->snapshot->catalog);
     update_handlers(r);

@@ -64,6 +64,13 @@ struct config_patch config_revision_patch(const struct config_revision *revision
 /* The configuration says it now; cannot fail. Its text is the patched one. */
 void config_revision_apply(struct config *config, struct config_revision *revision);
 
-/* Another text, patched; NULL when the patch does not lie in it, or it becomes too long; g_free(). */
+/* It lies in a text of so many bytes, which does not become too long. */
+bool config_patch_fits(const struct config_patch *patch, size_t length);
+/* Another text, patched; NULL when it does not fit; g_free(). */
 char *config_patch_apply(const struct config_patch *patch, const char *text, size_t length,
                          size_t *ret_length);
+/*
+ * The text itself (of g_malloc(); with room for more when it was patched before), patched, where it fits: only what
+ * is behind is moved. It ends with a NUL.
+ */
+char *config_patch_put(const struct config_patch *patch, char *text, size_t *length);

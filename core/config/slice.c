@@ -8,6 +8,8 @@
 
 #include "config/places.h"
 
+#define ROOM (64u << 10) /* a text that is patched grows by so much */
+
 /* One for each target, and one for what is behind the last. */
 struct place {
     size_t begin;
@@ -285,11 +287,17 @@ char *config_slice_join(const struct config_slice *s, const char *edited, size_t
     return config_patch_apply(&patch, text, text_length, ret_length);
 }
 
+bool config_patch_fits(const struct config_patch *patch, size_t length)
+{
+    return patch->at <= length && patch->cut <= length - patch->at &&
+           patch->length <= CONFIG_TEXT_MAX &&
+           length - patch->cut + patch->length <= CONFIG_TEXT_MAX;
+}
+
 char *config_patch_apply(const struct config_patch *patch, const char *text, size_t length,
                          size_t *ret_length)
 {
-    if (patch->at > length || patch->cut > length - patch->at || patch->length > CONFIG_TEXT_MAX ||
-        length - patch->cut + patch->length > CONFIG_TEXT_MAX)
+    if (!config_patch_fits(patch, length))
         return NULL;
     size_t behind = length - patch->at - patch->cut;
     char *whole = g_malloc(length - patch->cut + patch->length + 1);
@@ -299,4 +307,16 @@ char *config_patch_apply(const struct config_patch *patch, const char *text, siz
     *ret_length = patch->at + patch->length + behind;
     whole[*ret_length] = '\0';
     return whole;
+}
+
+char *config_patch_put(const struct config_patch *patch, char *text, size_t *length)
+{
+    size_t behind = *length - patch->at - patch->cut, now = patch->at + patch->length + behind;
+    if (now >= *length) /* the same room as before, but once in so many bytes */
+        text = g_realloc(text, (now / ROOM + 1) * ROOM);
+    memmove(text + patch->at + patch->length, text + patch->at + patch->cut, behind);
+    memcpy(text + patch->at, patch->text, patch->length);
+    text[now] = '\0';
+    *length = now;
+    return text;
 }

@@ -19,11 +19,14 @@ int amend_size(struct keeper *k, const struct link_amend *amend)
     size_t bytes = 0;
     int fd = -1;
 
-    if (fstat(k->config_fd, &st) < 0)
+    int before = keeper_config(k);
+    if (before < 0)
+        return before;
+    if (fstat(before, &st) < 0)
         return -errno;
     if (st.st_size == 0)
         return -ENOENT;
-    char *old = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, k->config_fd, 0);
+    char *old = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, before, 0);
     if (old == MAP_FAILED)
         return -errno;
     int r = config_amend_size(old, (size_t)st.st_size, amend->target, amend->lun, amend->bytes,
@@ -34,10 +37,10 @@ int amend_size(struct keeper *k, const struct link_amend *amend)
     g_free(text);
     if (r < 0)
         return r;
-    int before = k->config_fd;
+    keeper_config_forget(k);
     k->config_fd = fd;
     resume_config_changed(k);
-    close(before);
+    record_write(k);
     log_info("keeper", "size changed for workers to come target=%s lun=%u bytes=%" PRIu64,
              amend->target, amend->lun, amend->bytes);
     return 0;

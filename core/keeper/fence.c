@@ -201,7 +201,7 @@ static void start_helper(struct keeper *k, enum fence_verb verb, uint64_t now)
     const struct fence_call call = { .verb = verb,
                                      .instance = f->instance,
                                      .max_age_ms = FENCE_MAX_AGE_MS,
-                                     .config_fd = k->config_fd,
+                                     .config_fd = keeper_config(k),
                                      .file = k->args->file };
 
     f->rules = true;

@@ -55,7 +55,7 @@ static GString *compose(const struct keeper *k, int text_fd)
     GString *text = g_string_new("format 1\n");
 
     put_fd(text, k->record.fd, "state.0");
-    put_fd(text, k->config_fd, "config.0");
+    put_fd(text, k->config_kept ? k->config_fd : -1, "config.0");
     put_fd(text, k->control.fd, "control.0");
     for (unsigned i = 0; i < k->portals.count; i++)
         g_string_append_printf(text, "fd %d listener.%u\n", k->portals.listeners[i].fd,

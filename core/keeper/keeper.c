@@ -148,6 +148,19 @@ int config_seal(const char *text, size_t bytes, int *ret_fd)
     return 0;
 }
 
+int keeper_config(struct keeper *k)
+{
+    int r = k->config_fd >= 0 ? 0 : config_seal(k->text, k->text_bytes, &k->config_fd);
+    return r < 0 ? r : k->config_fd;
+}
+
+void keeper_config_forget(struct keeper *k)
+{
+    if (k->config_fd >= 0)
+        close(k->config_fd);
+    k->config_fd = -1;
+}
+
 /* Best effort: without privilege we stay an ordinary process. */
 static void oom_protect(void)
 {

@@ -77,8 +77,9 @@ void record_write(struct keeper *k)
     if (record->fd < 0)
         return;
     g_autoptr(GString) text = g_string_new(NULL);
-    g_string_append_printf(text, "generation %u\nstart %" PRIu64 "\nconfig %s\n", k->generation,
-                           k->start_ns, resume_config_sum(k));
+    g_string_append_printf(text, "generation %u\nstart %" PRIu64 "\n", k->generation, k->start_ns);
+    if (k->config_kept)
+        g_string_append_printf(text, "config %s\n", resume_config_sum(k));
     for (unsigned i = 0; i < k->portals.count; i++) {
         const struct portal_listener *l = &k->portals.listeners[i];
         char address[ADDRESS_TEXT_MAX];

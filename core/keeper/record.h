@@ -22,7 +22,7 @@ struct record {
 struct record_text {
     unsigned generation;           /* of its newest worker */
     uint64_t start_ns;             /* of the service */
-    char *config;                  /* checksum of the configuration file that it was started with */
+    char *config;                  /* checksum of the file that what is kept of it was made from */
     GPtrArray *listeners, *memory; /* by number: addresses, "NUMBER NAME"; NULL in holes */
 };
 

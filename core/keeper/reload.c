@@ -38,8 +38,9 @@ struct reload {
     size_t text_bytes;
     struct config *config; /* NULL: it has mistakes; the worker says which */
     int fd;                /* sealed, with the text */
-    bool patched;          /* patch.h: `config` is NULL, and the one in effect serves on */
-    int trial_fd;          /* ... and this is what plugins are tried with; or -1 */
+    bool is_patch; /* patch.h: none of the above, and the configuration in effect serves on */
+    struct patched patched;
+    bool is_tried; /* ... with patched.trial_fd alone */
     struct portals portals;
     struct config_replacement *file; /* NULL: the file stays as it is */
     struct link_reload how;
@@ -60,8 +61,9 @@ static void reload_free(struct keeper *k)
     config_replace_abandon(r->file);
     if (r->fd >= 0)
         close(r->fd);
-    if (r->trial_fd >= 0)
-        close(r->trial_fd);
+    if (r->patched.trial_fd >= 0)
+        close(r->patched.trial_fd);
+    g_free(r->patched.said);
     g_free(r->text);
     g_free(r);
     k->reload = NULL;
@@ -120,35 +122,56 @@ static char *take_addresses(struct keeper *k, struct reload *r)
     return why;
 }
 
-static char *prepare(struct keeper *k, struct reload *r, bool write)
+static void tried(struct keeper *k, const char *why);
+
+/* 0: tried() comes later. */
+static int try_plugins(struct keeper *k, const struct reload *r)
+{
+    if (!r->is_patch && !r->config)
+        return -EINVAL;
+    int error = trial_start(k, k->exe, r->is_patch ? r->patched.trial_fd : r->fd, tried);
+    if (error < 0)
+        log_warning("reload", "plugins are not tried first error=\"%s\"", g_strerror(-error));
+    return error;
+}
+
+static char *write_file(struct keeper *k, struct reload *r)
+{
+    struct iovec pieces[PATCH_PIECES] = { { r->text, r->text_bytes } };
+    if (r->is_patch)
+        patch_pieces(k, &r->patched, pieces);
+    return config_replace_prepare(k->args->file, &k->seen, k->text, k->text_bytes, pieces,
+                                  r->is_patch ? PATCH_PIECES : 1, &r->file);
+}
+
+/* NULL, or why not; *ret_trying: plugins are being tried. Meanwhile the file is written, which may take as long. */
+static char *prepare(struct keeper *k, struct reload *r, bool *ret_trying)
 {
     struct config_problems *problems = config_problems_new();
     char *why = NULL;
-    if (!r->patched &&
+    if (!r->is_patch &&
         config_parse(r->text, r->text_bytes, k->args->file, &r->config, problems) < 0)
         r->config = NULL;
     config_problems_free(problems);
-    int error = config_seal(r->text, r->text_bytes, &r->fd);
+    int error = r->is_patch ? 0 : config_seal(r->text, r->text_bytes, &r->fd);
     if (error < 0)
         return g_strdup(g_strerror(-error));
     if (r->config)
         why = take_addresses(k, r);
-    if (!why && write)
-        why = config_replace_prepare(k->args->file, k->text, k->text_bytes, r->text, r->text_bytes,
-                                     &r->file);
+    if (!why)
+        *ret_trying = try_plugins(k, r) == 0;
+    if (!why && r->how.write)
+        why = write_file(k, r);
     return why;
 }
-
-static void tried(struct keeper *k, const char *why);
 
 /* What is wrong with a small configuration is said of the whole. */
 static bool try_whole(struct keeper *k, struct reload *r)
 {
-    if (r->trial_fd < 0)
+    if (!r->is_patch || r->is_tried)
         return false;
-    close(r->trial_fd);
-    r->trial_fd = -1;
-    return trial_start(k, k->exe, r->fd, tried) == 0;
+    r->is_tried = true;
+    return patch_seal(k, &r->patched, &r->fd) == 0 && trial_start(k, k->exe, r->fd, tried) == 0;
 }
 
 /* Plugins have been tried; `why`: one of them would take the worker down. */
@@ -157,7 +180,9 @@ static void tried(struct keeper *k, const char *why)
     struct reload *r = k->reload;
     if (why && try_whole(k, r))
         return;
-    struct link_message m = { .type = LINK_RELOAD, .fd = r->fd, .reload = r->how };
+    struct link_message m = { .type = LINK_RELOAD,
+                              .fd = r->is_patch ? r->patched.trial_fd : r->fd,
+                              .reload = r->how };
     bool asked = r->asked;
     if (!why && k->worker.state != WORKER_READY)
         why = "no worker is ready";
@@ -174,30 +199,33 @@ static void tried(struct keeper *k, const char *why)
     supervise_tell(k, &m);
 }
 
-/* `text` is taken over, as is `trial_fd` (-1: it is not patched). */
-static void begin(struct keeper *k, char *text, size_t bytes, const struct link_reload *how,
-                  bool asked, int trial_fd)
+/* `r` is taken over, with what it has. */
+static void begin(struct keeper *k, struct reload *r, const struct link_reload *how, bool asked)
 {
-    struct reload *r = k->reload = g_new0(struct reload, 1);
-    r->patched = trial_fd >= 0;
-    r->trial_fd = trial_fd;
-    r->text = text;
-    r->text_bytes = bytes;
+    bool trying = false;
+    k->reload = r;
     r->how = *how;
     r->asked = asked;
     r->fd = -1;
-    g_autofree char *why = prepare(k, r, how->write);
+    if (!r->is_patch)
+        r->patched.trial_fd = -1;
+    g_autofree char *why = prepare(k, r, &trying);
     if (why) {
         reload_free(k);
         refuse(k, asked, why);
-        return;
-    }
-    bool tries = r->config || r->patched;
-    int error = tries ? trial_start(k, k->exe, r->patched ? r->trial_fd : r->fd, tried) : -EINVAL;
-    if (tries && error < 0)
-        log_warning("reload", "plugins are not tried first error=\"%s\"", g_strerror(-error));
-    if (error < 0)
+    } else if (!trying) {
         tried(k, /* why= */ NULL);
+    }
+}
+
+/* `text` is taken over. */
+static void begin_whole(struct keeper *k, char *text, size_t bytes, const struct link_reload *how,
+                        bool asked)
+{
+    struct reload *r = g_new0(struct reload, 1);
+    r->text = text;
+    r->text_bytes = bytes;
+    begin(k, r, how, asked);
 }
 
 void reload_begin(struct keeper *k)
@@ -216,7 +244,7 @@ void reload_begin(struct keeper *k)
     if (why || unread)
         refuse(k, /* asked= */ false, why ? why : unread);
     else
-        begin(k, text, bytes, &how, /* asked= */ false, /* trial_fd= */ -1);
+        begin_whole(k, text, bytes, &how, /* asked= */ false);
 }
 
 void reload_tick(struct keeper *k)
@@ -230,11 +258,14 @@ void reload_tick(struct keeper *k)
 static void begin_patched(struct keeper *k, const struct link_message *m)
 {
     struct patched p;
-    int r = patch_take(k, m, &p);
-    if (r < 0)
+    if (patch_take(k, m, &p) < 0) {
         ask_for_whole(k);
-    else
-        begin(k, p.text, p.bytes, &m->reload, /* asked= */ true, p.trial_fd);
+        return;
+    }
+    struct reload *r = g_new0(struct reload, 1);
+    r->is_patch = true;
+    r->patched = p;
+    begin(k, r, &m->reload, /* asked= */ true);
 }
 
 void reload_ask(struct keeper *k, const struct link_message *m)
@@ -255,7 +286,7 @@ void reload_ask(struct keeper *k, const struct link_message *m)
     if (why || unread)
         refuse(k, /* asked= */ true, why ? why : unread);
     else
-        begin(k, text, bytes, &m->reload, /* asked= */ true, /* trial_fd= */ -1);
+        begin_whole(k, text, bytes, &m->reload, /* asked= */ true);
 }
 
 /* ---- the worker is ready for it ---- */
@@ -274,10 +305,20 @@ static bool same_fence(const struct config *a, const struct config *b)
            g_strcmp0(a->fence.plugin, b->fence.plugin) == 0;
 }
 
+/* The file has the new text, if it is to have it; else it is not ours any more. 0 or negative errno. */
+static int commit_file(struct keeper *k, struct reload *r)
+{
+    bool writes = r->file != NULL;
+    int error = config_replace_commit(&r->file, &k->seen);
+    if (!writes || error < 0)
+        k->seen.known = false;
+    return error;
+}
+
 /* For workers to come. */
 static void take_text(struct keeper *k, struct reload *r)
 {
-    close(k->config_fd);
+    keeper_config_forget(k);
     k->config_fd = r->fd;
     r->fd = -1;
     g_free(k->text);
@@ -285,9 +326,11 @@ static void take_text(struct keeper *k, struct reload *r)
     k->text_bytes = r->text_bytes;
 }
 
+/* A worker that comes later gets it from what we have. */
 static void commit_patched(struct keeper *k, struct reload *r)
 {
-    take_text(k, r);
+    k->text = config_patch_put(&r->patched.patch, k->text, &k->text_bytes);
+    keeper_config_forget(k);
     k->targets = r->how.targets;
     resume_config_changed(k);
     record_write(k);
@@ -365,7 +408,7 @@ static const char *why_not_replaced(int error)
 void reload_handed_over(struct keeper *k)
 {
     struct reload *r = k->reload;
-    int error = config_replace_commit(&r->file);
+    int error = commit_file(k, r);
     if (error < 0)
         log_error("reload", "%s: keeps its old text: %s", k->args->file, why_not_replaced(error));
     commit(k, r);
@@ -387,15 +430,15 @@ void reload_prepared(struct keeper *k, const struct link_verdict *verdict)
         reload_free(k);
         return;
     }
-    bool good = r->config || r->patched;
-    int error = k->stopping ? -ECANCELED : good ? config_replace_commit(&r->file) : -EINVAL;
+    bool good = r->config || r->is_patch;
+    int error = k->stopping ? -ECANCELED : good ? commit_file(k, r) : -EINVAL;
     if (error < 0) {
         g_snprintf(m.verdict.text, sizeof(m.verdict.text), "%s: cannot be put into effect: %s",
                    k->args->file, why_not_replaced(error));
         log_error("reload", "refused, everything stays as it is: %s", m.verdict.text);
         reload_free(k);
     } else {
-        if (r->patched)
+        if (r->is_patch)
             commit_patched(k, r);
         else
             commit(k, r);
@@ -421,7 +464,7 @@ void reload_done(struct keeper *k, const struct link_verdict *verdict)
 uint64_t reload_reading_ns(const struct keeper *k)
 {
     const struct reload *r = k->reload;
-    return r && r->told && !r->patched ? r->text_bytes * READ_NS_PER_BYTE : 0;
+    return r && r->told && !r->is_patch ? r->text_bytes * READ_NS_PER_BYTE : 0;
 }
 
 void reload_death(struct keeper *k)

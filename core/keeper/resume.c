@@ -5,7 +5,8 @@
  * of a worker. What does not fit together is closed in order, and its initiator logs in again.
  *
  * The configuration is the file's, unless that is still the text the earlier keeper had read: then what
- * was changed since (the size of a LUN) holds.
+ * was changed since (the size of a LUN) holds. A text that was patched is the file's and needs no keeping, nor to
+ * be summed up, which would take longer than all the rest of a change.
  */
 #include "keeper/heritage.h"
 #include "keeper/state.h"
@@ -47,8 +48,10 @@ void resume_config_changed(struct keeper *k)
     spare_discard(k);
     k->spare.next_ns += k->text_bytes * SPARE_NS_PER_BYTE;
     k->config_stored = store_let_go(&k->store, k->config_stored);
-    k->config_stored =
-        store_keep(&k->store, STORE_CONFIG, 0, 0, k->config_fd, /* inherited= */ false);
+    k->config_kept = k->config_fd >= 0;
+    if (k->config_kept)
+        k->config_stored =
+            store_keep(&k->store, STORE_CONFIG, 0, 0, k->config_fd, /* inherited= */ false);
 }
 
 static void take_config(struct keeper *k, const struct record_text *text)
@@ -63,8 +66,9 @@ static void take_config(struct keeper *k, const struct record_text *text)
         resume_config_changed(k);
         return;
     }
-    close(k->config_fd);
+    keeper_config_forget(k);
     k->config_fd = fd;
+    k->config_kept = true;
     k->config_stored = store_keep(&k->store, STORE_CONFIG, 0, 0, fd, /* inherited= */ true);
 }
 

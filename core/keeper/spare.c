@@ -104,8 +104,11 @@ static void exit_ready(struct keeper *k, struct source *source, uint32_t events)
 static void start(struct keeper *k)
 {
     struct spare *s = &k->spare;
-    int r = worker_start_spare(&s->worker, k->generation + 1, k->config_fd, k->control.fd,
-                               k->args->file, k->exe);
+    int r = keeper_config(k);
+
+    if (r >= 0)
+        r = worker_start_spare(&s->worker, k->generation + 1, r, k->control.fd, k->args->file,
+                               k->exe);
 
     if (r == 0)
         r = source_watch(k, &s->exit, s->worker.pidfd, EPOLLIN);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "config/replace.h"
 #include "keeper/connections.h"
 #include "keeper/control_socket.h"
 #include "keeper/keeper.h"
@@ -24,7 +25,8 @@ struct source {
 struct keeper {
     const struct keeper_args *args;
     int epoll;
-    int config_fd; /* sealed memfd: what every worker gets */
+    int config_fd; /* sealed memfd: what every worker gets; -1: keeper_config() makes it */
+    bool config_kept; /* ... and the next keeper; after a patch (patch.h) that has the file's text */
     int state_lock; /* state_lock.h; -1: none */
     struct source signals;
     uint64_t start_ns;
@@ -42,6 +44,7 @@ struct keeper {
     unsigned targets;          /* that the text in effect has: `config` may be older in that */
     char *text;                  /* of the file when it was last read or written */
     size_t text_bytes;
+    struct config_seen seen; /* the file with that text */
     struct reload *reload; /* reload.c: under way; or NULL */
     bool unsettled;        /* a worker was told to commit and has not said that it has */
     struct portals portals;
@@ -122,6 +125,9 @@ int source_watch(struct keeper *k, struct source *s, int fd, uint32_t events);
 
 /* keeper.c: a sealed memfd with this text. 0 or negative errno. */
 int config_seal(const char *text, size_t bytes, int *ret_fd);
+/* k->config_fd, or negative errno. */
+int keeper_config(struct keeper *k);
+void keeper_config_forget(struct keeper *k);
 
 /* supervise.c */
 void supervise_init(struct keeper *k);

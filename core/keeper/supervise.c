@@ -358,9 +358,10 @@ void supervise_start(struct keeper *k)
     if (k->ever_ready)
         worker_priority_hurry();
     bool spare = spare_take(k);
-    int r = spare ? 0
-                  : worker_start(&k->worker, &k->store, ++k->generation, k->config_fd,
-                                 k->control.fd, k->args->file, k->exe);
+    int r = spare ? 0 : keeper_config(k);
+    if (!spare && r >= 0)
+        r = worker_start(&k->worker, &k->store, ++k->generation, r, k->control.fd, k->args->file,
+                         k->exe);
     if (r == 0)
         r = source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
     if (r == 0)

@@ -148,7 +148,7 @@ int trial_start(struct keeper *k, int exe_fd, int config_fd, trial_done_fn *done
 static void end(struct keeper *k)
 {
     kill(-k->trial->pid, SIGKILL);
-    waitpid(k->trial->pid, NULL, WNOHANG); /* not to wait for one that hangs in the kernel */
+    worker_rest_begins(k->trial->pid); /* not to wait for one that hangs in the kernel */
 }
 
 void trial_stop(struct keeper *k)

@@ -207,11 +207,16 @@ static const char *open_binary_error(int r)
                            : g_strerror(-r);
 }
 
-/* A plugin that fails its trial leaves the one in reserve, which has loaded the plugin of before. */
+/*
+ * A plugin that fails its trial leaves the one in reserve, which has loaded the plugin of before. `config_fd` may be
+ * the errno why there is none.
+ */
 static void start_next(struct keeper *k, int config_fd)
 {
     spare_discard(k);
-    int r = worker_start(&k->next, &k->store, ++k->generation, config_fd, k->control.fd,
+    int r = config_fd;
+    if (r >= 0)
+        r = worker_start(&k->next, &k->store, ++k->generation, config_fd, k->control.fd,
                          k->args->file, k->next_exe);
     if (r == 0)
         r = source_watch(k, &k->next_exit, k->next.pidfd, EPOLLIN);
@@ -236,7 +241,7 @@ static void tried(struct keeper *k, const char *why)
     if (why)
         fail(k, why);
     else
-        start_next(k, k->config_fd);
+        start_next(k, keeper_config(k));
 }
 
 static void report_begin(struct keeper *k, const char *path)
@@ -273,8 +278,9 @@ const char *upgrade_begin(struct keeper *k, const char *path, bool worker_only)
     k->next_exe = r;
     k->upgrade = UPGRADE_PREPARING;
     k->upgrade_deadline_ns = clock_now_ns() + TRIAL_NS;
-    if (trial_start(k, k->next_exe, k->config_fd, tried) < 0)
-        start_next(k, k->config_fd);
+    r = keeper_config(k);
+    if (r < 0 || trial_start(k, k->next_exe, r, tried) < 0)
+        start_next(k, r);
     return NULL;
 }
 

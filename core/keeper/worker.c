@@ -202,19 +202,23 @@ void worker_move(struct worker *to, struct worker *from)
     *from = (struct worker){ .pidfd = -1, .tombstone = -1 };
 }
 
-/* ---- what shares the memory of dead workers ---- */
+/* ---- what is left of processes: it ends by itself ---- */
 
 static GArray *rests; /* of pid_t: their process groups, whose numbers nobody else gets meanwhile */
 
 static bool rest_is_over(pid_t group)
 {
-    siginfo_t info = { 0 };
+    siginfo_t info;
 
-    return waitid(P_PGID, (id_t)group, &info, WEXITED | WNOHANG) < 0 || info.si_pid != 0;
+    do {
+        info.si_pid = 0;
+        if (waitid(P_PGID, (id_t)group, &info, WEXITED | WNOHANG) < 0)
+            return true;
+    } while (info.si_pid != 0);
+    return false;
 }
 
-/* After the worker itself was reaped. */
-static void rest_begins(pid_t group)
+void worker_rest_begins(pid_t group)
 {
     if (rest_is_over(group))
         return;
@@ -250,7 +254,7 @@ void worker_discard(struct worker *w)
     worker_kill(w);
     while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    rest_begins(w->pid);
+    worker_rest_begins(w->pid);
     w->state = WORKER_NONE;
     link_deinit(&w->link);
     close(w->pidfd);
@@ -269,7 +273,7 @@ int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *
         return -errno;
     if (info.si_pid == 0)
         return -EAGAIN;
-    rest_begins(w->pid);
+    worker_rest_begins(w->pid);
     link_deinit(&w->link);
     close(w->pidfd);
     w->pidfd = -1;

@@ -33,10 +33,10 @@ struct worker {
     struct link link;
     struct store *store;
     struct store_item *stored; /* the tombstone; the taker of the tombstone takes it, too */
-    int tombstone;             /* read end; POLLHUP when its last ring is gone */
-    bool spare;                /* in reserve, at low priority, unknown to the service manager */
-    bool hurries;              /* its threads are at a higher priority ... */
-    uint64_t calm_ns;          /* ... until then; 0: for as long as it takes */
+    int tombstone; /* read end; POLLHUP when its last ring is gone */
+    bool spare;    /* in reserve, at low priority, unknown to the service manager */
+    bool hurries;  /* its threads are at a higher priority ... */
+    uint64_t calm_ns; /* ... until then; 0: for as long as it takes */
     bool go_sent;
     bool failed;                   /* it has said FAILED */
     bool hung;                     /* it did not answer, and we ended it */
@@ -74,9 +74,11 @@ uint64_t worker_hurry_tick(struct worker *w, uint64_t now_ns);
 /* Kills it, waits for its end and closes all there is of it; may be called without a process. */
 void worker_discard(struct worker *w);
 /*
- * The memory of a dead worker may be left to a process of its own, in its process group (undertaker.h):
- * reaps those that have ended; when to look again, UINT64_MAX when none is there.
+ * The memory of a dead worker may be left to a process of its own, in its process group (undertaker.h), and one
+ * that was killed may take its time to end: these groups are reaped from time to time. When to look again,
+ * UINT64_MAX when none is there.
  */
+void worker_rest_begins(pid_t group);
 uint64_t worker_rests_tick(uint64_t now_ns);
 /*
  * Call when pidfd is readable: reaps it and closes link and pidfd; the tombstone stays open and is

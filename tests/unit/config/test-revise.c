@@ -144,6 +144,10 @@ static int change_slice(struct file *f, const char *const *path, const char *val
         g_autofree char *joined =
             config_slice_join(&slice, edited, length, f->text, f->length, &length);
         g_assert_cmpmem(joined, length, *ret_text, *ret_length);
+        g_autofree char *put = g_memdup2(f->text, f->length);
+        length = f->length;
+        put = config_patch_put(&patch, put, &length);
+        g_assert_cmpmem(put, length + 1, *ret_text, *ret_length + 1);
         config_revision_apply(f->config, r);
         g_ptr_array_add(f->gone, r);
     }
