@@ -19,9 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* One in reserve reads all of a file, and changes of it may come one after the other. */
-#define SPARE_NS_PER_BYTE 1000u
-
 const char *resume_config_sum(struct keeper *k)
 {
     if (k->config_sum[0] != '\0')
@@ -45,8 +42,7 @@ void resume_begin(struct keeper *k)
 void resume_config_changed(struct keeper *k)
 {
     k->config_sum[0] = '\0';
-    spare_discard(k);
-    k->spare.next_ns += k->text_bytes * SPARE_NS_PER_BYTE;
+    spare_config_changed(k);
     k->config_stored = store_let_go(&k->store, k->config_stored);
     k->config_kept = k->config_fd >= 0;
     if (k->config_kept)

@@ -8,6 +8,12 @@
  * It is of the running worker's binary and of the configuration in effect. Whatever changes one of them
  * throws it away; another one starts when all is quiet again. It runs at low priority until it is needed. Its
  * own death concerns nobody: another one starts later, and later still when that one dies, too.
+ *
+ * It reads all of the configuration, which takes about half a microsecond a byte. So after a change it waits for
+ * others to come, twice as long: a burst of changes costs one start. And starts are twenty times as long apart, as
+ * far as changes are the reason: if they never end, they cost a twentieth of a CPU, however large the file, and there
+ * is one in reserve in between. (To tell one that waits what has changed would cost less, but what takes over
+ * then has read something else than what a worker reads that starts.)
  */
 #include "keeper/session_share.h"
 #include "keeper/state.h"
@@ -21,6 +27,8 @@
 #include <sys/wait.h>
 
 #define AFTER_READY (50 * NS_PER_MS) /* what was held up is served first */
+#define QUIET_BYTE  1000u            /* nanoseconds a byte of the configuration, after a change */
+#define APART_BYTE  10000u           /* ... and between two starts for changes */
 #define PREPARE_NS  (20 * NS_PER_S)  /* at low priority on a busy machine */
 #define AGAIN_FIRST NS_PER_S         /* after a death, and twice as long after the next one, ... */
 #define AGAIN_MAX   (600 * NS_PER_S)
@@ -35,6 +43,18 @@ void spare_discard(struct keeper *k)
     s->prepared = false;
     s->deadline_ns = 0;
     s->next_ns = clock_now_ns() + AFTER_READY;
+}
+
+void spare_config_changed(struct keeper *k)
+{
+    struct spare *s = &k->spare;
+    uint64_t again = s->started_ns != 0 ? s->started_ns + k->text_bytes * APART_BYTE : 0;
+
+    source_watch(k, &s->exit, s->exit.fd, 0);
+    source_watch(k, &s->link, s->link.fd, 0);
+    worker_let_die(&s->worker); /* who has asked for the change need not wait for that */
+    spare_discard(k);
+    s->next_ns = MAX(s->next_ns + k->text_bytes * QUIET_BYTE, again);
 }
 
 static void failed(struct keeper *k, const char *why)
@@ -117,7 +137,7 @@ static void start(struct keeper *k)
     if (r < 0)
         failed(k, g_strerror(-r));
     else
-        s->deadline_ns = clock_now_ns() + PREPARE_NS;
+        s->deadline_ns = (s->started_ns = clock_now_ns()) + PREPARE_NS;
 }
 
 /* It would be the right one later, too, and nothing else needs the machine. */

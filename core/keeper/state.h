@@ -61,6 +61,7 @@ struct keeper {
         struct source exit, link;
         bool prepared;
         uint64_t deadline_ns, next_ns; /* to be prepared; when the next one may start */
+        uint64_t started_ns;           /* the last one */
         uint64_t delay_ns;             /* after its next death; 0: the last one lived */
     } spare;
     struct worker worker;
@@ -159,6 +160,8 @@ void spare_init(struct keeper *k);
 uint64_t spare_tick(struct keeper *k, uint64_t now);
 /* What it was made of is about to change: it goes, and another one comes later. */
 void spare_discard(struct keeper *k);
+/* The same for a configuration, which may change again soon. */
+void spare_config_changed(struct keeper *k);
 /* It becomes k->worker, which is none; false: there is none that could. */
 bool spare_take(struct keeper *k);
 

@@ -247,13 +247,9 @@ void worker_kill(struct worker *w)
     w->kill_ns = 0;
 }
 
-void worker_discard(struct worker *w)
+/* What is left of it ends by itself. */
+static void forget(struct worker *w)
 {
-    if (w->state == WORKER_NONE)
-        return;
-    worker_kill(w);
-    while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
     worker_rest_begins(w->pid);
     w->state = WORKER_NONE;
     link_deinit(&w->link);
@@ -262,6 +258,24 @@ void worker_discard(struct worker *w)
         w->stored = store_let_go(w->store, w->stored);
     close(w->tombstone);
     w->pidfd = w->tombstone = -1;
+}
+
+void worker_discard(struct worker *w)
+{
+    if (w->state == WORKER_NONE)
+        return;
+    worker_kill(w);
+    while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    forget(w);
+}
+
+void worker_let_die(struct worker *w)
+{
+    if (w->state == WORKER_NONE)
+        return;
+    worker_kill(w);
+    forget(w);
 }
 
 int worker_reap(struct worker *w, int *ret_tombstone, bool *ret_by_signal, int *ret_code,

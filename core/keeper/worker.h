@@ -73,6 +73,8 @@ uint64_t worker_hurry_tick(struct worker *w, uint64_t now_ns);
 
 /* Kills it, waits for its end and closes all there is of it; may be called without a process. */
 void worker_discard(struct worker *w);
+/* The same for one whose end nobody waits for. */
+void worker_let_die(struct worker *w);
 /*
  * The memory of a dead worker may be left to a process of its own, in its process group (undertaker.h), and one
  * that was killed may take its time to end: these groups are reaped from time to time. When to look again,
