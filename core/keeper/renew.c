@@ -140,6 +140,7 @@ static void try_it(struct keeper *k)
         fail(k, g_strerror(errno));
         return;
     }
+    worker_priority_aside(pid);
     k->renew.pid = pid;
     k->renew.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     k->renew.state = RENEW_TRYING;

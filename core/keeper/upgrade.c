@@ -328,6 +328,7 @@ static void promote(struct keeper *k)
     source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
     source_watch(k, &k->worker_link, k->worker.link.fd, EPOLLIN);
     supervise_go(k);
+    worker_calm(&k->old);
 }
 
 void upgrade_frozen(struct keeper *k, bool clean)

@@ -36,6 +36,7 @@ struct worker {
     int tombstone; /* read end; POLLHUP when its last ring is gone */
     bool spare;    /* in reserve, at low priority, unknown to the service manager */
     bool hurries;  /* its threads are at a higher priority ... */
+    uint64_t realtime_ns; /* ahead of everything else, until then at most; 0: not */
     uint64_t calm_ns; /* ... until then; 0: for as long as it takes */
     bool go_sent;
     bool failed;                   /* it has said FAILED */
@@ -67,6 +68,7 @@ void worker_priority_rest(pid_t group);
 void worker_priority_aside(pid_t pid);
 void worker_priority_hurry(void);
 void worker_hurry(struct worker *w);
+void worker_calm(struct worker *w); /* it alone: another one is waited for now */
 void worker_hurry_over(struct worker *w);
 void worker_hurry_over_soon(struct worker *w);
 uint64_t worker_hurry_tick(struct worker *w, uint64_t now_ns);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Who hurries, and for how long: keeper, worker and their session while initiators wait for a worker that takes
-over, and nobody afterwards. The worker in reserve is stopped (SIGSTOP), so that there is time to look."""
+over, and nobody afterwards. The worker in reserve is stopped (SIGSTOP), so that there is time to look, and
+longer than anybody may run before everything else."""
 import contextlib
 import os
 import pathlib
@@ -32,6 +33,23 @@ def wait_until(condition, what):
         time.sleep(0.002)
 
 
+def is_realtime(tid):
+    with contextlib.suppress(ProcessLookupError):       # it has ended
+        return os.sched_getscheduler(tid) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER
+    return False
+
+
+def name_of(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path('/proc/%d/comm' % pid).read_text(encoding='ascii').strip()
+    return ''
+
+
+def children(pid):
+    return [int(word) for word in
+            pathlib.Path('/proc/%d/task/%d/children' % (pid, pid)).read_text(encoding='ascii').split()]
+
+
 def in_reserve(server):
     """The process id of the worker in reserve, prepared."""
     server.wait_for(lambda text: 'in reserve generation=' in text)
@@ -41,7 +59,10 @@ def in_reserve(server):
 
 def usual_again(server, keeper, nice, session):
     pid = server.worker()
+    everyone = list(threads(pid))
     data = [tid for tid, name in threads(pid).items() if name.startswith(('hf-data', 'holdfast-worker'))]
+    rest = [child for child in children(keeper) if name_of(child) == 'holdfast-rest']
+    wait_until(lambda: not any(is_realtime(tid) for tid in [keeper] + everyone + rest), 'nobody is before all others')
     wait_until(lambda: os.getpriority(os.PRIO_PROCESS, keeper) == nice, 'the keeper is calm')
     wait_until(lambda: session_nice(keeper) == session, 'the session is calm')
     wait_until(lambda: all(os.getpriority(os.PRIO_PROCESS, tid) == nice for tid in data), 'the worker is calm')
@@ -62,6 +83,7 @@ def _(scale):
                 wait_until(lambda: os.getpriority(os.PRIO_PROCESS, keeper) == nice - STEPS, 'the keeper hurries')
                 if session is not None:
                     wait_until(lambda: session_nice(keeper) == session - STEPS, 'the session hurries')
+                    assert not is_realtime(keeper) and not is_realtime(spare)
                 wait_until(lambda: os.getpriority(os.PRIO_PROCESS, spare) == nice - STEPS,     # pylint: disable=cell-var-from-loop
                            'the worker hurries')
                 os.kill(spare, signal.SIGCONT)
