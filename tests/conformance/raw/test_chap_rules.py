@@ -2,10 +2,11 @@
 """CHAP, what the dialogues leave out (RFC 7143 9.2.1, 12.1.3; RFC 1994)."""
 import base64
 import hashlib
+import subprocess
 
 import dialogue  # noqa: F401  pylint: disable=unused-import
 from chap import BOTH_WAYS, ONE_WAY, OURS, USERS, Attempt, hexadecimal, number, refused
-from peer import Refused, case, main
+from peer import IQN, LIMIT, Refused, Settings, case, main, ram, serve
 from session import OPERATIONAL, SECURITY
 
 
@@ -120,6 +121,35 @@ def _(target):
     second = Attempt(target)
     second.answer(CHAP_I=str(first.identifier), CHAP_C=hexadecimal(first.challenge + b'x'))
     second.enter()
+
+
+def with_secrets(user, ours):
+    names = {'host1': user} if isinstance(user, str) else user
+    users = [{'name': name, 'secret': secret} for name, secret in names.items()]
+    options = {'users': users, 'mutual': {'name': 'target-1', 'secret': ours}}
+    return dict(auth={'lab': {'plugin': 'chap', 'options': options}},
+                targets={IQN: {'portals': ['test'], 'auth': 'lab', 'luns': {0: ram()}}})
+
+
+@case('one secret for both directions is a mistake of the configuration', alone=True)
+def _():
+    for users in ('the same long secret', {'host1': 'one of sixteen..', 'host2': 'the same long secret'}):
+        with serve(start=False, **with_secrets(users, 'the same long secret')) as daemon:
+            done = subprocess.run([Settings.daemon, '--check', '-c', str(daemon.config_file)], text=True,
+                                  capture_output=True, timeout=LIMIT, check=False)
+            said = done.stdout + done.stderr
+            assert done.returncode == 1 and 'the secret is also that of user' in said, said
+            assert 'the same long secret' not in said
+
+
+@case('a secret of less than 96 bits is warned of, and taken', own=with_secrets('short', 'another secret'))
+def _(target):
+    attempt = Attempt(target)
+    attempt.answer(secret='short')
+    attempt.enter()
+    warnings = [line for line in target.daemon.log().splitlines() if 'secret is shorter than' in line]
+    assert any('host1' in line for line in warnings) and not any('short"' in line for line in warnings)
+    assert not any('target-1' in line for line in warnings), warnings
 
 
 @case('a response that was right once does not let in again', own=ONE_WAY)
