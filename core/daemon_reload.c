@@ -97,6 +97,15 @@ static bool is_sanitizing(struct daemon *d, const struct plan_step *s)
     return atomic_load(&unit->not_ready) & UNIT_SANITIZING;
 }
 
+static void judge_place(struct daemon_reload *r, const struct config_node *at, const char *target,
+                        unsigned lun)
+{
+    if (retire_has(r->daemon, target, lun))
+        config_problem_error(r->problems, at,
+                             "target %s LUN %u: the disk that was removed there is not closed yet",
+                             target, lun);
+}
+
 static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
 {
     const char *target = s->new_target ? s->new_target->name : s->old_target->name;
@@ -112,10 +121,8 @@ static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
         const struct backend *backend = reload_find_lun(r->daemon, s)->backend;
         daemon_space_judge(!backend || storage_tells_space(backend), s->new_lun, r->problems);
     }
-    if (s->kind == PLAN_ADD && retire_has(r->daemon, target, number))
-        config_problem_error(r->problems, s->at,
-                             "target %s LUN %u: the disk that was removed there is not closed yet",
-                             target, number);
+    if (s->kind == PLAN_ADD)
+        judge_place(r, s->at, target, number);
 }
 
 /* What another worker takes over must be the same targets and LUNs; the rest it may read for itself. */
@@ -147,6 +154,10 @@ static void judge(struct daemon_reload *r)
         judge_handover(r, s);
         if (s->object == PLAN_LUN)
             judge_lun(r, s);
+        for (unsigned j = 0;
+             s->object == PLAN_TARGET && s->kind == PLAN_ADD && j < s->new_target->lun_count; j++)
+            judge_place(r, s->new_target->luns[j].key_node, s->new_target->name,
+                        s->new_target->luns[j].number);
     }
 }
 

@@ -123,12 +123,23 @@ static void exchanged_gone(struct daemon *d, struct daemon_lun *l, bool memory)
     g_free(l);
 }
 
-static void lun_gone(struct daemon *d, struct daemon_lun *l)
+/*
+ * A disk that takes its place finds nothing of it: at once, for this worker may be followed by another before
+ * it is closed; and when it is, for it may have written something meanwhile. What is mapped here stays.
+ */
+static void forget(struct daemon *d, const struct daemon_lun *l)
 {
-    log_notice("daemon", "LUN closed target=%s lun=%u", l->unit->target_name, l->unit->lun);
+    if (!l->unit)
+        return;
     scsi_unit_forget(l->unit);
     daemon_drop_memory(d, "lun:", l->unit);
     daemon_drop_memory(d, "keep:state:", l->unit);
+}
+
+static void lun_gone(struct daemon *d, struct daemon_lun *l)
+{
+    log_notice("daemon", "LUN closed target=%s lun=%u", l->unit->target_name, l->unit->lun);
+    forget(d, l);
     l->unit = scsi_unit_free(l->unit);
     daemon_target_unref(l->target);
     g_free(l);
@@ -206,6 +217,7 @@ void retire_lun(struct daemon *d, struct daemon_lun *l, uint64_t deadline_ns)
     struct retired *r = retired_new(d, deadline_ns);
     daemon_target_ref(l->target);
     g_ptr_array_add(r->luns, l);
+    forget(d, l);
     rest_luns(r);
 }
 
@@ -313,6 +325,7 @@ void retire_target(struct daemon *d, struct daemon_target *t, uint64_t deadline_
     for (unsigned i = 0; i < t->lun_count; i++) {
         daemon_target_ref(t);
         g_ptr_array_add(r->luns, t->luns[i]);
+        forget(d, t->luns[i]);
     }
     t->lun_count = 0; /* they are ours now */
     r->round.look = sessions_look;
@@ -322,8 +335,7 @@ void retire_target(struct daemon *d, struct daemon_target *t, uint64_t deadline_
 
 bool retire_has(const struct daemon *d, const char *target, unsigned lun)
 {
-    list_for_each(pos, &d->retiring)
-    {
+    list_for_each(pos, &d->retiring) {
         const struct retired *r = list_entry(pos, struct retired, link);
         for (unsigned i = 0; i < r->luns->len; i++) {
             const struct daemon_lun *l = g_ptr_array_index(r->luns, i);

@@ -9,7 +9,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / 'dialogue'), str(HERE.parent / 'lib')]
+sys.path[:0] = [str(HERE.parent / name) for name in ('dialogue', 'control', 'lib')]
 # pylint: disable=wrong-import-position
 import daemon as dialogue_daemon  # noqa: E402
 from daemon import IQN, Settings, file, ram  # noqa: E402,F401
