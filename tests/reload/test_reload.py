@@ -156,6 +156,8 @@ def _(target):
     luns={2: file('$FOLDER/f.img', '8M'), 3: {'handler': 'null', 'options': {'size': '8M'}}})})
 def _(target):
     session = target.login()
+    for lun in (2, 3):
+        session.alive(lun)
     reload(target, changed(luns={2: file('$FOLDER/f.img', '16M'),
                                  3: {'handler': 'null', 'options': {'size': '16M'}}}))
     for lun in (2, 3):
