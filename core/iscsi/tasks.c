@@ -23,6 +23,7 @@ struct task *task_take(struct session *s, struct connection *c, enum task_kind k
         s->record->touched = index + 1u;
     size_t keep = offsetof(struct task, link);
     memset((char *)t + keep, 0, offsetof(struct task, buf) - keep);
+    t->cmd.mapped = 0; /* of the command before: one that waits to begin uses no store */
     list_init(&t->link);
     list_init(&t->gather_link);
     t->session = s;

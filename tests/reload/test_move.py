@@ -239,6 +239,26 @@ def _(target):
     assert content(target, 'b.img', 3 * 4096, 12288) == b'3' * 4096 + b'4' * 4096 + b'5' * 4096
 
 
+@case('commands that wait hold on to nothing, whatever was in their places before', own=daemon(SLOW))
+def _(target):
+    session = target.login()
+    session.alive(lun=1)
+    for task in [session.start(scsi.read_10(8 * i, 8), read=4096, lun=0) for i in range(8)]:
+        task.wait().good()                  # sent from the memory of LUN 0, which is left now
+    slow = session.start(scsi.write_10(0, 8), write=b'1' * 4096, lun=1)
+    targets = luns(stored())
+    targets[IQN]['luns'][0]['revision'] = '2'
+    target.daemon.write_config(targets)
+    with client.start(target.daemon, 'reload') as reload:
+        is_held(target)
+        held = [session.start(scsi.write_10(8 * i, 8), write=b'h' * 4096, lun=0) for i in range(4)]
+        slow.wait().good()
+        _, error = reload.communicate(timeout=client.LIMIT)
+    assert reload.returncode == client.DONE, error
+    statuses = [task.wait().status for task in held]
+    assert statuses == [2, 0, 0, 0] and held[0].sense.what() == INQUIRY_CHANGED, statuses
+
+
 @case('a command that is held can be aborted, and a held LUN reset', own=daemon(SLOW))
 def _(target):
     session = target.login()
