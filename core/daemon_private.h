@@ -308,6 +308,9 @@ struct daemon_round {
 };
 void daemon_round(struct daemon *d, struct daemon_round *round);
 
+/* daemon_retire.c: initiators may still be sent what they have read of a disk that was removed, from its store, which the
+   next worker has not. It ends by itself. */
+bool daemon_retire_sends(const struct daemon *d);
 /* daemon_retire.c: what the keeper has for that LUN over workers, by the prefix of its name. */
 void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_unit *unit);
 

@@ -333,6 +333,20 @@ void retire_target(struct daemon *d, struct daemon_target *t, uint64_t deadline_
     daemon_round(d, &r->round);
 }
 
+bool daemon_retire_sends(const struct daemon *d)
+{
+    list_for_each(pos, &d->retiring)
+    {
+        const struct retired *r = list_entry(pos, struct retired, link);
+        for (unsigned i = 0; i < r->luns->len; i++) {
+            const struct daemon_lun *l = g_ptr_array_index(r->luns, i);
+            if (l->backend && l->backend->info.store_arena)
+                return true;
+        }
+    }
+    return false;
+}
+
 bool retire_has(const struct daemon *d, const char *target, unsigned lun)
 {
     list_for_each(pos, &d->retiring) {
