@@ -71,6 +71,8 @@ def report(server, loads, machine=None):
         sum(load.figures.get('checked', 0) for load in loads)))
     if machine:
         parts.append('the machine was %.0f %% busy' % (100 * machine.busy))
+    if machine and server.pauses():
+        parts.append('from FREEZE to READY: ' + in_words(server.pauses()))
     nobody = [p[0] for load in loads for p in load.pauses]
     worst = [p[1] for load in loads for p in load.pauses]
     if nobody:

@@ -18,6 +18,7 @@ LIMIT = 60.0
 FORGIVEN, A_SECOND = 45, 5    # deaths by others' hands at once, and beyond that (core/keeper/supervise.c)
 DULL = re.compile(r'logged in |LUN opened|no auth|(session|connection) ended')
 EXPECTED = re.compile('reason="(session logout|connection logout|closed by the initiator)"')
+UPGRADED = re.compile(r'upgrade: done generation=\d+ pid=\d+ pause=([\d.]+)ms')
 TAKEN = re.compile(r'taken over sessions=(\d+) connections=(\d+) tasks=(\d+) not-resumed=(\d+) '
                    r'closed=(\d+) took=([\d.]+)ms')
 
@@ -151,6 +152,10 @@ class Server:
         """What new workers said they took over: a list of dicts."""
         names = ('sessions', 'connections', 'tasks', 'doubtful', 'closed', 'ms')
         return [dict(zip(names, map(float, found.groups()))) for found in TAKEN.finditer(self.log())]
+
+    def pauses(self):
+        """What the keeper said of each upgrade: ms from FREEZE to READY."""
+        return [float(found[1]) for found in UPGRADED.finditer(self.log())]
 
     def check(self, but_last=False):
         """No session may have been given up or closed by anybody; but_last: until the last new worker came."""
