@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What one session does and another is told of by a unit attention: told once, wherever the worker dies. The
 one that hears asks all the time, so that what is told twice is heard twice."""
+import signal
 import threading
 import time
 
 from cases import case
 from dialogue_cases import log_in
 from point_cases import daemon_with_points, reserve_out
-from server import IQN, ram, serving
+from server import IQN, file, ram, serving
 
 LUNS = {IQN: {'portals': ['test'], 'luns': {number: ram('1M') for number in range(5)}}}
 ANYWHERE = ('commit', 'committed', 'start', 'send', 'sent', 'note', 'noted', 'changed', 'attention', 'raised',
@@ -149,3 +150,56 @@ def _(scale):
             does.close()
         server.check()
         return '%d deaths, %d unit attentions' % (deaths, told)
+
+
+CAPACITY, MODE, LUNS_CHANGED = 0x2a09, 0x2a01, 0x3f0e
+
+
+def disks(size, count):
+    luns = {number: ram('1M') for number in range(count)}
+    luns[RESET] = file('$FOLDER/grows.img', size)
+    return {IQN: {'portals': ['test'], 'luns': luns}}
+
+
+def told(session, lun):
+    """All that it hears there now."""
+    heard = []
+    while True:
+        task = session.command(bytes(6), lun=lun)
+        if task.status == 0:
+            return heard
+        assert task.sense.key == 6, (task.status, task.sense)
+        heard.append(task.sense.code)
+
+
+@case('sessions: other size, modes and LUNs, and a kill before anybody asked: told once, to every nexus')
+def _(scale):
+    with serving(disks('1M', 3), daemon={'reactors': 2}) as server:
+        server.daemon.killed_workers = True
+        does, *hear = [log_in(server, initiator='iqn.2026-11.org.example:' + name) for name in ('does', 'one', 'two')]
+        for session in (does, *hear):
+            for lun in range(3):
+                session.alive(lun=lun)
+        for turn in range(scale.count(4, 100)):
+            server.daemon.write_config(disks('%dM' % (turn + 2), 4 + turn), daemon={'reactors': 2})
+            before = server.log().count(' in effect ')
+            server.daemon.signal(signal.SIGHUP)
+            server.wait_log(' in effect ', before + 1)
+            told(does, MODES)
+            modes(does, None, turn)
+            early = told(hear[0], 2) if turn % 4 > 1 else []    # one has heard of it on one unit
+            server.kill()
+            expected = {RESET: [CAPACITY, LUNS_CHANGED], MODES: [MODE, LUNS_CHANGED], 2: [LUNS_CHANGED]}
+            for session in hear:
+                heard = {lun: told(session, lun) for lun in expected}
+                if session is hear[0]:
+                    heard[2] = early + heard[2]
+                assert heard == expected, 'turn %d: %r' % (turn, heard)
+            server.kill()
+            for session in hear:
+                again = [told(session, lun) for lun in expected]
+                assert again == [[], [], []], 'turn %d, told again: %r' % (turn, again)
+        for session in (does, *hear):
+            session.close()
+        server.check()
+        return '%d kills' % server.kills
