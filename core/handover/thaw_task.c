@@ -181,6 +181,32 @@ static bool thaw_one(struct thawed *w, uint16_t index, const char **ret_why)
     return thaw_live(w, index, c);
 }
 
+/*
+ * Every answer that is queued to be sent ends a task, and each of these tasks waits for one: when it is sent, the
+ * task is given back.
+ */
+static bool answers_fit(const struct thawed *w)
+{
+    const struct session *s = w->session;
+    unsigned answers = 0, waiting = 0;
+    for (unsigned i = 0; i < w->connection_count; i++) {
+        const struct connection *c = w->connections[i];
+        const struct stream *st = &c->stream;
+        for (uint32_t n = st->next.tx_first; n != st->next.tx_last; n++) {
+            uint32_t owner = st->state->tx[n % STREAM_TX_ENTRIES].owner;
+            if (!owner)
+                continue;
+            if (owner > s->task_count || !s->tasks[owner - 1].final_queued ||
+                s->tasks[owner - 1].conn != c)
+                return false;
+            answers++;
+        }
+    }
+    for (uint16_t i = 0; i < s->task_count && i < s->record->touched; i++)
+        waiting += s->tasks[i].final_queued;
+    return answers == waiting;
+}
+
 /* ---- what a connection was receiving ---- */
 
 static bool thaw_receive(struct session *s, struct connection *c)
@@ -250,6 +276,10 @@ bool thaw_tasks(struct thawed *w, const char **ret_why)
     for (uint16_t i = 0; i < s->record->touched; i++)
         if (!thaw_one(w, i, ret_why))
             return false;
+    if (!answers_fit(w)) {
+        *ret_why = "an answer belongs to no task";
+        return false;
+    }
     rebuild_free(s);
     for (unsigned i = 0; i < w->connection_count; i++)
         if (!thaw_receive(s, w->connections[i])) {

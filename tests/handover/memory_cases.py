@@ -9,10 +9,12 @@ import signal
 import subprocess
 import time
 
+import scsi
 from cases import case
+from dialogue_cases import log_in
 from kill_cases import FIRST, SECOND, THIRD, loads_on, targets
 from load import Load
-from server import Settings, serving
+from server import IQN, Settings, ram, serving
 from tap import Skip
 
 VICTIM = 'victim'
@@ -35,13 +37,12 @@ def scribble_of(server):
     return str(path)
 
 
-def spoil_and_kill(server, seed):
+def spoil_and_kill(server, what, initiator='iqn.2026-11.org.example:%s.0' % VICTIM):
     """What was spoilt. The worker is stopped first: it would trip over the words itself."""
     pid = server.worker()
     before = server.ready_count()
     os.kill(pid, signal.SIGSTOP)
-    said = subprocess.run([scribble_of(server), state_memory(pid),
-                           'iqn.2026-11.org.example:%s.0' % VICTIM, str(seed)],
+    said = subprocess.run([scribble_of(server), state_memory(pid), initiator, str(what)],
                           stdout=subprocess.PIPE, text=True, check=False)
     server.kill_now()
     assert said.returncode == 0, 'the session was not found'
@@ -84,3 +85,20 @@ def _(scale):
                 finally:
                     victim.kill()
     return '%d times spoilt; %d times the session itself went on' % (rounds, went_on)
+
+
+@case('memory: a session that knows of no task any more, while its answers wait to be sent')
+def _(_scale):
+    with serving({IQN: {'portals': ['test'], 'luns': {0: ram('64M')}}}) as server:
+        other = log_in(server, initiator='iqn.2026-11.org.example:other')
+        victim = log_in(server, initiator='iqn.2026-11.org.example:' + VICTIM)
+        for _ in range(32):     # more than sockets hold, and nobody reads
+            victim.start(scsi.read_10(0, 2048), read=1 << 20)
+        other.alive()
+        spoilt = spoil_and_kill(server, 'tasks', 'iqn.2026-11.org.example:' + VICTIM)
+        assert not spoilt.startswith('touched: 0 '), spoilt
+        with contextlib.suppress(ConnectionError):
+            while victim.connection.socket.recv(1 << 20):
+                pass    # to its end, which may be within a PDU
+        other.alive()
+        others_went_on(server, ())

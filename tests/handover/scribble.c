@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * scribble MEMORY INITIATOR SEED: spoils what the state memory (a path under /proc/PID/fd) holds of the sessions
+ * scribble MEMORY INITIATOR SEED|tasks: spoils what the state memory (a path under /proc/PID/fd) holds of the sessions
  * of one initiator name: a few words of the session record, of its tasks, or of its connections' streams. What
- * it did is printed, one line a word. Only for a worker that stands still and is killed afterwards.
+ * it did is printed, one line a word. With "tasks" the session knows of none any more. Only for a worker that
+ * stands still and is killed afterwards.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -95,9 +96,10 @@ int main(int argc, char *argv[])
     struct stat st;
     int fd = argc == 4 ? open(argv[1], O_RDWR | O_CLOEXEC) : -1;
     if (fd < 0 || fstat(fd, &st) < 0) {
-        fputs("usage: scribble /proc/PID/fd/N INITIATOR SEED\n", stderr);
+        fputs("usage: scribble /proc/PID/fd/N INITIATOR SEED|tasks\n", stderr);
         return 2;
     }
+    bool tasks = strcmp(argv[3], "tasks") == 0;
     seed = strtoull(argv[3], NULL, 0);
     arena_table[ARENA_STATE] =
         (struct arena){ mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
@@ -108,12 +110,17 @@ int main(int argc, char *argv[])
     }
     unsigned found = 0;
     for (uint32_t i = 0; i < state_head()->sessions; i++) {
-        const struct session_record *s = arena_ptr(state_session_ref(i));
+        struct session_record *s = arena_ptr(state_session_ref(i));
         if (!*state_session_used(i) || strcmp(s->initiator, argv[2]) != 0)
             continue;
+        found++;
+        if (tasks) {
+            printf("touched: %u -> 0\n", s->touched);
+            s->touched = 0;
+            continue;
+        }
         for (unsigned words = 1 + random_below(4); words; words--)
             spoil_session(i);
-        found++;
     }
     return found ? 0 : 1;
 }
