@@ -75,6 +75,7 @@ def registrations(server, stop, failed, done):
     """A key that changes: done twice, the second REGISTER meets another key and conflicts; and each one
     counts in PRGENERATION. A reservation is taken and released between."""
     session = log_in(server, target=IQN + '-counted', initiator='iqn.2026-11.org.example:registers')
+    session.alive(lun=1)
     try:
         key, count = 0, 0
         while not stop.is_set():
