@@ -376,6 +376,8 @@ def _(target):
     files={'a.img': '\0' * SIZE, 'b.img': '\0' * SIZE, 'c.img': '\0' * SIZE}))
 def _(target):
     session = target.login()
+    for lun in (1, 2):
+        session.alive(lun=lun)
     config = luns(stored('$FOLDER/c.img'))
     config[IQN]['luns'][2] = stored(B, **{'options': {'path': '$FOLDER/d.img'}})
     target.daemon.write_config(config)
