@@ -39,6 +39,7 @@ struct daemon_lun {
     bool space_failed;                /* the last one */
     bool kept_known, kept_failed;     /* daemon_kept.c: its file is that of ... */
     uint64_t kept_version;
+    uint64_t resized; /* bytes, by request, while the configuration says others; 0: it does not */
 };
 
 struct daemon_target {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/file.h"
+#include "config/scalar.h"
 
 static struct daemon_reload *reload_free(struct daemon_reload *r)
 {
@@ -209,6 +210,33 @@ static int take_revision(struct daemon_reload *r)
                             config_revision_new_target(r->revision), &r->plan, r->problems);
 }
 
+/*
+ * What was resized by request in a file that is managed elsewhere, which says the old size still: with that text
+ * no later worker could open it.
+ */
+static void check_resized(struct daemon_reload *r)
+{
+    const struct daemon *d = r->daemon;
+    for (unsigned i = 0; i < r->config->target_count; i++) {
+        const struct config_target *c = r->config->targets[i];
+        const struct daemon_target *t = daemon_target_find(d, c->name);
+        for (unsigned j = 0; t && j < t->lun_count; j++) {
+            const struct daemon_lun *l = t->luns[j];
+            const struct config_lun *to = l->resized ? config_find_lun(c, l->config->number) : NULL;
+            const struct config_node *size = to ? config_node_get(to->options, "size") : NULL;
+            uint64_t bytes;
+            if (!size || size->type != CONFIG_SCALAR || !l->backend ||
+                l->backend->info.bytes != l->resized ||
+                config_text_size(size->text, &bytes) < 0 || bytes >= l->resized)
+                continue;
+            g_autofree char *now = config_format_size(l->resized);
+            config_problem_error(r->problems, size,
+                                 "target %s LUN %u: it has been made larger: write %s here first",
+                                 c->name, to->number, now);
+        }
+    }
+}
+
 static int read_text(struct daemon_reload *r, int fd)
 {
     int error =
@@ -222,6 +250,7 @@ static int read_text(struct daemon_reload *r, int fd)
         return -1;
     if (plan_make(r->daemon->config, r->config, &r->plan, r->problems) < 0)
         return -1;
+    check_resized(r);
     return plan_add_secrets(r->plan, daemon_auth_in_effect, r->daemon, r->problems);
 }
 

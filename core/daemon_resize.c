@@ -181,6 +181,7 @@ static void update(struct daemon *d, bool amended)
         log_notice("daemon",
                    "LUN resized by request target=%s lun=%u bytes=%" PRIu64 " before=%" PRIu64,
                    r->target, r->lun->config->number, r->bytes, before);
+        r->lun->resized = stale_node(r->lun->config, r->bytes) ? r->bytes : 0;
         finish(d, NULL);
         return;
     }

@@ -53,6 +53,7 @@ def _(target):
     assert one.read(0, 8, lun=0).data == b'a' * 4096
     assert os.path.getsize(target.daemon.folder / 'sized.img') == 16 * MIB
     assert look(target.daemon, 'luns')[0]['bytes'] == 16 * MIB
+    one.alive(lun=1)
     assert bytes_of(one, 1) == 8 * MIB
 
 
@@ -85,6 +86,23 @@ def _(target):
     place = ':%d:%d: the configuration still says' % (stale['line'], stale['column'])
     assert place in said, said
     assert place in resize(target, 0, '13M')    # asked for again: the place is as it was
+
+
+@case('a reload of a file that says the old size still is refused: no later worker could open the disk',
+      own={'targets': GROWING})
+def _(target):
+    path = target.daemon.config_file
+    path.chmod(0o444)
+    resize(target, 0, '12M')
+    for words in ((), ('--force',)):
+        error = run(target.daemon, 'reload', *words, expect=REFUSED)
+        assert 'write 12M here first' in error and str(path) in error, error
+    path.chmod(0o644)
+    path.write_text(path.read_text(encoding='utf-8').replace('8M', '12M', 1), encoding='utf-8')
+    run(target.daemon, 'reload')
+    target.daemon.killed_workers = True
+    os.kill(target.daemon.wait_for_worker(), signal.SIGKILL)
+    assert look(target.daemon, 'luns')[0]['bytes'] == 12 * MIB
 
 
 @case('the size lasts when the worker dies', own={'targets': GROWING})
