@@ -226,8 +226,8 @@ static void check_resized(struct daemon_reload *r)
             const struct config_node *size = to ? config_node_get(to->options, "size") : NULL;
             uint64_t bytes;
             if (!size || size->type != CONFIG_SCALAR || !l->backend ||
-                l->backend->info.bytes != l->resized ||
-                config_text_size(size->text, &bytes) < 0 || bytes >= l->resized)
+                l->backend->info.bytes != l->resized || config_text_size(size->text, &bytes) < 0 ||
+                bytes >= l->resized)
                 continue;
             g_autofree char *now = config_format_size(l->resized);
             config_problem_error(r->problems, size,
