@@ -364,8 +364,6 @@ static int create_logins(struct daemon *d)
         .data_count = d->data_count,
         .sessions = n,
         .connections = n,
-        .state_directory = d->state_directory,
-        .pool = d->pool,
     };
     int r = registry_create(&registry, &d->registry);
     if (r < 0)

@@ -18,8 +18,7 @@ int registry_create(const struct registry_options *options, struct registry **re
     list_init(&r->entries);
     r->free_index = g_try_new0(uint32_t, options->sessions);
     r->load = g_try_new0(unsigned, options->data_count);
-    if (!r->free_index || !r->load || registry_find_init(r) < 0 ||
-        visitors_open(options->state_directory, options->pool, &r->visitors) < 0) {
+    if (!r->free_index || !r->load || registry_find_init(r) < 0) {
         registry_free(r);
         return -ENOMEM;
     }
@@ -35,7 +34,6 @@ struct registry *registry_free(struct registry *r)
     if (!r)
         return NULL;
     registry_find_fini(r);
-    visitors_close(r->visitors);
     g_free(r->free_index);
     g_free(r->load);
     g_free(r);
@@ -172,15 +170,13 @@ static void entry_close(struct registry_entry *e, const char *reason)
         s->closing = true;
 }
 
-/* Names, ISID, portal group and parameters of the session are set; resumed_id 0: it begins. */
-static int make_nexus(struct registry *registry, struct session *s,
-                      const struct catalog_target *target, uint32_t resumed_id)
+/* Names, ISID, portal group and parameters of the session are set. */
+static int make_nexus(struct session *s, const struct catalog_target *target, uint32_t resumed_id)
 {
     char port[ISCSI_NAME_MAX + 32];
     const uint8_t *i = s->isid;
     snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x", s->initiator, i[0], i[1], i[2],
              i[3], i[4], i[5]);
-    uint64_t visitor = visitors_number(s->initiator, s->isid, s->target, s->portal_group_tag);
     struct scsi_nexus_config config = {
         .target = target->scsi,
         .initiator_name = s->initiator,
@@ -188,16 +184,13 @@ static int make_nexus(struct registry *registry, struct session *s,
         .peer = s->record->peer,
         .tag = s->portal_group_tag,
         .version_descriptor = (uint16_t)(0x0960 + s->params.protocol_level),
-        .announce_reset = !resumed_id && visitors_is_new(registry->visitors, visitor),
         .units = s->record->nexus_units,
         .resumed_id = resumed_id,
     };
     int r = scsi_nexus_create(&config, &s->nexus);
-    if (r < 0)
-        return r;
-    s->record->nexus_id = s->nexus->id;
-    visitors_add(registry->visitors, visitor);
-    return 0;
+    if (r == 0)
+        s->record->nexus_id = s->nexus->id;
+    return r;
 }
 
 /* The session's names, ISID and TSIH are set: by them it is found from now on. */
@@ -237,7 +230,7 @@ static uint16_t make(struct registry *r, const struct login *login,
     g_strlcpy(s->initiator, login->initiator_name, sizeof(s->initiator));
     g_strlcpy(s->target, login->target_name, sizeof(s->target));
     g_strlcpy(s->record->peer, login->peer, sizeof(s->record->peer));
-    if (target && make_nexus(r, s, target, /* resumed_id= */ 0) < 0) {
+    if (target && make_nexus(s, target, /* resumed_id= */ 0) < 0) {
         session_free(s);
         g_free(e);
         return ISCSI_LOGIN_OUT_OF_RESOURCES;
@@ -296,7 +289,7 @@ struct session *registry_adopt(struct registry *r, uint32_t index, const struct 
     g_strlcpy(s->initiator, record->initiator, sizeof(s->initiator));
     g_strlcpy(s->target, record->target, sizeof(s->target));
     enter(r, e, s);
-    if (!s->engine || (target && make_nexus(r, s, target, record->nexus_id) < 0)) {
+    if (!s->engine || (target && make_nexus(s, target, record->nexus_id) < 0)) {
         registry_discard(s);
         return NULL;
     }

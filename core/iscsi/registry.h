@@ -15,15 +15,12 @@
 #include "iscsi/session.h"
 
 struct registry;
-struct pool;
 
 struct registry_options {
     struct engine *login;              /* discovery sessions live here */
     struct engine *const *data;        /* all others */
     unsigned data_count;
     uint32_t sessions, connections;    /* records in the state arena */
-    const char *state_directory;       /* for who has been here (visitors.h); NULL: it is not known */
-    struct pool *pool;                 /* which writes that down; runs what it has before it ends */
 };
 
 struct registry_entry {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "iscsi/registry.h"
-#include "iscsi/visitors.h"
 
 #define TSIH_COUNT UINT16_MAX /* 0 is none */
 
@@ -17,7 +16,6 @@ struct registry {
     uint32_t *free_index; /* a stack of free session records */
     uint32_t free_count;
     unsigned *load; /* sessions on each data engine */
-    struct visitors *visitors;
 };
 
 /* 0 or -ENOMEM. */

@@ -46,20 +46,8 @@ static void clear(struct scsi_command *cmd)
     list_init(&cmd->scratch_waiter.link);
 }
 
-/*
- * What has just powered on is told to who asks, not to who reads or writes: a nexus that does that before
- * it has asked anything may be one that returns, and is not known any more, with a command so old that its
- * host takes a unit attention for a failure.
- */
-static void spare_blocks(const struct scsi_opcode *opcode, struct scsi_nexus_unit *state)
-{
-    if (opcode && (opcode->layout != CDB_OTHER || opcode->flags & OP_RANGE))
-        state->flags &= (uint8_t)~SCSI_NEXUS_POWER_ON;
-}
-
 /* SCSI_ENDED: with the pending unit attention. */
-static enum scsi_next attention(struct scsi_command *cmd, const struct scsi_opcode *opcode,
-                                struct scsi_nexus_unit *state)
+static enum scsi_next attention(struct scsi_command *cmd, const struct scsi_nexus_unit *state)
 {
     struct scsi_unit *unit = cmd->unit;
     uint8_t asc, ascq;
@@ -68,8 +56,6 @@ static enum scsi_next attention(struct scsi_command *cmd, const struct scsi_opco
             state->attention_at &&
         !state->flags)
         return SCSI_EXECUTE;
-    if (state->flags & SCSI_NEXUS_POWER_ON)
-        spare_blocks(opcode, state);
     if (!scsi_nexus_attention(cmd->nexus, unit, /* take= */ false, &asc, &ascq))
         return SCSI_EXECUTE;
     if (cmd->unborn)
@@ -244,7 +230,7 @@ static enum scsi_next start(struct scsi_command *cmd)
         if (__builtin_expect(noted == NOTE_ATTENTION, 0) && !(opcode && (opcode->flags & OP_NO_UA)))
             return scsi_once_attention(cmd), SCSI_ENDED;
         if (!passed && !(opcode && (opcode->flags & OP_NO_UA))) {
-            enum scsi_next next = attention(cmd, opcode, state);
+            enum scsi_next next = attention(cmd, state);
             if (next != SCSI_EXECUTE)
                 return next;
         }

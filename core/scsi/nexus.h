@@ -33,8 +33,7 @@ struct scsi_nexus_config {
     uint16_t tag;                /* target portal group tag, of the login's portal */
     uint16_t version_descriptor; /* 0960h + iSCSIProtocolLevel (RFC 7144 4.2); 0: 0960h */
     /* A unit attention POWER ON OCCURRED (29/00) on each unit. Only for a nexus that is known to be
-       new: a returning initiator must not get one (it fails commands older than 180 s). Where the first
-       command that would be told reads or writes blocks, that one is executed and nobody is told. */
+       new: a returning initiator must not get one (it fails commands older than 180 s). */
     bool announce_reset;
     /* Where the nexus keeps its SCSI_LUNS_MAX entries when they are to outlive the process: zeroed, or
        as an earlier one left them, with the id that the nexus had there. NULL: nowhere. */

@@ -6,12 +6,11 @@
  * mode. At the stop all that goes into a file; the next start reads it and takes it away, so that it is used
  * once. After a reboot of the machine it is not used: that is a power loss.
  *
- * An abrupt end of both is the same to initiators. SAM-5 lets a unit attention POWER ON stand for settings
- * that are lost; a nexus that returns must not get it, and only one that was never here does
- * (iscsi/visitors.h). So the file is kept up while the worker runs as well, a moment after each change
- * (daemon_kept.c). Without fsync: it is for the death of processes, not of the machine. What changed in
- * that last moment alone is lost; whoever cannot bear that asks for APTPL, which is in its own file before
- * the answer.
+ * An abrupt end of both is the same to initiators. SAM-5 lets a unit attention POWER ON stand for settings that are
+ * lost; a nexus that returns must not get it, and one that is new has lost nothing. So the file is
+ * kept up while the worker runs as well, a moment after each change (daemon_kept.c). Without fsync: it
+ * is for the death of processes, not of the machine. What changed in that last moment alone is lost; whoever
+ * cannot bear that asks for APTPL, which is in its own file before the answer.
  */
 #pragma once
 

@@ -13,7 +13,6 @@ DISKS = dict(targets={IQN: {'portals': ['test'], 'luns': {0: file('$FOLDER/a.img
                                                           1: file('$FOLDER/b.img', '8M')}}})
 CONFLICT = 0x18
 EXCLUSIVE = 3       # exclusive access
-POWER_ON = 0x2900
 KEY = 0x1122334455667788
 ONE, OTHER = b'\x80\x00\x77\x01\x00\x01', b'\x80\x00\x77\x02\x00\x01'
 
@@ -85,49 +84,9 @@ def kill_and_start(target):
     target.daemon.start()
 
 
-def attentions(session, lun=0):
-    """Of TEST UNIT READY, until it says nothing more."""
-    found = []
-    while True:
-        task = session.command(scsi.test_unit_ready(), lun=lun)
-        if task.status == scsi.GOOD:
-            return found
-        assert task.sense.key == 6, (task.status, task.sense)
-        found.append(task.sense.code)
-
-
 def write_is(session, status, lun=0):
     task = session.write(0, b'w' * 512, lun=lun)
     assert task.status == status, '%02x %r' % (task.status, task.sense)
-
-
-@case('a nexus that was never here is told of the power on, once a unit; one that returns is not', own=DISKS)
-def _(target):
-    target.daemon.killed_workers = True
-    one = come_back(target, ONE)
-    assert attentions(one) == [POWER_ON] and attentions(one, 1) == [POWER_ON]
-    for again in (stop_and_start, kill_and_start):
-        one.close()
-        one = come_back(target, ONE)
-        assert attentions(one) == [] and attentions(one, 1) == [], again
-        deadline = time.monotonic() + 60
-        while not (target.daemon.folder / 'state' / 'visitors' / 'newer').stat().st_size:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        again(target)
-        one = come_back(target, ONE)
-        assert attentions(one) == [] and attentions(one, 1) == [], again
-    other = come_back(target, OTHER)
-    os.kill(target.daemon.wait_for_worker(), signal.SIGKILL)
-    assert attentions(other) == [POWER_ON] and attentions(other, 1) == [POWER_ON]
-    assert attentions(one) == []
-
-
-@case('a nexus that begins with a write is told of no power on: it may be older than what is known', own=DISKS)
-def _(target):
-    session = come_back(target, ONE)
-    write_is(session, scsi.GOOD)
-    assert attentions(session) == [] and attentions(session, 1) == [POWER_ON]
 
 
 @case('a persistent reservation without APTPL is there after a stop and a start, for its holder alone', own=DISKS)

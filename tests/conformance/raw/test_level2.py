@@ -25,7 +25,6 @@ def fenced(target, reporting='ResponseFence'):
     """A session of two connections."""
     session = target.login(MaxConnections='4', TaskReporting=reporting)
     assert session.answers['TaskReporting'] == reporting, session.answers
-    session.alive(lun=1)    # as login() has done for the first LUN: such an attention is fenced, too
     session.login(cid=1, offer=JOINING)
     second = session.connections[1]
     session.command(scsi.test_unit_ready(), connection=second)

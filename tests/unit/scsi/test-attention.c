@@ -27,25 +27,6 @@ static void a_returning_nexus_is_told_nothing(void)
     rig_teardown(&rig);
 }
 
-static void a_new_nexus_that_reads_first_may_be_one_that_returns(void)
-{
-    struct rig rig = { 0 };
-
-    rig_setup(&rig, NULL, NULL);
-    struct scsi_nexus *reads = rig_nexus(&rig, INITIATOR_NAME "3", true);
-    struct scsi_nexus *asks = rig_nexus(&rig, INITIATOR_NAME "4", true);
-    static const uint8_t read_10[16] = { [0] = 0x28 }, capacity[16] = { [0] = 0x25 };
-    expect_good(ask_as(&rig, reads, read_10, 0));
-    expect_good(ready(&rig, reads));
-    expect_unit_attention(ask_as(&rig, asks, capacity, 8), ASC_POWER_ON);
-    expect_good(ask_as(&rig, asks, capacity, 8));
-    scsi_unit_changed(rig.unit, SCSI_UNIT_CAPACITY); /* all else is told, whoever asks */
-    expect_unit_attention(ask_as(&rig, reads, read_10, 0), ASC_CAPACITY_CHANGED);
-    scsi_nexus_free(reads);
-    scsi_nexus_free(asks);
-    rig_teardown(&rig);
-}
-
 static void an_event_is_told_once_to_all_but_its_cause(void)
 {
     struct rig rig = { 0 };
@@ -183,8 +164,6 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/scsi/attention/returning", a_returning_nexus_is_told_nothing);
-    g_test_add_func("/scsi/attention/reads-first",
-                    a_new_nexus_that_reads_first_may_be_one_that_returns);
     g_test_add_func("/scsi/attention/once", an_event_is_told_once_to_all_but_its_cause);
     g_test_add_func("/scsi/attention/order", events_come_in_order_and_equal_ones_once);
     g_test_add_func("/scsi/attention/reset",
