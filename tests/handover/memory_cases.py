@@ -5,7 +5,6 @@ import contextlib
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import time
 
@@ -39,9 +38,8 @@ def scribble_of(server):
 
 def spoil_and_kill(server, what, initiator='iqn.2026-11.org.example:%s.0' % VICTIM):
     """What was spoilt. The worker is stopped first: it would trip over the words itself."""
-    pid = server.worker()
     before = server.ready_count()
-    os.kill(pid, signal.SIGSTOP)
+    pid = server.stop_worker()
     said = subprocess.run([scribble_of(server), state_memory(pid), initiator, str(what)],
                           stdout=subprocess.PIPE, text=True, check=False)
     server.kill_now()

@@ -87,6 +87,19 @@ class Server:
             time.sleep(0.0005)
         raise AssertionError('no worker:\n' + self.tail())
 
+    def stop_worker(self):
+        """SIGSTOP, which takes its threads one after the other; returns when the last one stands still."""
+        def is_still(thread):
+            name, _, rest = (thread / 'stat').read_text().partition('(')[2].rpartition(')')
+            return rest.split()[0] == 'T' or name.startswith('iou-')    # those are the kernel's
+        pid = self.worker()
+        os.kill(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + LIMIT
+        while not all(map(is_still, pathlib.Path('/proc/%d/task' % pid).iterdir())):
+            assert time.monotonic() < deadline, 'it does not stand still'
+            time.sleep(0.001)
+        return pid
+
     def kill_now(self):
         """SIGKILL for whatever worker there is; returns its process id."""
         self.daemon.killed_workers = True

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a session is besides its data: several connections, unit attentions, settings, other people's
 logins, discovery; each with the worker killed in between."""
-import os
-import signal
 import threading
 import time
 
@@ -53,8 +51,7 @@ def _(scale):
             one, two = session.connections
             session.command(scsi.write_10(0, 8), write=DATA[:4096], connection=one).good()
             session.command(scsi.write_10(8, 8), write=OTHER[:4096], connection=two).good()     # with the last number
-            pid = server.worker()
-            os.kill(pid, signal.SIGSTOP)
+            server.stop_worker()
             waiting = session.start(scsi.read_10(0, 8), read=4096, connection=one)
             for connection in (two, single.connection):
                 connection.reset() if turn % 2 else connection.close()

@@ -215,7 +215,7 @@ static void forced_unit_access(void)
                             ? ask_out(&rig, cdb, zeroes, forms[i].blocks_of_data * 512u)
                             : ask_in(&rig, cdb, 512));
             unsigned flushed = disk_count(rig.disk, BACKEND_FLUSH) - before;
-            if (flushed != (bits & 0x08) >> 3)
+            if (flushed != (bits & 0x08u) >> 3)
                 g_error("%02xh with %02xh: flushed %u times", forms[i].op, bits, flushed);
         }
         rig_teardown(&rig);
