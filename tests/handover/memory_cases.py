@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """State memory that is wrong: words of one session's records are spoilt (scribble.c) while the worker stands
 still, which is then killed. That session may end. Nobody else's may, and the next worker serves."""
+import array
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
 import subprocess
+import termios
 import time
 
 import scsi
@@ -85,6 +88,13 @@ def _(scale):
     return '%d times spoilt; %d times the session itself went on' % (rounds, went_on)
 
 
+def waiting_in(socket):
+    """Bytes that have come and that nobody has read."""
+    count = array.array('i', [0])
+    fcntl.ioctl(socket, termios.FIONREAD, count)
+    return count[0]
+
+
 @case('memory: a session that knows of no task any more, while its answers wait to be sent')
 def _(_scale):
     with serving({IQN: {'portals': ['test'], 'luns': {0: ram('64M')}}}) as server:
@@ -92,7 +102,10 @@ def _(_scale):
         victim = log_in(server, initiator='iqn.2026-11.org.example:' + VICTIM)
         for _ in range(32):     # more than sockets hold, and nobody reads
             victim.start(scsi.read_10(0, 2048), read=1 << 20)
-        other.alive()
+        sent = 0
+        while not sent or sent != waiting_in(victim.connection.socket):   # as much as goes
+            sent = waiting_in(victim.connection.socket)
+            time.sleep(0.3)
         spoilt = spoil_and_kill(server, 'tasks', 'iqn.2026-11.org.example:' + VICTIM)
         assert not spoilt.startswith('touched: 0 '), spoilt
         with contextlib.suppress(ConnectionError):
