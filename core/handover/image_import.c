@@ -381,9 +381,11 @@ static bool send_place(const struct image_import *in, const struct image_send *f
                                  session_at(r->session)->task[from->owner - 1].small + from->data);
         return true;
     case IMAGE_SEND_WINDOW:
+        if (from->data > STREAM_WINDOW_BYTES ||
+            from->data_bytes > STREAM_WINDOW_BYTES - from->data)
+            return false;
         *ret_data = arena_ref_of(ARENA_STATE, r->window + from->data);
-        return from->data <= STREAM_WINDOW_BYTES &&
-               from->data_bytes <= STREAM_WINDOW_BYTES - from->data;
+        return true;
     default:
         return false;
     }
