@@ -281,7 +281,8 @@ static void record_if_changed(struct keeper *k)
 static uint64_t tick(struct keeper *k, uint64_t now)
 {
     const uint64_t due[] = {
-        supervise_tick(k, now), session_share_tick(now), accept_tick(k, now), fence_tick(k, now), store_tick(&k->store, now),
+        supervise_tick(k, now), session_share_tick(now),
+        accept_tick(k, now),    fence_tick(k, now),  store_tick(&k->store, now),
         pulse_tick(k, now),     leave_tick(k, now),  notify_tick(now),
         trial_tick(k, now),     renew_tick(k, now),     spare_tick(k, now),
         worker_rests_tick(now),

@@ -4,8 +4,8 @@
  *
  * Where the kernel shares the machine between sessions first (autogroup, sched(7)), the priority of a
  * thread counts among the threads of its own session only; against all others the session's counts. It is
- * set for as long as initiators wait for a worker that cannot run before everything else. Without autogroup there is nothing to set.
- * The keeper's thread alone.
+ * set for as long as initiators wait for a worker that cannot run before everything else. Without autogroup
+ * there is nothing to set. The keeper's thread alone.
  */
 #pragma once
 

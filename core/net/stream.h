@@ -81,8 +81,8 @@ int stream_init(struct stream *s, int fd, arena_ref state_ref, arena_ref window_
 /*
  * The stream that another process left in `state_ref`: goes on from its last commit and from where
  * the socket stands. 0; -ESTALE when the two do not fit; -EPIPE when the peer has closed the connection, and
- * s->next is the last commit still; or another negative errno. When stream_direct_missing() is not 0 afterwards, the rest of the
- * segment needs its place: stream_resume_direct().
+ * s->next is the last commit still; or another negative errno. When stream_direct_missing() is not 0
+ * afterwards, the rest of the segment needs its place: stream_resume_direct().
  */
 int stream_resume(struct stream *s, int fd, arena_ref state_ref, arena_ref window_ref,
                   const struct stream_ops *ops);
