@@ -56,10 +56,12 @@ static inline bool arena_is_mapped(arena_ref ref, uint64_t bytes)
            bytes <= arena_table[arena].bytes - offset;
 }
 
-/* Maps `fd` (taken over on success) as arena number `arena`; 0 or negative errno. */
+/* Maps `fd` (taken over on success) as arena number `arena`; 0 or negative errno. These three: any thread. */
 int arena_map(unsigned arena, int fd, uint64_t bytes);
+/* The same; nobody writes to it. */
+int arena_map_read_only(unsigned arena, int fd, uint64_t bytes);
 /* The last free number down to ARENA_STORE_FIRST (those that must be the same in every worker are given from
-   the other end), mapped; or negative errno. Control thread. */
+   the other end), mapped; or negative errno. */
 int arena_map_any(int fd, uint64_t bytes);
 /* Unmaps and closes; nothing may refer to it any more. */
 void arena_unmap(unsigned arena);

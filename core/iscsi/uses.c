@@ -21,16 +21,6 @@ static bool session_uses(const struct session *s, unsigned arena)
     return false;
 }
 
-bool engine_uses(const struct engine *e, const struct scsi_target *target, unsigned arena)
-{
-    list_for_each(pos, &e->sessions) {
-        const struct session *s = list_entry(pos, struct session, link);
-        if (s->nexus && s->nexus->target == target && session_uses(s, arena))
-            return true;
-    }
-    return false;
-}
-
 /* ---- sending ---- */
 
 static bool is_in(arena_ref at, uint32_t arena)
@@ -42,6 +32,15 @@ static bool queue_sends(const struct stream *s, uint32_t arena)
 {
     for (uint32_t i = s->next.tx_first; i != s->next.tx_last; i++)
         if (is_in(s->state->tx[i % STREAM_TX_ENTRIES].data, arena))
+            return true;
+    return false;
+}
+
+/* What an earlier worker has queued knows its place by the queue alone; so does what was aborted. */
+static bool session_queues(const struct session *s, uint32_t arena)
+{
+    list_for_each(at, &s->connections)
+        if (queue_sends(&list_entry(at, struct connection, link)->stream, arena))
             return true;
     return false;
 }
@@ -72,16 +71,41 @@ bool engine_sends_store(const struct engine *e, uint32_t arena)
 {
     list_for_each(pos, &e->sessions) {
         const struct session *s = list_entry(pos, struct session, link);
-        if (!s->nexus || s->free_count == s->task_count)
+        if (!s->nexus)
+            continue;
+        if (session_queues(s, arena))
+            return true;
+        if (s->free_count == s->task_count)
             continue;
         if (list_sends(&s->behind, arena) || (s->fenced && task_sends(s->fenced, arena)) ||
             list_goes_on(&s->blocked) || list_goes_on(&s->paused))
             return true;
         list_for_each(at, &s->connections) {
             const struct connection *c = list_entry(at, struct connection, link);
-            if (list_sends(&c->output, arena) || queue_sends(&c->stream, arena))
+            if (list_sends(&c->output, arena))
                 return true;
         }
+    }
+    return false;
+}
+
+bool engine_queues_store(const struct engine *e, uint32_t arena)
+{
+    list_for_each(pos, &e->sessions)
+        if (session_queues(list_entry(pos, struct session, link), arena))
+            return true;
+    return false;
+}
+
+/* ---- a target's ---- */
+
+bool engine_uses(const struct engine *e, const struct scsi_target *target, unsigned arena)
+{
+    list_for_each(pos, &e->sessions) {
+        const struct session *s = list_entry(pos, struct session, link);
+        if (s->nexus && s->nexus->target == target &&
+            (session_uses(s, arena) || (arena && session_queues(s, arena))))
+            return true;
     }
     return false;
 }

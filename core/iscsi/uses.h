@@ -15,3 +15,6 @@ bool engine_uses(const struct engine *e, const struct scsi_target *target, unsig
 /* On the engine's reactor: an answer has bytes that are yet to be sent, or sent to their end, from the
    store of this arena. */
 bool engine_sends_store(const struct engine *e, uint32_t arena);
+
+/* On the engine's reactor: something is queued at a connection that lies in this arena. */
+bool engine_queues_store(const struct engine *e, uint32_t arena);

@@ -141,9 +141,6 @@ static void copy_info(struct hf_lun_info *to, const struct hf_lun_info *from)
 
 /* ---------------------------------------------------------------------------------------- open */
 
-/* Arena numbers are given out on one thread; LUNs may be opened on several. */
-static pthread_mutex_t store_lock = PTHREAD_MUTEX_INITIALIZER;
-
 static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct hf_error *error)
 {
     if (!info->store_valid)
@@ -152,7 +149,6 @@ static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct 
     if (fd < 0)
         return plugin_fail(error, errno, "handler %s: its store: %s", lun->plugin->info.name,
                            strerror(errno));
-    pthread_mutex_lock(&store_lock);
     /* What is on its way out of the store names the arena: the next worker's is the same. */
     int arena = lun->store_number ? (int)(ARENA_STORE_FIRST + lun->store_number - 1) : 0;
     if (arena) {
@@ -161,7 +157,6 @@ static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct 
     } else {
         arena = arena_map_any(fd, info->bytes);
     }
-    pthread_mutex_unlock(&store_lock);
     if (arena < 0) {
         close(fd);
         return plugin_fail(error, -arena, "handler %s: its store cannot be mapped: %s",
@@ -173,11 +168,8 @@ static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct 
 
 static void unmap_store(struct hf_lun *lun)
 {
-    if (!lun->backend.info.store_arena)
-        return;
-    pthread_mutex_lock(&store_lock);
-    arena_unmap(lun->backend.info.store_arena);
-    pthread_mutex_unlock(&store_lock);
+    if (lun->backend.info.store_arena)
+        arena_unmap(lun->backend.info.store_arena);
 }
 
 static struct hf_lun *lun_free(struct hf_lun *lun)

@@ -4,13 +4,11 @@ logins, discovery; each with the worker killed in between."""
 import threading
 import time
 
-import client
 import scsi
 import wire
 from cases import case
 from connection import Closed
 from dialogue_cases import DATA, OTHER, holds, log_in, unalike
-from reservations import REGISTER_AND_IGNORE, out
 from server import IQN, file, ram, serving
 from session import Refused, Session
 
@@ -245,46 +243,3 @@ def _(scale):
         session.close()
         server.check()
         return '%d kills, %d additions' % (server.kills, sum(done.values()))
-
-
-@case('sessions: a disk is removed while it is read, and the worker goes: the next one in its place is empty')
-def _(scale):
-    disk = ('handler=ram', 'options={"size": "4M"}')
-    with serving({IQN: {'portals': ['test'], 'luns': {0: ram('4M'), 1: ram('4M')}}}) as server:
-        for _ in range(scale.count(1, 20)):
-            reader = log_in(server, MaxRecvDataSegmentLength='262144')
-            reader.alive(1)
-            reader.write(0, DATA[:512], lun=1).good()
-            out(reader, REGISTER_AND_IGNORE, 0, 5, lun=1).good()
-            for _ in range(16):     # more than the sockets take: it cannot be closed
-                reader.start(scsi.read_10(0, 2048), read=1 << 20, lun=1)
-            time.sleep(0.1)
-            client.run(server.daemon, 'lun', 'remove', IQN, 1, '--force')
-            server.kill()
-            client.run(server.daemon, 'lun', 'set', IQN, 1, *disk)
-            other = log_in(server, initiator='iqn.2026-11.org.example:other')
-            other.alive(1)
-            assert other.read(0, 1, lun=1).good().data == bytes(512), 'it has what was written on the one before'
-            found = other.command(bytes([0x5e, 0, 0, 0, 0, 0, 0, 1, 0, 0]), read=256, lun=1).data
-            assert found[4:8] == bytes(4), 'it has registrations of the one before'
-            other.close()
-            reader.close()
-
-
-@case('sessions: a disk is removed while it is read: the worker is replaced only when all of that is sent')
-def _(scale):
-    with serving({IQN: {'portals': ['test'], 'luns': {0: ram('4M'), 1: ram('4M')}}}) as server:
-        reader = log_in(server, MaxRecvDataSegmentLength='262144')
-        reader.alive(1)
-        reads = [reader.start(scsi.read_10(0, 2048), read=1 << 20, lun=1) for _ in range(16)]
-        time.sleep(0.1)
-        client.run(server.daemon, 'lun', 'remove', IQN, 1, '--force')
-        server.upgrade(good=False)
-        assert 'is still being read' in server.log(), server.tail()
-        for task in reads:
-            assert len(task.good().data) == 1 << 20
-        server.wait_log('LUN closed')
-        server.upgrade()
-        reader.alive()
-        server.check()
-        reader.close()
