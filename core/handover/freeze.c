@@ -53,18 +53,31 @@ static void go_on(struct engine *e)
     each_connection(e, go_on_connection);
 }
 
-static void look(struct timer *timer)
+static void over(struct freeze *f, bool still)
+{
+    struct reactor *r = f->engine->reactor;
+    r->each_turn = NULL;
+    reactor_timer_stop(r, &f->poll);
+    if (!still)
+        go_on(f->engine);
+    f->done(f, still);
+}
+
+/* The last I/O that ends, ends in a turn: initiators wait for that one, and not for a clock. */
+static void look(struct reactor_task *task)
+{
+    struct freeze *f = container_of(task, struct freeze, look);
+    if (is_still(f->engine))
+        over(f, true);
+    else if (f->engine->reactor->now_ns >= f->deadline_ns)
+        over(f, false);
+}
+
+/* It sees to it that there is a turn. */
+static void polled(struct timer *timer)
 {
     struct freeze *f = container_of(timer, struct freeze, poll);
-    struct reactor *r = f->engine->reactor;
-    if (is_still(f->engine)) {
-        f->done(f, true);
-    } else if (r->now_ns >= f->deadline_ns) {
-        go_on(f->engine);
-        f->done(f, false);
-    } else {
-        reactor_timer_start(r, timer, POLL_NS);
-    }
+    reactor_timer_start(f->engine->reactor, timer, POLL_NS);
 }
 
 static void begin_run(struct reactor_message *m)
@@ -75,9 +88,11 @@ static void begin_run(struct reactor_message *m)
     scsi_copies_hold(true);
     scsi_stand_still(true);
     f->deadline_ns = e->reactor->now_ns + f->timeout_ns;
-    timer_init(&f->poll, look);
+    timer_init(&f->poll, polled);
+    reactor_timer_start(e->reactor, &f->poll, POLL_NS);
+    reactor_task_init(&f->look, look);
     each_connection(e, hold_connection);
-    look(&f->poll);
+    e->reactor->each_turn = &f->look;
 }
 
 void freeze_begin(struct freeze *f)

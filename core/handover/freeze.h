@@ -16,6 +16,7 @@ struct freeze {
     void *user;
     /* Private. */
     struct reactor_message message;
+    struct reactor_task look;
     struct timer poll;
     uint64_t deadline_ns;
 };

@@ -285,6 +285,8 @@ static void turn(struct reactor *reactor)
         completions += watches_done(reactor);
     counter_add(&reactor->counters.completions, completions);
     counter_add(&reactor->counters.timers, timer_wheel_run(&reactor->timers, reactor->now_ns));
+    if (reactor->each_turn)
+        reactor_defer(reactor, reactor->each_turn);
     bool more = run_deferred(reactor);
     const struct reactor_private *p = reactor->private_part;
     if (more || work_waits(reactor) || (p->stopping && !p->winding_down))

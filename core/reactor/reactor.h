@@ -63,6 +63,8 @@ struct reactor {
     void *user; /* the upper layers' per-reactor object */
     /* Requests to storage under way that may outlive the process; its thread counts. NULL: nobody looks. */
     uint32_t *lasting;
+    /* Deferred in every turn, behind all others, while it is set. NULL: none. */
+    struct reactor_task *each_turn;
     /* Private from here on. */
     struct reactor_counters counters;
     struct list deferred;
