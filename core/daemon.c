@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -354,6 +355,7 @@ static void storage_changed(void *user, struct backend *backend, const struct ba
     daemon_note(user, &note->note);
 }
 
+/* Before GO: what there are targets for comes with start_logins(). */
 static int create_logins(struct daemon *d)
 {
     uint32_t n = d->config->daemon.max_connections;
@@ -371,7 +373,6 @@ static int create_logins(struct daemon *d)
     struct acceptor_options acceptor = {
         .login = login,
         .registry = d->registry,
-        .catalog = &d->snapshot->catalog,
         .sessions = n,
         .connections = n + config_spare_connections(&d->config->daemon),
         .limits = { .connections = n,
@@ -383,7 +384,13 @@ static int create_logins(struct daemon *d)
         .closed = connection_closed,
         .stopped = all_stopped,
     };
-    return acceptor_create(&acceptor, &d->acceptor);
+    return acceptor_create(&acceptor, &d->prepared_acceptor);
+}
+
+static void start_logins(struct daemon *d)
+{
+    acceptor_set_catalog(d->prepared_acceptor, &d->snapshot->catalog);
+    d->acceptor = g_steal_pointer(&d->prepared_acceptor);
 }
 
 /* A connection that no worker has read from or written to is as good as new. */
@@ -483,6 +490,10 @@ static const char *start(struct daemon *d)
         .login_reactor = d->reactors[d->data_count],
         .resume = acceptor_auth_resume,
     };
+    if (create_logins(d) < 0)
+        return "out of memory";
+    if (daemon_engine_prepare(d) < 0)
+        return "reactors do not start";
     struct link_message prepared = {
         .type = LINK_PREPARED, .fd = -1, .prepared.layout = daemon_engine_layout(d)};
     tell(d, &prepared);
@@ -498,12 +509,10 @@ static const char *start(struct daemon *d)
     if (daemon_targets_open(d) < 0)
         return "a target cannot be served";
     d->again = false;
-    if (create_logins(d) < 0)
-        return "out of memory";
+    start_logins(d);
     take_over(d);
     daemon_image_begin(d);
-    if (daemon_engine_start(d) < 0)
-        return "reactors do not start";
+    daemon_engine_go(d);
     return NULL;
 }
 
@@ -563,6 +572,7 @@ int daemon_run(const struct daemon_args *args)
         _exit(d.exit_code > 0 ? 1 : 0);
     }
     send_type(&d, LINK_READY);
+    sched_yield(); /* to its reactors: all of them have the same priority, and initiators wait for those */
     daemon_image_end(&d);
     daemon_control_start(&d);
     watch_link(&d);

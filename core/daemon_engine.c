@@ -214,18 +214,41 @@ int daemon_engine_create(struct daemon *d)
     return r < 0 ? -1 : 0;
 }
 
-int daemon_engine_start(struct daemon *d)
+/*
+ * What an earlier worker left in the state memory is mapped here before its sessions wait for this worker: every
+ * page costs a fault otherwise. What was never written has no page, and gets none.
+ */
+static void map_what_is_there(const struct arena *state)
 {
+    off_t at = 0, end;
+    while ((at = lseek(state->fd, at, SEEK_DATA)) >= 0 &&
+           (end = lseek(state->fd, at, SEEK_HOLE)) > at) {
+        if (madvise(state->base + at, (size_t)(end - at), MADV_POPULATE_WRITE) < 0)
+            return; /* an old kernel, or no memory: page by page, then */
+        at = end;
+    }
+}
+
+int daemon_engine_prepare(struct daemon *d)
+{
+    if (d->resume)
+        map_what_is_there(&arena_table[ARENA_STATE]);
     for (unsigned i = 0; i < d->data_count; i++)
         scsi_scratch_reserve(d->reactors[i]);
     for (unsigned i = 0; i <= d->data_count; i++) {
-        int r = reactor_start(d->reactors[i]);
+        int r = reactor_prepare(d->reactors[i]);
         if (r < 0) {
             log_error("daemon", "reactor does not start error=\"%s\"", g_strerror(-r));
             return -1;
         }
     }
     return 0;
+}
+
+void daemon_engine_go(struct daemon *d)
+{
+    for (unsigned i = 0; i <= d->data_count; i++)
+        reactor_go(d->reactors[i]);
 }
 
 void daemon_engine_stop(struct daemon *d)

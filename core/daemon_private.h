@@ -134,7 +134,7 @@ struct daemon {
     struct daemon_space *space; /* daemon_space.c; made when it is first used */
     struct daemon_kept *kept;   /* daemon_kept.c */
     struct registry *registry;
-    struct acceptor *acceptor;
+    struct acceptor *prepared_acceptor, *acceptor; /* before GO, and after it */
 };
 
 /* daemon.c: to the keeper. */
@@ -213,7 +213,9 @@ struct state_head daemon_engine_head(const struct daemon *d);
 void daemon_engine_begin(struct daemon *d);
 /* Before GO, when the worker before is dead: none of its requests to storage is under way. */
 bool daemon_engine_nothing_lasts(const struct daemon *d);
-int daemon_engine_start(struct daemon *d);
+/* Before GO: all that can be done and can fail before the reactors run, which is what daemon_engine_go() makes them. */
+int daemon_engine_prepare(struct daemon *d);
+void daemon_engine_go(struct daemon *d);
 void daemon_engine_stop(struct daemon *d);
 void daemon_engine_free(struct daemon *d);
 

@@ -21,8 +21,9 @@ struct acceptor;
 struct acceptor_options {
     struct engine *login;
     struct registry *registry;
-    struct catalog *catalog;            /* it takes a reference */
-    uint32_t sessions, connections;     /* records in the state arena */
+    struct catalog *
+        catalog; /* it takes a reference; NULL: comes by acceptor_set_catalog() before its reactor runs */
+    uint32_t sessions, connections; /* records in the state arena */
     struct admission_limits limits;
     uint32_t login_concurrency;
     uint64_t login_timeout_ns;
@@ -38,8 +39,9 @@ struct acceptor_options {
 
 struct acceptor_counters {
     uint64_t accepted, logins, refused, timeouts;
-    uint64_t refused_class[2][ACCEPTOR_DETAILS_MAX]; /* of refused: status 02xx and 03xx, by detail */
-    struct histogram duration;                       /* of those that came to their end */
+    uint64_t refused_class[2]
+                          [ACCEPTOR_DETAILS_MAX]; /* of refused: status 02xx and 03xx, by detail */
+    struct histogram duration;                    /* of those that came to their end */
 };
 
 int acceptor_create(const struct acceptor_options *options, struct acceptor **ret_acceptor);

@@ -45,10 +45,10 @@ struct reactor_private {
     struct ring_op wake;
     uint64_t wake_value;
     unsigned scratch_blocks;
-    bool started, stopping, winding_down;
+    bool prepared, started, awaited, stopping, winding_down;
     struct reactor_message stop;
     pthread_t thread;
-    sem_t ready;
+    sem_t go, ready;
     int ready_result;
     int cpu, nice;
     char name[16];
@@ -132,13 +132,17 @@ static bool run_deferred(struct reactor *reactor)
     return more;
 }
 
+static _Noreturn void broken(const struct reactor *reactor, int error)
+{
+    log_error("reactor", "ring broken reactor=%u error=\"%s\"", reactor->index, strerror(-error));
+    abort();
+}
+
 static void enter(struct reactor *reactor, uint64_t timeout_ns)
 {
     int r = ring_enter(reactor->ring, timeout_ns);
-    if (r < 0) {
-        log_error("reactor", "ring broken reactor=%u error=\"%s\"", reactor->index, strerror(-r));
-        abort();
-    }
+    if (r < 0)
+        broken(reactor, r);
 }
 
 static void submit(struct reactor *reactor)
@@ -324,6 +328,12 @@ static void wind_down(struct reactor *reactor)
                     reactor->index, ring_outstanding(reactor->ring));
 }
 
+static void wait_for(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) < 0 && errno == EINTR)
+        ;
+}
+
 static void *reactor_thread(void *data)
 {
     struct reactor *reactor = data;
@@ -338,9 +348,13 @@ static void *reactor_thread(void *data)
         (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + p->nice);
     (void)pthread_setname_np(pthread_self(), p->name);
     reactor_of_thread = reactor;
-    int r = ring_enable(reactor->ring);
+    wait_for(&p->go);
+    int r = p->started ? ring_enable(reactor->ring) : -ECANCELED;
     p->ready_result = r;
+    bool awaited = p->awaited || !p->started;
     sem_post(&p->ready);
+    if (r < 0 && !awaited)
+        broken(reactor, r);
     if (r < 0)
         return NULL;
     arm_wake(reactor);
@@ -366,6 +380,7 @@ int reactor_create(const struct reactor_options *options, struct reactor **ret_r
     list_init(&reactor->watched);
     timer_wheel_init(&reactor->timers, reactor->now_ns);
     ring_op_init(&p->wake, wake_done);
+    sem_init(&p->go, 0, 0);
     sem_init(&p->ready, 0, 0);
     p->stop.run = run_stop;
     p->cpu = options->cpu;
@@ -394,7 +409,7 @@ fail_memory:
     return r;
 }
 
-int reactor_start(struct reactor *reactor)
+int reactor_prepare(struct reactor *reactor)
 {
     struct reactor_private *p = reactor->private_part;
     sigset_t all, old;
@@ -402,26 +417,45 @@ int reactor_start(struct reactor *reactor)
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int r = pthread_create(&p->thread, NULL, reactor_thread, reactor);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r)
-        return -r;
-    while (sem_wait(&p->ready) < 0 && errno == EINTR)
-        ;
+    p->prepared = r == 0;
+    return -r;
+}
+
+void reactor_go(struct reactor *reactor)
+{
+    struct reactor_private *p = reactor->private_part;
+    p->started = true;
+    sem_post(&p->go);
+}
+
+int reactor_start(struct reactor *reactor)
+{
+    struct reactor_private *p = reactor->private_part;
+    int r = reactor_prepare(reactor);
+    if (r < 0)
+        return r;
+    p->awaited = true;
+    reactor_go(reactor);
+    wait_for(&p->ready);
     if (p->ready_result < 0) {
         pthread_join(p->thread, NULL);
+        p->prepared = p->started = false;
         return p->ready_result;
     }
-    p->started = true;
     return 0;
 }
 
 void reactor_stop(struct reactor *reactor)
 {
     struct reactor_private *p = reactor->private_part;
-    if (!p->started)
+    if (!p->prepared)
         return;
-    reactor_post(reactor, &p->stop);
+    if (p->started)
+        reactor_post(reactor, &p->stop);
+    else
+        sem_post(&p->go); /* it ends at once */
     pthread_join(p->thread, NULL);
-    p->started = false;
+    p->prepared = p->started = false;
 }
 
 struct reactor *reactor_free(struct reactor *reactor)
@@ -431,6 +465,7 @@ struct reactor *reactor_free(struct reactor *reactor)
     struct reactor_private *p = reactor->private_part;
     reactor->ring = ring_destroy(reactor->ring);
     close(p->wake_fd);
+    sem_destroy(&p->go);
     sem_destroy(&p->ready);
     for (struct reactor_scratch_block *b = reactor->scratch_first, *next; b; b = next) {
         next = b->next;

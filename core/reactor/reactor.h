@@ -13,7 +13,7 @@ more through the ring (reactor_watch(), reactor_busy_polls()).
  * Other threads reach a reactor by reactor_post() alone. A post to a busy reactor is one atomic
  * exchange; only a sleeping one is woken through an eventfd.
  *
- * Life: reactor_create(), [bufpool_create()], reactor_start(), reactor_stop(), [bufpool_destroy()],
+ * Life: reactor_create(), [bufpool_create()], [reactor_prepare()], reactor_start() or reactor_go(), reactor_stop(), [bufpool_destroy()],
  * reactor_free().
  */
 #pragma once
@@ -77,6 +77,12 @@ struct reactor {
 /* 0 or negative errno; -errno of ring_create() when the kernel refuses (ring_refusal_text()). */
 int reactor_create(const struct reactor_options *options, struct reactor **ret_reactor);
 int reactor_start(struct reactor *reactor);
+/*
+ * The two halves of it, for who has no time when it is to start: reactor_prepare() makes the thread, which waits;
+ * reactor_go() lets it go, and does not wait for it. Its ring must not fail any more: it ends the process.
+ */
+int reactor_prepare(struct reactor *reactor);
+void reactor_go(struct reactor *reactor);
 /*
  * Runs the messages already posted, ends the thread and waits for it. Every operation but the
  * reactor's own should be done; it waits up to 300 ms for those that are not. Not from itself.
