@@ -133,7 +133,8 @@ void daemon_handle(struct daemon *d, struct link_message *m)
     switch (m->type) {
     case LINK_GO:
         d->go = true;
-        d->patches = m->go.patches;
+        d->patches = m->go.can & LINK_CAN_PATCH;
+        d->keeps_removed = m->go.can & LINK_CAN_REMOVE;
         break;
     case LINK_CONNECTION:
         if (m->connection.held) {
@@ -405,9 +406,11 @@ static void take_over(struct daemon *d)
 {
     struct thaw_result result = {0};
     uint64_t begin = clock_now_ns();
-    if (d->resume)
+    if (d->resume) {
+        daemon_removed_find(d);
         thaw_all(d->acceptor, d->registry, &d->snapshot->catalog, (struct thaw_socket *)d->held->data,
                  d->held->len, d->crashed, &result);
+    }
     unsigned closed = 0;
     for (guint i = 0; i < d->held->len; i++) {
         struct thaw_socket *s = &g_array_index(d->held, struct thaw_socket, i);
@@ -513,6 +516,7 @@ static const char *start(struct daemon *d)
     take_over(d);
     daemon_image_begin(d);
     daemon_engine_go(d);
+    daemon_removed_watch(d);
     return NULL;
 }
 
@@ -541,6 +545,7 @@ static void release(struct daemon *d)
     d->scsi.area = scsi_keep_area_free(d->scsi.area); /* which held the last units */
     g_array_free(d->held, TRUE);
     daemon_kept_free(d);
+    daemon_removed_free(d);
     daemon_notes_deinit(d);
     g_free(d->state_directory);
     g_free(d->text);
@@ -563,6 +568,7 @@ int daemon_run(const struct daemon_args *args)
     link_init(&d.link, args->link_fd);
     d.loop = g_main_loop_new(NULL, FALSE);
     list_init(&d.retiring);
+    list_init(&d.removed);
     d.held = g_array_new(FALSE, FALSE, sizeof(struct thaw_socket));
     const char *why = daemon_notes_init(&d) < 0 ? "no eventfd" : start(&d);
     close(args->config_fd);

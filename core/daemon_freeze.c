@@ -167,10 +167,6 @@ void daemon_freeze(struct daemon *d, uint32_t deadline_ms, bool image)
         tell_failed(d, "not now");
         return;
     }
-    if (daemon_retire_sends(d)) {
-        tell_failed(d, "a disk that was removed is still being read; try again when it is closed");
-        return;
-    }
     struct daemon_freeze *z = g_malloc0(sizeof(*z) + (d->data_count + 1) * sizeof(struct freeze));
     z->daemon = d;
     z->note.run = all_answered;

@@ -40,6 +40,7 @@ struct daemon_lun {
     bool kept_known, kept_failed;     /* daemon_kept.c: its file is that of ... */
     uint64_t kept_version;
     uint64_t resized; /* bytes, by request, while the configuration says others; 0: it does not */
+    uint32_t left_memory; /* daemon_retire.c: the number of what it leaves, + 1; 0: none */
 };
 
 struct daemon_target {
@@ -93,6 +94,7 @@ struct daemon {
     bool prepared;              /* all there is before GO */
     bool go;                    /* storage may be opened */
     bool patches;               /* the keeper takes a change of one target as such */
+    bool keeps_removed;         /* ... and keeps the memory of removed LUNs by its number */
     bool stopping;              /* the keeper has said STOP */
     struct resize *resize;      /* daemon_resize.c: under way, or NULL */
     struct control *control;    /* NULL: there is no control socket */
@@ -123,6 +125,7 @@ struct daemon {
     uint64_t
         open_within_ns; /* commands are held: a disk has to be open in this time; 0: they are not */
     struct list retiring;               /* daemon_retire.c: what is on its way out */
+    struct list removed;                /* daemon_removed.c: what was so when an earlier worker went */
     bool again;                         /* while what earlier workers had open is opened */
     bool loading;                       /* daemon_targets_open() is at work, and has opened: */
     unsigned opened_luns, open_targets; /* ... the latter to everybody */
@@ -311,9 +314,14 @@ struct daemon_round {
 };
 void daemon_round(struct daemon *d, struct daemon_round *round);
 
-/* daemon_retire.c: initiators may still be sent what they have read of a disk that was removed, from its store, which the
-   next worker has not. It ends by itself. */
-bool daemon_retire_sends(const struct daemon *d);
+/* daemon_removed.c: before sessions are taken over: what is still being sent of disks that are not there any more. */
+void daemon_removed_find(struct daemon *d);
+/* With the reactors running: until all of that is sent. */
+void daemon_removed_watch(struct daemon *d);
+/* After the reactors have stopped. */
+void daemon_removed_free(struct daemon *d);
+/* Nothing is sent any more from the memory of a removed LUN, by its number. */
+void daemon_drop_number(struct daemon *d, uint32_t number);
 /* daemon_retire.c: what the keeper has for that LUN over workers, by the prefix of its name. */
 void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_unit *unit);
 

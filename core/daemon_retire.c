@@ -11,6 +11,7 @@
 #include "iscsi/uses.h"
 
 #define LOOK_MS  2
+#define LATE_MS  1000
 #define ABORT_NS (10 * NS_PER_S) /* for commands to end that were aborted */
 
 /* ---- rest ---- */
@@ -98,26 +99,55 @@ struct retired {
     struct daemon_round round; /* sessions */
     unsigned sessions;
     bool stopped, closed;
-    bool exchanged, memory; /* retire_exchanged() */
+    bool exchanged; /* retire_exchanged() */
+    bool late;      /* it is in use still, and nobody waits for it any more */
     unsigned closing;
     struct daemon_note note; /* all storage is closed */
     _Atomic unsigned open;
 };
 
+static void memory_name(char name[static LINK_NAME_MAX], const char *prefix,
+                        const struct scsi_unit *unit)
+{
+    g_snprintf(name, LINK_NAME_MAX, "%s%s/%u", prefix, unit->target_name, unit->lun);
+}
+
 void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_unit *unit)
 {
     struct link_message m = { .type = LINK_MEMFD_DROP, .fd = -1 };
-    g_snprintf(m.memfd_drop.name, sizeof(m.memfd_drop.name), "%s%s/%u", prefix, unit->target_name,
-               unit->lun);
+    memory_name(m.memfd_drop.name, prefix, unit);
     daemon_tell(d, &m);
 }
 
-static void exchanged_gone(struct daemon *d, struct daemon_lun *l, bool memory)
+/*
+ * Nobody will ask for its memory by name: from now on it has its number alone, so that the next worker, too, can send
+ * what initiators have read of it, and a disk that takes its place finds nothing of it.
+ */
+static void leave_memory(struct daemon *d, struct daemon_lun *l)
+{
+    struct link_message m = { .type = LINK_MEMFD_REMOVE, .fd = -1 };
+    uint32_t number;
+    if (!d->keeps_removed || !l->backend) {
+        daemon_drop_memory(d, "lun:", l->unit);
+    } else if (storage_memory(l->backend, &number)) {
+        l->left_memory = number + 1;
+        memory_name(m.memfd_drop.name, "lun:", l->unit);
+        daemon_tell(d, &m);
+    }
+}
+
+/* It is closed. */
+static void drop_left(struct daemon *d, const struct daemon_lun *l)
+{
+    if (l->left_memory)
+        daemon_drop_number(d, l->left_memory - 1);
+}
+
+static void exchanged_gone(struct daemon *d, struct daemon_lun *l)
 {
     log_info("daemon", "storage that a LUN has left is closed target=%s lun=%u",
              l->unit->target_name, l->unit->lun);
-    if (memory)
-        daemon_drop_memory(d, "lun:", l->unit);
+    drop_left(d, l);
     l->unit = scsi_unit_free(l->unit);
     daemon_target_unref(l->target);
     g_free(l);
@@ -127,19 +157,20 @@ static void exchanged_gone(struct daemon *d, struct daemon_lun *l, bool memory)
  * A disk that takes its place finds nothing of it: at once, for this worker may be followed by another before
  * it is closed; and when it is, for it may have written something meanwhile. What is mapped here stays.
  */
-static void forget(struct daemon *d, const struct daemon_lun *l)
+static void forget(struct daemon *d, struct daemon_lun *l)
 {
     if (!l->unit)
         return;
     scsi_unit_forget(l->unit);
-    daemon_drop_memory(d, "lun:", l->unit);
     daemon_drop_memory(d, "keep:state:", l->unit);
 }
 
-static void lun_gone(struct daemon *d, struct daemon_lun *l)
+static void lun_gone(struct daemon *d, struct daemon_lun *l, bool late)
 {
     log_notice("daemon", "LUN closed target=%s lun=%u", l->unit->target_name, l->unit->lun);
-    forget(d, l);
+    if (!late) /* another disk may be there by now */
+        forget(d, l);
+    drop_left(d, l);
     l->unit = scsi_unit_free(l->unit);
     daemon_target_unref(l->target);
     g_free(l);
@@ -151,9 +182,9 @@ static void all_closed(struct daemon *d, struct daemon_note *note)
     for (unsigned i = 0; i < r->luns->len; i++) {
         struct daemon_lun *l = g_ptr_array_index(r->luns, i);
         if (r->exchanged)
-            exchanged_gone(d, l, r->memory);
+            exchanged_gone(d, l);
         else
-            lun_gone(d, l);
+            lun_gone(d, l, r->late);
     }
     if (r->target) {
         log_notice("daemon", "target removed target=%s", r->target->scsi->name);
@@ -172,12 +203,24 @@ static void one_closed(void *user)
         daemon_note(r->daemon, &r->note);
 }
 
+static gboolean rest_later(gpointer data)
+{
+    struct retired *r = data;
+    daemon_rest_begin(r->daemon, &r->rest);
+    return G_SOURCE_REMOVE;
+}
+
 static void at_rest(struct daemon_rest *rest, bool still)
 {
     struct retired *r = container_of(rest, struct retired, rest);
-    if (!still) { /* a handler that never answers: it keeps what it has */
-        log_error("daemon", "a disk that was removed does not come to rest; it stays open");
+    if (!still) { /* a handler that does not answer, an initiator that does not read */
+        if (!r->late)
+            log_error("daemon", "a disk that was removed does not come to rest; it stays open "
+                                "until it does");
+        r->late = true;
+        rest->may_abort = false;
         list_remove(&r->link);
+        g_timeout_add(LATE_MS, rest_later, r);
         return;
     }
     r->note.run = all_closed;
@@ -218,6 +261,7 @@ void retire_lun(struct daemon *d, struct daemon_lun *l, uint64_t deadline_ns)
     daemon_target_ref(l->target);
     g_ptr_array_add(r->luns, l);
     forget(d, l);
+    leave_memory(d, l);
     rest_luns(r);
 }
 
@@ -227,9 +271,10 @@ void retire_exchanged(struct daemon *d, struct daemon_target *t, struct scsi_uni
     struct retired *r = retired_new(d, clock_now_ns() + ABORT_NS);
     struct daemon_lun *l = daemon_lun_new(d, t, NULL);
     r->exchanged = true;
-    r->memory = memory;
     l->unit = unit;
     l->backend = backend;
+    if (memory)
+        leave_memory(d, l);
     daemon_target_ref(t);
     g_ptr_array_add(r->luns, l);
     rest_luns(r);
@@ -326,25 +371,13 @@ void retire_target(struct daemon *d, struct daemon_target *t, uint64_t deadline_
         daemon_target_ref(t);
         g_ptr_array_add(r->luns, t->luns[i]);
         forget(d, t->luns[i]);
+        if (t->luns[i]->unit)
+            leave_memory(d, t->luns[i]);
     }
     t->lun_count = 0; /* they are ours now */
     r->round.look = sessions_look;
     r->round.done = sessions_seen;
     daemon_round(d, &r->round);
-}
-
-bool daemon_retire_sends(const struct daemon *d)
-{
-    list_for_each(pos, &d->retiring)
-    {
-        const struct retired *r = list_entry(pos, struct retired, link);
-        for (unsigned i = 0; i < r->luns->len; i++) {
-            const struct daemon_lun *l = g_ptr_array_index(r->luns, i);
-            if (l->backend && l->backend->info.store_arena)
-                return true;
-        }
-    }
-    return false;
 }
 
 bool retire_has(const struct daemon *d, const char *target, unsigned lun)

@@ -261,6 +261,31 @@ static void blame(struct thaw *t, bool crashed)
     }
 }
 
+static void queued_stores(const struct connection_record *r, bool named[static ARENA_MAX])
+{
+    const struct stream_hot *h = committed(r);
+    if (h->tx_last - h->tx_first > STREAM_TX_ENTRIES)
+        return;
+    for (uint32_t i = h->tx_first; i != h->tx_last; i++) {
+        const struct stream_tx *e = &r->stream.tx[i % STREAM_TX_ENTRIES];
+        uint64_t arena = e->data >> ARENA_OFFSET_BITS;
+        if (e->data_bytes && arena >= ARENA_STORE_FIRST && arena < ARENA_MAX)
+            named[arena] = true;
+    }
+}
+
+void thaw_stores(void (*missing)(void *user, unsigned arena), void *user)
+{
+    const struct state_head *head = state_head();
+    bool named[ARENA_MAX] = { false };
+    for (uint32_t i = 0; i < head->connections; i++)
+        if (*state_connection_used(head->sessions, i))
+            queued_stores(connection_record(i), named);
+    for (unsigned arena = ARENA_STORE_FIRST; arena < ARENA_MAX; arena++)
+        if (named[arena] && !arena_table[arena].base)
+            missing(user, arena);
+}
+
 static void thaw_sessions(struct thaw *t)
 {
     for (uint32_t i = 0; i < t->sessions; i++) {

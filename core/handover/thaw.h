@@ -35,6 +35,12 @@ struct thaw_result {
 #define THAW_CRASHES_MAX 5u /* deaths in a row; then nothing is resumed */
 
 /*
+ * Before thaw_all(), with all units open: missing() for each store that is not mapped, but named by what is queued to
+ * be sent, or was; once for each.
+ */
+void thaw_stores(void (*missing)(void *user, unsigned arena), void *user);
+
+/*
  * After the units are open and before the reactors start. Sockets that belong to a session that is
  * resumed are taken over; the records of all others are cleared. The messages that set the sessions
  * going are posted. `crashed`: the earlier worker died by its own fault; the connections that its

@@ -77,6 +77,7 @@ static const struct message_rule message_rules[] = {
     [LINK_RELOAD_READY] = RULE(sizeof(struct link_verdict), FD_NEVER),
     [LINK_RELOADED] = RULE(sizeof(struct link_verdict), FD_NEVER),
     [LINK_MEMFD_DROP] = RULE(LINK_NAME_MAX, FD_NEVER),
+    [LINK_MEMFD_REMOVE] = RULE(LINK_NAME_MAX, FD_NEVER),
     [LINK_AFTER] = RULE(3 * sizeof(uint32_t), FD_NEVER),
     [LINK_FREEZE] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_PING] = RULE(sizeof(uint32_t), FD_NEVER),
@@ -315,6 +316,7 @@ static bool strings_end(const struct link_message *m)
     case LINK_RELOADED:
         return string_ends(m->verdict.text, LINK_TEXT_MAX);
     case LINK_MEMFD_DROP:
+    case LINK_MEMFD_REMOVE:
         return string_ends(m->memfd_drop.name, LINK_NAME_MAX);
     case LINK_AMEND:
         return string_ends(m->amend.target, LINK_NAME_MAX);

@@ -89,6 +89,9 @@ enum link_type {
         43, /* the answer to RELOAD: nothing can fail any more; or text says what does */
     LINK_RELOADED = 44,   /* after COMMIT: it is in effect; text: but for this */
     LINK_MEMFD_DROP = 45, /* a LUN is gone for good: nobody will ask for its memory */
+    LINK_MEMFD_REMOVE =
+        46, /* a LUN is gone, but what was read of it is still sent from its memory: from now on that
+               has its number alone, until that is dropped */
     LINK_AMEND = 31,      /* a LUN's size in the configuration that later workers get */
     LINK_ASK = 32,        /* what an administrator wants of the keeper; answered at once */
     /* one each way */
@@ -104,6 +107,13 @@ struct link_connection {
     struct address peer;
 };
 
+/*
+ * "number:5" in GET: the memory of a removed LUN, whose number was 5 (as large as it is; nothing `existed`: there is
+ * none); in DROP: nothing is sent from it any more. What of "lun:..." a worker has not asked for by name or by number
+ * when it says READY is of no LUN that it has: the keeper lets go of it.
+ */
+#define LINK_NUMBER_PREFIX "number:"
+
 struct link_memfd_get {
     uint64_t bytes;
     uint32_t id;              /* the worker's own; repeated in the answer */
@@ -117,6 +127,9 @@ struct link_memfd {
     uint32_t existed; /* 1: holds what an earlier generation left in it */
     uint32_t number;  /* of "lun:..." ones: the same for every generation, no two have the same */
 };
+
+#define LINK_CAN_PATCH  1u /* RELOAD_ASK may be `patched` */
+#define LINK_CAN_REMOVE 2u /* MEMFD_REMOVE, and numbers */
 
 /* What may happen to what is in use and goes away. */
 struct link_reload {
@@ -244,13 +257,13 @@ struct link_message {
         struct link_fence fence;
         struct link_upgrade upgrade;
         struct {
-            uint32_t patches; /* 1: RELOAD_ASK may be `patched` */
+            uint32_t can; /* what this keeper understands: LINK_CAN_... */
         } go;
         struct link_reload reload;   /* RELOAD, RELOAD_ASK */
         struct link_verdict verdict; /* COMMIT, RELOAD_READY, RELOADED */
         struct {
             char name[LINK_NAME_MAX];
-        } memfd_drop;
+        } memfd_drop; /* MEMFD_REMOVE, too */
         struct {
             int32_t error; /* 0 or negative errno; -ENOENT: there is no size in it */
         } amended;

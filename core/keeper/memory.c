@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define REMOVED_PREFIX "removed:" /* the rest of the name is the number */
 
 struct entry {
     struct list node;
@@ -68,10 +71,15 @@ static int entry_resize(const struct entry *e, uint64_t bytes)
     return ftruncate(e->fd, (off_t)bytes) < 0 ? -errno : 0;
 }
 
+static bool has_number(const char *name)
+{
+    return g_str_has_prefix(name, MEMORY_PERSIST_PREFIX) || g_str_has_prefix(name, REMOVED_PREFIX);
+}
+
 /* There are as many numbers as entries, so one is free. */
 static void give_number(struct memory *memory, struct entry *e)
 {
-    if (!g_str_has_prefix(e->name, MEMORY_PERSIST_PREFIX))
+    if (!has_number(e->name))
         return;
     while (memory->numbers[e->number])
         e->number++;
@@ -114,8 +122,7 @@ void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const
 {
     struct entry *e = entry_add(memory, name, /* persistent= */ true, fd);
     e->slot = slot;
-    e->numbered = g_str_has_prefix(name, MEMORY_PERSIST_PREFIX) && number < MEMORY_ENTRIES_MAX &&
-                  !memory->numbers[number];
+    e->numbered = has_number(name) && number < MEMORY_ENTRIES_MAX && !memory->numbers[number];
     if (e->numbered) {
         e->number = number;
         memory->numbers[number] = 1;
@@ -137,6 +144,46 @@ void memory_each(const struct memory *memory,
     }
 }
 
+static void make_removed(struct memory *memory, struct entry *e)
+{
+    g_snprintf(e->name, sizeof(e->name), REMOVED_PREFIX "%u", e->number);
+    memory->changed = true;
+}
+
+static struct entry *find_number(struct memory *memory, const char *digits)
+{
+    char *end;
+    unsigned long number = strtoul(digits, &end, 10);
+    if (end == digits || *end)
+        return NULL;
+    list_for_each(n, &memory->entries) {
+        struct entry *e = list_entry(n, struct entry, node);
+        if (e->numbered && e->number == number)
+            return e;
+    }
+    return NULL;
+}
+
+/*
+ * Who asks has all LUNs of its configuration open: one that it has not asked for by name was removed, also when the
+ * worker before had no time to say so.
+ */
+static int get_removed(struct memory *memory, unsigned generation, const char *digits, int *ret_fd,
+                       bool *ret_existed, uint32_t *ret_number)
+{
+    struct entry *e = find_number(memory, digits);
+    bool is_removed = e && g_str_has_prefix(e->name, REMOVED_PREFIX);
+    if (!e || (!is_removed && e->generation == generation))
+        return -ENOENT;
+    if (!is_removed)
+        make_removed(memory, e);
+    e->generation = generation;
+    *ret_fd = e->fd;
+    *ret_existed = true;
+    *ret_number = e->number;
+    return 0;
+}
+
 int memory_get(struct memory *memory, unsigned generation, const struct link_memfd_get *get,
                int *ret_fd, bool *ret_existed, uint32_t *ret_number)
 {
@@ -145,6 +192,9 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
 
     if (get->name[0] == 0 || get->bytes == 0 || get->bytes > MEMORY_BYTES_MAX)
         return -EINVAL;
+    if (g_str_has_prefix(get->name, LINK_NUMBER_PREFIX))
+        return get_removed(memory, generation, get->name + strlen(LINK_NUMBER_PREFIX), ret_fd,
+                           ret_existed, ret_number);
     struct entry *e = entry_find(memory, generation, get->name, persistent);
     if (e != NULL && !persistent)
         return -EEXIST;
@@ -161,9 +211,28 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
 
 void memory_drop(struct memory *memory, const char *name)
 {
-    struct entry *e = entry_find(memory, 0, name, /* persistent= */ true);
-    if (e != NULL && e->persistent)
+    bool by_number = g_str_has_prefix(name, LINK_NUMBER_PREFIX);
+    struct entry *e = by_number ? find_number(memory, name + strlen(LINK_NUMBER_PREFIX))
+                                : entry_find(memory, 0, name, /* persistent= */ true);
+    if (e != NULL && e->persistent && (!by_number || g_str_has_prefix(e->name, REMOVED_PREFIX)))
         entry_free(memory, e);
+}
+
+void memory_remove(struct memory *memory, const char *name)
+{
+    struct entry *e = entry_find(memory, 0, name, /* persistent= */ true);
+    if (e != NULL && e->numbered)
+        make_removed(memory, e);
+}
+
+void memory_settle(struct memory *memory, unsigned generation)
+{
+    list_for_each_safe(n, &memory->entries)
+    {
+        struct entry *e = list_entry(n, struct entry, node);
+        if (has_number(e->name) && e->generation < generation)
+            entry_free(memory, e);
+    }
 }
 
 void memory_drop_before(struct memory *memory, unsigned generation)

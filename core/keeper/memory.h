@@ -2,7 +2,8 @@
 /*
  * The memory the keeper owns for workers: memfds by name. The keeper never maps them; it only keeps
  * them alive, and the service manager's store keeps the persistent ones alive without it. Names that start with "lun:" (contents of RAM LUNs) and "keep:" (session state, data
- * buffers) persist as long as the keeper; all others belong to the generation that asked. The rings of
+ * buffers) persist as long as the keeper; all others belong to the generation that asked. One of a LUN that was
+ * removed while initiators are still sent what they have read of it has its number alone. The rings of
  * a dead worker may write into its memory for a while after its death: a worker uses what it finds only
  * after GO.
  */
@@ -37,6 +38,11 @@ int memory_get(struct memory *memory, unsigned generation, const struct link_mem
                int *ret_fd, bool *ret_existed, uint32_t *ret_number);
 /* Lets go of a persistent one; nothing when there is none of that name. */
 void memory_drop(struct memory *memory, const char *name);
+/* It is a removed LUN's: from now on it is found by LINK_NUMBER_PREFIX and its number alone, which
+   nobody else gets until it is dropped. */
+void memory_remove(struct memory *memory, const char *name);
+/* A worker of that generation has all its LUNs: what it has not asked for of their memory is of none. */
+void memory_settle(struct memory *memory, unsigned generation);
 /* A persistent one that an earlier keeper has left in the store; takes over fd. */
 void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const char *name, int fd);
 /* Persistent ones: their numbers in the store and as told to workers, and their names. */

@@ -97,7 +97,7 @@ static void go_if_alone(struct keeper *k)
     accept_hand_over(k);
     k->unsettled = false;
     k->died = k->crashed = false;
-    tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1, .go = { .patches = 1 } });
+    tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1, .go.can = LINK_CAN_PATCH | LINK_CAN_REMOVE });
 }
 
 /* What it has said of the dead one counts when it keeps the same books. */
@@ -176,6 +176,7 @@ static void on_ready(struct keeper *k)
     }
     uint32_t held = k->connections.used, closed = accept_pass_on(k);
     memory_drop_before(&k->memory, w->generation);
+    memory_settle(&k->memory, w->generation);
     accept_update(k);
     log_notice("worker", "ready generation=%u pid=%d after=%.3fs held-connections=%u closed=%u",
                w->generation, w->pid,
@@ -312,6 +313,9 @@ static bool handle(struct keeper *k, const struct link_message *m)
     case LINK_MEMFD_DROP:
         memory_drop(&k->memory, m->memfd_drop.name);
         return true;
+    case LINK_MEMFD_REMOVE:
+        memory_remove(&k->memory, m->memfd_drop.name);
+        return true;
     default:
         return false;
     }
@@ -393,6 +397,10 @@ static void hear_last_words(struct keeper *k)
             connections_close(&k->connections, m.closed.slot, k->worker.generation);
         else if (m.type == LINK_FAILED)
             on_failed(k, m.failed.text);
+        else if (m.type == LINK_MEMFD_DROP)
+            memory_drop(&k->memory, m.memfd_drop.name);
+        else if (m.type == LINK_MEMFD_REMOVE)
+            memory_remove(&k->memory, m.memfd_drop.name);
         if (m.fd >= 0)
             close(m.fd);
     }

@@ -91,10 +91,10 @@ bool lowers_close(struct hf_lun *lun, void (*closed)(void *lun))
     return backend != NULL;
 }
 
-bool lowers_use_memory(const struct hf_lun *lun)
+bool lowers_memory(const struct hf_lun *lun, uint32_t *ret_number)
 {
     for (const struct hf_lower *lower = lun->lowers; lower; lower = lower->next)
-        if (storage_uses_memory(lower->backend))
+        if (storage_memory(lower->backend, ret_number))
             return true;
     return false;
 }

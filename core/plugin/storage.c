@@ -468,19 +468,28 @@ int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_
         return plugin_fail(error, ENOTSUP, "no memory that outlives the process is to be had here");
     uint32_t number = 0;
     int r = lun->services->memfd_get(lun->services->user, name, bytes, &fd, &existed, &number);
-    lun->store_number = number + 1;
     if (r < 0)
         return plugin_fail(error, -r, "%" PRIu64 " bytes of memory: %s", bytes, strerror(-r));
+    lun->store_number = number + 1;
     *ret_fd = fd;
     if (ret_existed)
         *ret_existed = existed;
     return 0;
 }
 
-bool storage_uses_memory(const struct backend *backend)
+bool storage_memory(const struct backend *backend, uint32_t *ret_number)
 {
     const struct hf_lun *lun = lun_of(backend);
-    return lun->store_number || lowers_use_memory(lun);
+    if (!lun->store_number)
+        return lowers_memory(lun, ret_number);
+    *ret_number = lun->store_number - 1;
+    return true;
+}
+
+bool storage_uses_memory(const struct backend *backend)
+{
+    uint32_t number;
+    return storage_memory(backend, &number);
 }
 
 const char *storage_target(const struct backend *backend)

@@ -72,7 +72,8 @@ struct storage_options {
  */
 int storage_open(const struct storage_options *options, struct backend **ret_backend,
                  struct hf_error *error);
-/* It, or one that it wraps, has asked for memory that outlives the worker. Control thread. */
+/* It, or one that it wraps, has asked for memory that outlives the worker; and its number. Control thread. */
+bool storage_memory(const struct backend *backend, uint32_t *ret_number);
 bool storage_uses_memory(const struct backend *backend);
 /*
  * On a data reactor: opens this reactor's queue if it is not open, so that the first I/O need not.

@@ -156,7 +156,7 @@ struct backend_io *queue_waiting_io(struct list *link);
 void lowers_discard(struct hf_lun *lun);
 bool lowers_close(struct hf_lun *lun, void (*closed)(void *lun));
 int lowers_save(struct hf_lun *lun, struct hf_error *error);
-bool lowers_use_memory(const struct hf_lun *lun);
+bool lowers_memory(const struct hf_lun *lun, uint32_t *ret_number);
 /* A LUN no queue of which was ever opened: closed here and now. */
 void lun_discard(struct hf_lun *lun);
 void lun_info_to_handler(const struct backend_info *from, struct hf_lun_info *to);

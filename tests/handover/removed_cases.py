@@ -15,17 +15,19 @@ from server import IQN, ram, serving
 
 DISK = ('handler=ram', 'options={"size": "4M"}')
 LUNS = {IQN: {'portals': ['test'], 'luns': {0: ram('4M'), 1: ram('4M')}}}
+OTHER_IQN = IQN + ':other'
 MIB = 1 << 20
-READS = 16      # more than the sockets take
+READS, MANY = 16, 48    # more than the sockets take; more than is queued
+NO_LUN, LUNS_CHANGED = (5, 0x2500), (6, 0x3f0e)
 
 
-def slow_reader(server):
+def slow_reader(server, count=READS):
     """A session that has asked for more of LUN 1 than it takes; and what it has asked for."""
     reader = log_in(server, MaxRecvDataSegmentLength='262144')
     reader.alive(1)
     data = unalike(MIB, 7)
     reader.write(0, data, lun=1).good()
-    reads = [reader.start(scsi.read_10(0, 2048), read=MIB, lun=1) for _ in range(READS)]
+    reads = [reader.start(scsi.read_10(0, 2048), read=MIB, lun=1) for _ in range(count)]
     log_in(server, initiator='iqn.2026-11.org.example:other').close()   # they have been taken
     time.sleep(0.1)
     return reader, reads, data
@@ -42,6 +44,20 @@ def add(server, lun):
 def all_arrive(reads, data):
     for task in reads:
         assert task.good().data == data, 'not what was on the disk'
+
+
+def arrive_or_end(reads, data):
+    """What was not queued yet is told that the disk is gone; how many of them."""
+    told = 0
+    for task in reads:
+        task.wait()
+        assert task.data == data[:len(task.data)], 'not what was on the disk'
+        if task.status:
+            assert task.sense.what() in (NO_LUN, LUNS_CHANGED), task.sense
+            told += 1
+        else:
+            assert len(task.data) == MIB
+    return told
 
 
 def memory(server):
@@ -96,3 +112,79 @@ def _(_scale):
         server.check()
         other.close()
         reader.close()
+
+
+def goes(server, how):
+    if how == 'killed':
+        server.kill()
+    else:
+        server.upgrade()
+
+
+@case('removed: a disk, while it is read, and workers are killed or replaced: all of that arrives, nothing else does')
+def _(scale):
+    for turn in range(scale.count(2, 40)):
+        ways = ('killed', 'replaced') if turn % 2 else ('replaced', 'killed')
+        with serving(LUNS) as server:
+            reader, reads, data = slow_reader(server)
+            other = log_in(server, initiator='iqn.2026-11.org.example:other')
+            remove(server)
+            goes(server, ways[0])
+            for lun in (1, 2):  # they get numbers of their own
+                add(server, lun)
+                other.alive(lun)
+                other.write(0, OTHER * 4, lun=lun).good()
+            goes(server, ways[1])
+            assert len(memory(server)) == 4, memory(server)
+            all_arrive(reads, data)
+            memory_is_back(server, 3)
+            for lun in (1, 2):
+                other.alive(lun)
+                assert other.read(0, 512, lun=lun).good().data == OTHER
+            reader.alive()
+            server.check()
+            other.close()
+            reader.close()
+
+
+@case('removed: a disk with commands that wait for their turn, and the worker goes: they are told that it is gone')
+def _(_scale):
+    for how in ('killed', 'replaced'):
+        with serving(LUNS) as server:
+            reader, reads, data = slow_reader(server, MANY)
+            remove(server)
+            goes(server, how)
+            assert arrive_or_end(reads, data), 'all of them had been queued'
+            memory_is_back(server, 1)
+            reader.alive()
+            server.check()
+            reader.close()
+
+
+@case('removed: a disk, while it is read, and a file takes its place, with workers that are killed')
+def _(_scale):
+    with serving(LUNS) as server:
+        path = os.path.join(server.daemon.folder, 'moved.img')
+        reader, reads, data = slow_reader(server)
+        remove(server)
+        server.kill()
+        client.run(server.daemon, 'lun', 'set', IQN, '1', 'handler=file',
+                   'options={"path": "%s", "size": "4M"}' % path)
+        server.kill()
+        all_arrive(reads, data)
+        memory_is_back(server, 1)
+        server.check()
+        reader.close()
+
+
+@case('removed: a disk with its target, while it is read, and the worker is killed: its memory is given back')
+def _(_scale):
+    two = dict(LUNS)
+    two[OTHER_IQN] = {'portals': ['test'], 'luns': {0: ram('4M')}}
+    with serving(two) as server:
+        reader = log_in(server, target=OTHER_IQN, MaxRecvDataSegmentLength='262144')
+        for _ in range(READS):
+            reader.start(scsi.read_10(0, 2048), read=MIB, lun=0)
+        client.run(server.daemon, 'target', 'remove', OTHER_IQN, '--force')
+        server.kill()
+        memory_is_back(server, 2)

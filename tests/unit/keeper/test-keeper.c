@@ -186,14 +186,22 @@ static void test_memory_of_luns_survives_and_the_rest_is_fresh(void)
     g_free(host_expect(&h, invalid));
     host_tell(&h, "abort");
 
-    host_ready_worker(&h, 2);
+    host_expect_worker(&h, 2); /* it opens its LUNs before it is ready */
+    g_free(host_expect(&h, "GO"));
     host_tell(&h, "get state 8192");
     g_free(host_expect(&h, "MEMFD 0 0 "));
     host_tell(&h, "get lun:iqn.x/0 16384");
     g_free(host_expect(&h, "MEMFD 0 1 precious"));
+    host_tell(&h, "ready");
+    host_expect_log(&h, "ready generation=2 ");
     host_tell(&h, "get lun:iqn.x/0 4");
     g_free(host_expect(&h, "MEMFD 0 1 prec"));
     host_tell(&h, "get lun:iqn.x/1 4096");
+    g_free(host_expect(&h, "MEMFD 0 0 "));
+    host_tell(&h, "abort");
+
+    host_ready_worker(&h, 3); /* it has no LUN any more: neither have those that come */
+    host_tell(&h, "get lun:iqn.x/0 4");
     g_free(host_expect(&h, "MEMFD 0 0 "));
     host_stop(&h);
 }
