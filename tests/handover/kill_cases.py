@@ -48,19 +48,40 @@ def loads_on(server, *wanted):
             load.kill()
 
 
-ROOM = 0.4  # of the commands a second that fill the machine: it is some 60 % busy then
+# Of the commands a second that fill the machine: it is some 60 % busy with the one, and what clients wait for is the
+# target's pause, not their turn on a CPU, with the other.
+ROOM, MUCH_ROOM = 0.4, 0.1
+QUIET_MARKS = 100
 
 
-def paced(server, wanted):
-    """The same loads, held at a share of what they reach when nothing holds them."""
+def paced(server, wanted, share):
+    """The same loads, held at a share of what they reach when nothing holds them; no share: as they are."""
+    if not share:
+        return wanted
     with loads_on(server, *wanted) as loads:
         time.sleep(2)
-    return [(iqn, dict(more, rate=max(1, round(load.figures['iops'] * ROOM))))
+    return [(iqn, dict(more, rate=max(1, round(load.figures['iops'] * share))))
             for (iqn, more), load in zip(wanted, loads)]
 
 
-def report(server, loads, machine=None):
-    """One line: kills, what was resumed, what was checked, the pauses clients saw."""
+def leave_alone(scale, loads, marks):
+    """Marks while nothing happens: less than what clients see then no pause can be."""
+    for _ in range(marks):
+        time.sleep(scale.between(0.6, 0.8))
+        for load in loads:
+            load.mark()
+    time.sleep(0.6 if marks else 0)
+
+
+def pauses_seen(loads, begin, end=None):
+    """In words; of the marks from `begin` on to before `end`."""
+    seen = [pause for load in loads for pause in load.pauses[begin:end]]
+    return ['nobody served: ' + in_words([pause[0] for pause in seen]),
+            'the longest waiting session: ' + in_words([pause[1] for pause in seen])] if seen else []
+
+
+def report(server, loads, machine=None, quiet=0):
+    """One line: kills, what was resumed and checked, the pauses clients saw; the first `quiet` marks are the floor."""
     taken = server.taken()
     parts = ['%d kills' % server.kills] if server.kills else []
     if server.upgrades:
@@ -73,18 +94,18 @@ def report(server, loads, machine=None):
         parts.append('the machine was %.0f %% busy' % (100 * machine.busy))
     if machine and server.pauses():
         parts.append('from FREEZE to READY: ' + in_words(server.pauses()))
-    nobody = [p[0] for load in loads for p in load.pauses]
-    worst = [p[1] for load in loads for p in load.pauses]
-    if nobody:
-        parts.append('nobody served: ' + in_words(nobody))
-        parts.append('the longest waiting session: ' + in_words(worst))
+    parts += pauses_seen(loads, quiet)
+    if quiet:
+        parts.append('before, when nothing happened (%s)' % ', '.join(pauses_seen(loads, 0, quiet)))
     return '; '.join(parts)
 
 
-def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), busy_poll='0', room=False, **config):
+def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), busy_poll='0', share=None, **config):
     """Kills at random moments; each waits for the worker before."""
+    quiet = min(kills, QUIET_MARKS) if share else 0
     with serving(targets(**config), daemon={'reactors': 2, 'busy-poll': busy_poll}) as server:
-        with loads_on(server, *(paced(server, wanted) if room else wanted)) as loads:
+        with loads_on(server, *paced(server, wanted, share)) as loads:
+            leave_alone(scale, loads, quiet)
             machine = Machine()
             for _ in range(kills):
                 time.sleep(scale.between(*rest))
@@ -96,20 +117,16 @@ def kill_under_load(scale, kills, wanted, rest=(0.05, 0.6), busy_poll='0', room=
             machine.stop()
             time.sleep(0.3)
         server.check()
-        return report(server, loads, machine)
+        return report(server, loads, machine, quiet)
 
 
-def nothing_under_load(scale, marks, wanted, room=False):
+def nothing_under_load(scale, marks, wanted, share=None):
     """What clients measure when nothing happens."""
     with serving(targets(), daemon={'reactors': 2}) as server:
-        with loads_on(server, *(paced(server, wanted) if room else wanted)) as loads:
+        with loads_on(server, *paced(server, wanted, share)) as loads:
             machine = Machine()
-            for _ in range(marks):
-                time.sleep(scale.between(0.6, 0.8))
-                for load in loads:
-                    load.mark()
+            leave_alone(scale, loads, marks)
             machine.stop()
-            time.sleep(0.6)
         server.check()
         return report(server, loads, machine)
 
@@ -131,12 +148,17 @@ def _(scale):
 
 @case('floor: 100 sessions, the machine not full, nothing happens', soak_only=True)
 def _(scale):
-    return nothing_under_load(scale, scale.count(6, 1000), HUNDRED, room=True)
+    return nothing_under_load(scale, scale.count(6, 1000), HUNDRED, share=ROOM)
 
 
 @case('kill: 100 sessions, the machine not full', soak_only=True)
 def _(scale):
-    return kill_under_load(scale, scale.count(6, 1000), HUNDRED, room=True)
+    return kill_under_load(scale, scale.count(6, 1000), HUNDRED, share=ROOM)
+
+
+@case('kill: 100 sessions, the machine not full: a tenth of the load', soak_only=True)
+def _(scale):
+    return kill_under_load(scale, scale.count(6, 1000), HUNDRED, share=MUCH_ROOM)
 
 
 @case('kill: large commands, R2Ts, many Data-In PDUs')

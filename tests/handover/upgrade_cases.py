@@ -10,8 +10,8 @@ import time
 import scsi
 from cases import case
 from dialogue_cases import log_in
-from kill_cases import (ASKED, DIGESTS, FIRST, SECOND, THIRD, THOUSAND, loads_on, paced, report,
-                        targets)
+from kill_cases import (ASKED, DIGESTS, FIRST, MUCH_ROOM, QUIET_MARKS, ROOM, SECOND, THIRD, THOUSAND, leave_alone,
+                        loads_on, paced, report, targets)
 from load import Machine
 from reservations import REGISTER_AND_IGNORE, out
 from server import IQN, Settings, ram, serving
@@ -68,10 +68,12 @@ class Binary:
         self.put(self.tools / 'broken')
 
 
-def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5), busy_poll='0', room=False):
+def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5), busy_poll='0', share=None):
     daemon = {'reactors': 2, 'busy-poll': busy_poll}
+    quiet = min(upgrades, QUIET_MARKS) if share else 0
     with own_binary() as binary, serving(targets(), daemon=daemon) as server:
-        with loads_on(server, *(paced(server, wanted) if room else wanted)) as loads:
+        with loads_on(server, *paced(server, wanted, share)) as loads:
+            leave_alone(scale, loads, quiet)
             machine = Machine()
             for _ in range(upgrades):
                 time.sleep(scale.between(*rest))
@@ -84,7 +86,7 @@ def upgrade_under_load(scale, upgrades, wanted, rest=(0.05, 0.5), busy_poll='0',
             machine.stop()
             time.sleep(0.3)
         server.check()
-        return report(server, loads, machine)
+        return report(server, loads, machine, quiet)
 
 
 @case('upgrade: one session, 4k')
@@ -112,12 +114,17 @@ def _(scale):
 
 @case('upgrade: 100 sessions, the machine not full', soak_only=True)
 def _(scale):
-    return upgrade_under_load(scale, scale.count(3, 1000), SHARE, room=True)
+    return upgrade_under_load(scale, scale.count(3, 1000), SHARE, share=ROOM)
+
+
+@case('upgrade: 100 sessions, the machine not full: a tenth of the load', soak_only=True)
+def _(scale):
+    return upgrade_under_load(scale, scale.count(3, 1000), SHARE, share=MUCH_ROOM)
 
 
 @case('upgrade: 1000 sessions, the machine not full', soak_only=True)
 def _(scale):
-    return upgrade_under_load(scale, scale.count(3, 1000), THOUSAND, room=True)
+    return upgrade_under_load(scale, scale.count(3, 1000), THOUSAND, share=ROOM)
 
 
 @case('upgrade: upgrades and kills, one after the other and into each other')
