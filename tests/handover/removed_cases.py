@@ -10,8 +10,10 @@ import client
 import scsi
 from cases import case
 from dialogue_cases import DATA, OTHER, log_in, unalike
+from layout_cases import other as other_layout
 from reservations import REGISTER_AND_IGNORE, out
 from server import IQN, ram, serving
+from upgrade_cases import own_binary
 
 DISK = ('handler=ram', 'options={"size": "4M"}')
 LUNS = {IQN: {'portals': ['test'], 'luns': {0: ram('4M'), 1: ram('4M')}}}
@@ -188,3 +190,19 @@ def _(_scale):
         client.run(server.daemon, 'target', 'remove', OTHER_IQN, '--force')
         server.kill()
         memory_is_back(server, 2)
+
+
+@case('removed: a disk, while it is read, and workers of other layouts of the memory follow each other')
+def _(_scale):
+    with own_binary() as binary, serving(LUNS) as server:
+        layouts = [other_layout(), binary.good]
+        reader, reads, data = slow_reader(server)
+        remove(server)
+        for layout in layouts:
+            binary.put(layout)
+            server.upgrade()
+        assert len(memory(server)) == 2, memory(server)
+        all_arrive(reads, data)
+        memory_is_back(server, 1)
+        server.check()
+        reader.close()

@@ -30,6 +30,7 @@ def own_binary():
     try:
         Settings.daemon = str(folder / 'holdfastd')
         shutil.copy2(before, Settings.daemon)
+        (folder / 'ctl').symlink_to(pathlib.Path(before).resolve().parent / 'ctl')
         yield Binary(folder, before)
     finally:
         Settings.daemon = before
