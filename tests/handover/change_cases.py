@@ -97,13 +97,16 @@ class Weather(threading.Thread):
 
     def run(self):
         try:
-            while not self.over.wait(self.random.uniform(0.1, 0.5)):    # fewer than the keeper forgives
+            took = 0    # a sanitizer's worker takes its time: there shall be some between two of them
+            while not self.over.wait(2 * took + self.random.uniform(0.1, 0.5)):    # fewer than the keeper forgives
                 if self.random.random() < 0.4:
                     self.server.begin_upgrade()
                     self.over.wait(self.random.uniform(0, 0.1))
                 if self.random.random() < 0.7:
+                    began = time.monotonic()
                     self.server.kill_any(self.random)
                     self.server.wait_serving()
+                    took = time.monotonic() - began
         except Exception as error:      # pylint: disable=broad-except  # whatever it is, the case fails
             self.problem = error
 

@@ -45,6 +45,8 @@ class Manager:
             for level, kind, content in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                     fds.frombytes(content)
+            for fd in fds:
+                os.set_inheritable(fd, False)   # the daemon gets duplicates, by their numbers
             words = dict(line.split('=', 1) for line in data.decode().splitlines())
             if words.get('TEST') == 'over':
                 return

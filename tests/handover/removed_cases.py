@@ -11,6 +11,7 @@ import scsi
 from cases import case
 from dialogue_cases import DATA, OTHER, log_in, unalike
 from layout_cases import other as other_layout
+from manager import managed
 from reservations import REGISTER_AND_IGNORE, out
 from server import IQN, ram, serving
 from upgrade_cases import own_binary
@@ -205,4 +206,38 @@ def _(_scale):
         all_arrive(reads, data)
         memory_is_back(server, 1)
         server.check()
+        reader.close()
+
+
+@case('removed: a disk, while it is read, and keeper and worker are killed, whose descriptors are kept')
+def _(scale):
+    with managed(LUNS) as server:
+        reader, reads, data = slow_reader(server)
+        remove(server)
+        for _ in range(2):
+            server.kill_both(scale.random)
+        all_arrive(reads, data)
+        memory_is_back(server, 1)
+        reader.alive()
+        server.check()
+        reader.close()
+
+
+@case('removed: a disk, and its reader takes so long that nobody waits for it: it is closed in the end', soak_only=True)
+def _(_scale):
+    with serving(LUNS) as server:
+        reader, reads, data = slow_reader(server)
+        remove(server)
+        server.wait_log('it stays open until it does')
+        add(server, 1)
+        other = log_in(server, initiator='iqn.2026-11.org.example:other')
+        other.alive(1)
+        other.write(0, OTHER, lun=1).good()
+        all_arrive(reads, data)
+        server.wait_log('LUN closed')
+        memory_is_back(server, 2)
+        server.kill()
+        assert other.read(0, 512, lun=1).good().data == OTHER
+        server.check()
+        other.close()
         reader.close()
