@@ -176,6 +176,7 @@ void daemon_handle(struct daemon *d, struct link_message *m)
         daemon_control_upgrade(d, &m->upgrade);
         break;
     case LINK_AFTER:
+        d->after_death = true;
         d->crashed = m->after.crashed;
         d->failures = m->after.failures;
         d->unsettled = m->after.unsettled;
@@ -473,6 +474,7 @@ static const char *start(struct daemon *d)
         .user = d,
         .pool = d->pool,
         .reactor_count = d->data_count,
+        .reactors = d->reactors,
         .memfd_get = store_get,
         .changed = storage_changed,
     };

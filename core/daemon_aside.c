@@ -25,6 +25,7 @@ struct daemon_aside {
     void *data;
     struct daemon_note note;
     bool over, left; /* control thread */
+    bool alone;      /* nobody has ever waited for it */
 };
 
 /* Of a thread that works: what memory it asks for comes over the control thread's link. */
@@ -56,7 +57,8 @@ static void over_run(struct daemon *d, struct daemon_note *note)
     a->over = true;
     if (!a->left)
         return;
-    log_notice("daemon", "ended after all: %s", a->what);
+    if (!a->alone)
+        log_notice("daemon", "ended after all: %s", a->what);
     d->asides_left--;
     a->work.late(d, a->data);
     aside_free(a);
@@ -121,12 +123,27 @@ int daemon_aside(struct daemon *d, const struct daemon_work *work, void *data)
     return r;
 }
 
+void daemon_aside_begin(struct daemon *d, const struct daemon_work *work, void *data)
+{
+    struct daemon_aside *a = g_new0(struct daemon_aside, 1);
+    *a = (struct daemon_aside){ .daemon = d, .work = *work, .data = data, .note.run = over_run };
+    a->what = g_strdup_printf("%s target=%s lun=%u", work->verb, work->target, work->lun);
+    a->left = a->alone = true;
+    d->asides_left++;
+    GThread *thread = g_thread_try_new("aside", thread_run, a, NULL);
+    if (thread)
+        g_thread_unref(thread);
+    else
+        thread_run(a); /* the watchdog may see it */
+}
+
 /* ---- memory ---- */
 
 static void memory_run(struct daemon *d, struct daemon_note *note)
 {
     struct memory_note *m = container_of(note, struct memory_note, note);
-    int r = m->aside->left ? -ECANCELED /* its name may be somebody else's by now */
+    int r = m->aside->left && !m->aside->alone
+                ? -ECANCELED /* its name may be somebody else's by now */
                            : link_get_memfd(&d->link, m->name, m->bytes, DAEMON_MEMFD_MS, m->ret_fd,
                                             m->ret_existed, m->ret_number);
     pthread_mutex_lock(&m->lock);

@@ -44,6 +44,7 @@ static void get_lun(void *user, unsigned target, unsigned lun, struct control_lu
     const struct daemon *d = user;
     const struct daemon_lun *l = d->targets[target]->luns[lun];
     *ret_lun = (struct control_lun){ .config = l->config, .backend = l->backend, .unit = l->unit };
+    ret_lun->is_absent = daemon_absent_is(l, &ret_lun->absent);
 }
 
 static void ask_keeper(void *user)

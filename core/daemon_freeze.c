@@ -140,7 +140,11 @@ static void logins_held(void *user)
     z->missing = d->data_count + 1;
     for (unsigned i = 0; i <= d->data_count; i++) {
         z->freezes[i] = (struct freeze){
-            .engine = &d->engines[i], .timeout_ns = z->timeout_ns, .done = answered, .user = z
+            .engine = &d->engines[i],
+            .timeout_ns = z->timeout_ns,
+            .waiting = storage_absent_waiting,
+            .done = answered,
+            .user = z,
         };
         freeze_begin(&z->freezes[i]);
     }

@@ -306,6 +306,7 @@ int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct
         .replaces = replaces,
         .lanes = d->data_count,
         .services = &d->scsi,
+        .has_store = storage_uses_memory(l->backend) && storage_is_absent(l->backend),
     };
     int r = scsi_unit_create(&config, l->backend, ret_unit);
     if (r < 0)

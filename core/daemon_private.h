@@ -39,6 +39,7 @@ struct daemon_lun {
     bool space_failed;                /* the last one */
     bool kept_known, kept_failed;     /* daemon_kept.c: its file is that of ... */
     uint64_t kept_version;
+    struct daemon_absent *absent;     /* daemon_absent.c; NULL: its storage is open */
     uint64_t resized; /* bytes, by request, while the configuration says others; 0: it does not */
     uint32_t left_memory; /* daemon_retire.c: the number of what it leaves, + 1; 0: none */
 };
@@ -100,6 +101,9 @@ struct daemon {
     struct control *control;    /* NULL: there is no control socket */
     bool crashed;               /* the last worker died by a fault of its own */
     unsigned failures;          /* deaths in a row */
+    bool after_death;           /* nobody is there who could go on in our place */
+    guint absent_timer;         /* daemon_absent.c */
+    unsigned absent_trials;
     bool resume;                /* the state memory holds what an earlier worker left */
     int predecessor;            /* memfd: state in the layout of the worker before; or -1 */
     uint64_t *predecessor_head; /* its first page */
@@ -175,6 +179,8 @@ struct daemon_work {
     void (*late)(struct daemon *d, void *data);
 };
 int daemon_aside(struct daemon *d, const struct daemon_work *work, void *data);
+/* The same, and nobody waits for it: late() always comes, but when the worker ends before. From the main loop. */
+void daemon_aside_begin(struct daemon *d, const struct daemon_work *work, void *data);
 /* storage_services.memfd_get: on the control thread, or within such work. */
 #define DAEMON_MEMFD_MS 5000
 int daemon_memfd_get(struct daemon *d, const char *name, uint64_t bytes, int *ret_fd,
@@ -255,6 +261,22 @@ int daemon_lun_update(struct daemon *d, struct backend *backend, struct plugin_c
 /* The unit on l->backend. 0 or negative errno. */
 int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct daemon_lun *l,
                     struct scsi_unit *replaces, struct scsi_unit **ret_unit);
+/*
+ * daemon_absent.c: a LUN that cannot be opened, and has been open in a worker before. begin: l->backend stands in for
+ * it, for a unit to be made on it; 0, or -ENOENT: nothing is known of it, or it is for the worker before to go on. again:
+ * the storage of l->unit cannot be opened any more. `why`: for log and status.
+ */
+int daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const char *why);
+void daemon_absent_again(struct daemon *d, struct daemon_lun *l, const struct backend_info *was,
+                         const char *why);
+/* Workers have crashed over it: it is not to be opened. */
+bool daemon_absent_quarantined(struct daemon *d, const struct daemon_lun *l);
+/* l->unit is made: what there is to know of its storage is kept for later workers. */
+void daemon_absent_kept(struct daemon_lun *l);
+/* Its storage is another one now. */
+void daemon_absent_clear(struct daemon_lun *l);
+/* False: it is there. */
+bool daemon_absent_is(const struct daemon_lun *l, struct control_absent *ret_absent);
 /* A line in the log: it is open, and its unit is made. */
 void daemon_lun_tell(const struct daemon_lun *l);
 /* Portal group tags of the target's ports and, in this order, their access states. */

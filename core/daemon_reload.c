@@ -107,6 +107,18 @@ static void judge_place(struct daemon_reload *r, const struct config_node *at, c
                              target, lun);
 }
 
+/* Its size is what it is when it is back. */
+static void judge_absent(struct daemon_reload *r, const struct plan_step *s)
+{
+    struct control_absent absent;
+    if (s->kind == PLAN_CHANGE && (s->lun_change & PLAN_LUN_SIZE) &&
+        !(s->lun_change & (PLAN_LUN_MOVE | PLAN_LUN_IDENTITY)) &&
+        daemon_absent_is(reload_find_lun(r->daemon, s), &absent))
+        config_problem_error(r->problems, s->at,
+                             "target %s LUN %u is absent, its size cannot be changed: %s",
+                             s->new_target->name, s->new_lun->number, absent.why);
+}
+
 static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
 {
     const char *target = s->new_target ? s->new_target->name : s->old_target->name;
@@ -120,8 +132,10 @@ static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
                              number);
     if (s->kind == PLAN_CHANGE && s->class < PLAN_REOPEN) {
         const struct backend *backend = reload_find_lun(r->daemon, s)->backend;
-        daemon_space_judge(!backend || storage_tells_space(backend), s->new_lun, r->problems);
+        daemon_space_judge(!backend || storage_is_absent(backend) || storage_tells_space(backend),
+                           s->new_lun, r->problems);
     }
+    judge_absent(r, s);
     if (s->kind == PLAN_ADD)
         judge_place(r, s->at, target, number);
 }

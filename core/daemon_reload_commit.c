@@ -57,7 +57,9 @@ static void make_unit(struct daemon_reload *r, struct daemon_lun *l, struct back
                       struct scsi_unit *replaces)
 {
     l->backend = backend;
+    daemon_absent_clear(l);
     must(daemon_lun_unit(r->daemon, l->target->config, l, replaces, &l->unit), l);
+    daemon_absent_kept(l);
     daemon_lun_tell(l);
 }
 

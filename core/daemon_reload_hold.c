@@ -120,7 +120,7 @@ static void flush_begin(struct reload_hold *h, unsigned swap)
 static bool wants_flush(const struct reload_swap *w)
 {
     uint32_t features = w->lun->backend->info.features;
-    return features & BACKEND_FEATURE_VOLATILE_CACHE && !(features & BACKEND_FEATURE_READ_ONLY);
+    return !storage_is_absent(w->lun->backend) && features & BACKEND_FEATURE_VOLATILE_CACHE && !(features & BACKEND_FEATURE_READ_ONLY);
 }
 
 /* ---- hold ---- */
@@ -159,6 +159,7 @@ void reload_hold(struct daemon_reload *r)
         struct daemon_lun *l = swap_at(r, i)->lun;
         scsi_unit_hold(l->unit, l->target->scsi);
         swap_at(r, i)->held = l->unit;
+        storage_send_away(l->backend); /* nobody would answer what waits for one that is absent */
         g_ptr_array_add(h->rest.luns, l);
     }
     log_info("reload", "LUNs are held count=%u", r->swaps->len);

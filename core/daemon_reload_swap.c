@@ -54,14 +54,14 @@ static void open_old(struct daemon_reload *r, struct reload_swap *w)
     if (!w->closed)
         return;
     l->backend = NULL;
+    unsigned before = config_problems_count(r->problems);
     if (daemon_lun_open(d, d->config, l->target->config, l->config, false, NULL, &l->backend,
-                        r->problems) < 0) {
-        log_error("reload", "a disk cannot be opened again, it stays held target=%s lun=%u",
-                  l->target->config->name, l->config->number);
-        w->held = NULL;
-        return;
-    }
+                        r->problems) < 0)
+        daemon_absent_again(d, l, &w->old, config_problems_get(r->problems, before)->text);
+    else
+        daemon_absent_clear(l);
     scsi_unit_set_backend(l->unit, l->backend);
+    daemon_absent_kept(l);
 }
 
 void reload_undo(struct daemon_reload *r)

@@ -122,6 +122,9 @@ static char *refuse(const struct daemon *d, const struct daemon_lun *l, uint64_t
         return g_strdup("another resize is under way");
     if (d->stopping || d->freeze)
         return g_strdup("this worker is about to end");
+    struct control_absent absent;
+    if (daemon_absent_is(l, &absent))
+        return g_strdup_printf("it is absent: %s", absent.why);
     if (bytes < info->bytes)
         return g_strdup_printf(
             "it has %" PRIu64

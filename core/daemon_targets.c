@@ -17,14 +17,31 @@ _Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_
 
 /* ---- making ---- */
 
-static int open_lun(struct daemon *d, struct daemon_target *t, struct daemon_lun *l)
+/* What was open in a worker before does not keep all else down when it cannot be opened: it is absent. */
+static int open_storage(struct daemon *d, struct daemon_target *t, struct daemon_lun *l)
 {
+    if (daemon_absent_quarantined(d, l))
+        return daemon_absent_begin(d, l, "its handler has ended workers before this one");
     struct config_problems *problems = config_problems_new();
     int r = daemon_lun_open(d, d->config, t->config, l->config, d->unsettled,
                             /* beside= */ NULL, &l->backend, problems);
+    if (r < 0 && daemon_absent_begin(d, l, config_problems_get(problems, 0)->text) == 0)
+        r = 0; /* that is said in the log */
+    else
+        config_problems_print(problems, stderr);
+    config_problems_free(problems);
+    return r;
+}
+
+static int open_lun(struct daemon *d, struct daemon_target *t, struct daemon_lun *l)
+{
+    struct config_problems *problems = config_problems_new();
+    int r = open_storage(d, t, l);
     if (r == 0) {
         r = daemon_lun_unit(d, t->config, l, /* replaces= */ NULL, &l->unit);
-        if (r == 0 && ++d->opened_luns <= TOLD_MAX)
+        if (r == 0)
+            daemon_absent_kept(l);
+        if (r == 0 && !l->absent && ++d->opened_luns <= TOLD_MAX)
             daemon_lun_tell(l);
         if (r < 0)
             config_problem_error(problems, l->config->handler_node, "target %s LUN %u: %s",
@@ -231,6 +248,8 @@ bool daemon_targets_release(struct daemon *d)
             struct daemon_lun *l = d->targets[i]->luns[j];
             if (l->unit)
                 scsi_unit_quiesce(l->unit);
+            if (l->backend)
+                storage_abandon(l->backend);
             all &= save_lun(d->targets[i], l);
             if (l->backend && !l->backend->info.store_arena &&
                 storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0)
@@ -255,8 +274,10 @@ void daemon_target_unref(struct daemon_target *t)
     if (--t->refs)
         return;
     for (unsigned j = 0; j < t->lun_count; j++) {
-        if (t->luns[j])
+        if (t->luns[j]) {
             t->luns[j]->unit = scsi_unit_free(t->luns[j]->unit);
+            daemon_absent_clear(t->luns[j]);
+        }
         g_free(t->luns[j]);
     }
     t->scsi = scsi_target_free(t->scsi);

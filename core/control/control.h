@@ -25,10 +25,19 @@ struct control_target {
     unsigned lun_count;
 };
 
+/* A LUN that cannot be opened; its commands wait. */
+struct control_absent {
+    const char *why;
+    uint64_t since_ns;
+    bool quarantined; /* workers have crashed over it: it is opened by request alone */
+};
+
 struct control_lun {
     const struct config_lun *config;
     struct backend *backend; /* of core/plugin */
     struct scsi_unit *unit;
+    bool is_absent; /* `absent` says more */
+    struct control_absent absent;
 };
 
 /* What the keeper knows. */

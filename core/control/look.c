@@ -173,6 +173,34 @@ static void put_oldest(struct json_writer *w, const struct control_services *s)
     json_put_close(w, '}');
 }
 
+/* The disk that is absent as an object, or null. */
+static void put_absence(struct json_writer *w, const char *key, const struct control_lun *l)
+{
+    if (!l->is_absent) {
+        json_put_string(w, key, NULL);
+        return;
+    }
+    json_put_open(w, key, '{');
+    json_put_string(w, "why", l->absent.why);
+    json_put_double(w, "seconds", seconds_of(clock_now_ns() - l->absent.since_ns));
+    json_put_bool(w, "quarantined", l->absent.quarantined);
+    json_put_close(w, '}');
+}
+
+static int put_if_absent(struct call *call, const struct control_target *t,
+                         const struct control_lun *l)
+{
+    struct json_writer *w = &call->result;
+    if (!l->is_absent)
+        return 0;
+    json_put_open(w, NULL, '{');
+    json_put_string(w, "target", t->config->name);
+    json_put_u64(w, "lun", l->config->number);
+    put_absence(w, "absent", l);
+    json_put_close(w, '}');
+    return 0;
+}
+
 int look_status(struct call *call)
 {
     const struct control_services *s = &call->control->services;
@@ -199,6 +227,9 @@ int look_status(struct call *call)
     json_put_u64(w, "luns", luns);
     json_put_u64(w, "portals", config->portal_count);
     put_oldest(w, s);
+    json_put_open(w, "absent-luns", '[');
+    each_lun(call, -1, put_if_absent);
+    json_put_close(w, ']');
     put_logins(w, s->acceptor);
     put_take_over(w, s->take_over);
     if (call->snapshot) {
@@ -400,6 +431,7 @@ static int put_lun(struct call *call, const struct control_target *t, const stru
     json_put_u64(w, "given-up", given_up);
     json_put_u64(w, "given-up-ever", given_up_ever);
     json_put_double(w, "oldest-seconds", seconds_of(storage_age_ns(l->backend, clock_now_ns())));
+    put_absence(w, "absent", l);
     json_put_close(w, '}');
     return 0;
 }

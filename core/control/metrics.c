@@ -19,6 +19,7 @@ struct lun_row {
     const char *handler;
     struct scsi_counters counters;
     uint64_t bytes, reads, writes, at_handler, waiting, strays, errors, stalls, given_up;
+    uint64_t absent, quarantined;
     uint64_t used, available, reached; /* SCSI_SPACE_UNKNOWN: no series */
     double oldest_seconds;
     bool active; /* commands have reached it */
@@ -35,6 +36,10 @@ static const struct row lun_rows[] = {
       LUN(stalls) },
     { P "lun_given_up", NULL, "I/Os answered for the handler after the deadline.", true,
       LUN(given_up) },
+    { P "lun_absent", NULL, "1: it cannot be opened, or is not to be; its commands wait.", false,
+      LUN(absent) },
+    { P "lun_quarantined", NULL, "1: workers have crashed over it; it is opened by request alone.",
+      false, LUN(quarantined) },
 };
 static const struct row lun_space_rows[] = {
     { P "lun_space_used_bytes", "bytes", "Room that the LUN takes up in its storage.", false,
@@ -70,6 +75,8 @@ static int gather_lun(struct call *call, const struct control_target *t,
     storage_depth(l->backend, &at_handler, &waiting);
     storage_given_up(l->backend, &given_up, &row.given_up);
     row.bytes = l->backend->info.bytes;
+    row.absent = l->is_absent;
+    row.quarantined = l->is_absent && l->absent.quarantined;
     row.reads = histogram_count(&row.counters.way[SCSI_COUNT_READ].latency);
     row.writes = histogram_count(&row.counters.way[SCSI_COUNT_WRITE].latency);
     row.at_handler = at_handler;

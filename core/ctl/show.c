@@ -108,6 +108,24 @@ static void show_keeper(JsonObject *s, GString *out)
                          value_number(k, "connections-refused")));
 }
 
+#define ABSENT_SHOWN 10u
+
+static void show_absent(JsonObject *s, GString *out)
+{
+    JsonArray *luns = value_array(s, "absent-luns");
+    unsigned count = value_count(luns);
+    for (unsigned i = 0; i < MIN(count, ABSENT_SHOWN); i++) {
+        JsonObject *l = value_item(luns, i), *a = value_object(l, "absent");
+        if (a)
+            line(out, value_bool(a, "quarantined") ? "PUT ASIDE" : "ABSENT",
+                 g_strdup_printf("%s LUN %" PRIu64 " for %.0f s: %s", value_text(l, "target"),
+                                 value_number(l, "lun"), value_real(a, "seconds"),
+                                 value_text(a, "why")));
+    }
+    if (count > ABSENT_SHOWN)
+        line(out, "ABSENT", g_strdup_printf("and %u more LUNs", count - ABSENT_SHOWN));
+}
+
 void show_status(JsonNode *result, GString *out)
 {
     JsonObject *s = object_of(result), *l = value_object(s, "logins");
@@ -121,6 +139,7 @@ void show_status(JsonNode *result, GString *out)
          g_strdup_printf("%" PRIu64 " targets, %" PRIu64 " LUNs, %" PRIu64 " portals",
                          value_number(s, "targets"), value_number(s, "luns"),
                          value_number(s, "portals")));
+    show_absent(s, out);
     JsonObject *oldest = value_object(s, "oldest-io");
     if (oldest)
         line(out, "oldest I/O",
@@ -203,6 +222,14 @@ static void space_cells(struct table *t, JsonObject *o)
         table_text(t, "-");
 }
 
+static const char *mode_of(JsonObject *lun)
+{
+    JsonObject *absent = value_object(lun, "absent");
+    if (absent)
+        return value_bool(absent, "quarantined") ? "aside" : "absent";
+    return value_bool(lun, "read-only") ? "ro" : "rw";
+}
+
 void show_luns(JsonNode *result, GString *out)
 {
     static const char *const headings[] = { "TARGET", ">LUN",    "HANDLER", ">SIZE",   ">USED",
@@ -217,7 +244,7 @@ void show_luns(JsonNode *result, GString *out)
         table_text(t, value_text(o, "handler"));
         table_take(t, units_bytes((double)value_number(o, "bytes")));
         space_cells(t, o);
-        table_text(t, value_bool(o, "read-only") ? "ro" : "rw");
+        table_text(t, mode_of(o));
         way_cells(t, value_object(o, "reads"));
         way_cells(t, value_object(o, "writes"));
         table_take(t, units_count((double)value_number(o, "errors")));

@@ -18,10 +18,12 @@ static void each_connection(struct engine *e, void (*visit)(struct connection *c
     }
 }
 
-static bool is_still(struct engine *e)
+static bool is_still(const struct freeze *f)
 {
+    const struct engine *e = f->engine;
+    unsigned waiting = f->waiting ? f->waiting() : 0;
     if (e->executing != scsi_copies_held() + scsi_sanitize_resting() + scsi_standing_count() +
-                            scsi_settle_waiting())
+                            scsi_settle_waiting() + waiting)
         return false;
     list_for_each(s, &e->sessions) {
         struct session *session = list_entry(s, struct session, link);
@@ -67,7 +69,7 @@ static void over(struct freeze *f, bool still)
 static void look(struct reactor_task *task)
 {
     struct freeze *f = container_of(task, struct freeze, look);
-    if (is_still(f->engine))
+    if (is_still(f))
         over(f, true);
     else if (f->engine->reactor->now_ns >= f->deadline_ns)
         over(f, false);

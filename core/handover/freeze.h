@@ -11,6 +11,8 @@
 struct freeze {
     struct engine *engine;          /* in */
     uint64_t timeout_ns;            /* in: for I/O under way */
+    unsigned (*waiting)(void);      /* in: on the reactor: I/O of commands that has not begun and may wait for
+                                       ever; not waited for. NULL: there is none */
     /* On the reactor: it holds still (true), or could not in time and goes on (false). */
     void (*done)(struct freeze *f, bool still);
     void *user;

@@ -47,7 +47,7 @@ void lun_failed(struct hf_lun *lun, const struct backend_io *io, int result, uin
         log_warning("storage",
                     "an I/O has failed handler=%s target=%s lun=%u op=%s offset=%" PRIu64
                     " bytes=%" PRIu64 " error=\"%s\" times=%" PRIu64,
-                    lun->plugin->info.name, lun->target, lun->number,
+                    lun->backend.product, lun->target, lun->number,
                     io->op < G_N_ELEMENTS(ops) ? ops[io->op] : "?", io->offset, io->length,
                     g_strerror(-result), times);
 }

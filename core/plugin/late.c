@@ -81,7 +81,7 @@ static void say_given_up(const struct slot *slot)
         log_warning("storage",
                     "an I/O is given up: the handler has not answered it handler=%s target=%s "
                     "lun=%u deadline=%" PRIu64 "ms answer=%s times=%" PRIu64,
-                    lun->plugin->info.name, lun->target, lun->number, deadline_of(lun) / 1000000,
+                    lun->backend.product, lun->target, lun->number, deadline_of(lun) / 1000000,
                     late_result(lun) == -EAGAIN ? "busy" : "error", before + 1);
 }
 
@@ -107,24 +107,10 @@ void late_answered(struct slot *slot)
         log_notice("storage",
                    "the handler has answered what was given up: the LUN goes on handler=%s "
                    "target=%s lun=%u",
-                   lun->plugin->info.name, lun->target, lun->number);
+                   lun->backend.product, lun->target, lun->number);
 }
 
 /* ---------------------------------------------------------------------------------------- timer */
-
-/* Those that wait for a slot have nobody to wait for any more. */
-static void refuse_waiting(struct hf_queue *queue)
-{
-    struct list todo, *link;
-    list_init(&todo);
-    list_splice(&todo, &queue->waiting);
-    atomic_store_explicit(&queue->waiting_count, 0, memory_order_relaxed);
-    while ((link = list_take(&todo))) {
-        struct backend_io *io = queue_waiting_io(link);
-        io->result = late_result(queue->lun);
-        io->done(io);
-    }
-}
 
 /* Gives up what is due; how long it is to the next one, 0: there is none. */
 static uint64_t look(struct hf_queue *queue, uint64_t limit_ns)
@@ -149,9 +135,10 @@ static void fired(struct timer *timer)
     uint64_t limit_ns = deadline_of(queue->lun);
     if (!limit_ns)
         return;
+    absent_late(queue);
     uint64_t next = look(queue, limit_ns);
-    if (atomic_load_explicit(&queue->lun->given_up, memory_order_relaxed) > 0)
-        refuse_waiting(queue);
+    if (atomic_load_explicit(&queue->lun->given_up, memory_order_relaxed) > 0) /* they have nobody to wait for */
+        queue_refuse_waiting(queue, late_result(queue->lun));
     if (!timer_armed(timer) && atomic_load_explicit(&queue->at_handler, memory_order_relaxed) > 0)
         reactor_timer_start(queue->reactor, timer, next ? next : limit_ns);
 }

@@ -25,7 +25,7 @@ void lun_misused(struct hf_lun *lun, enum storage_misuse kind, uint64_t id)
     if (before < 16 || (before & (before - 1)) == 0)
         log_error("storage",
                   "a handler %s handler=%s target=%s lun=%u id=%#" PRIx64 " times=%" PRIu64,
-                  texts[kind], lun->plugin->info.name, lun->target, lun->number, id, before + 1);
+                  texts[kind], lun->backend.product, lun->target, lun->number, id, before + 1);
     atomic_fetch_add_explicit(&lun->misuses[kind], 1, memory_order_release);
 }
 

@@ -33,13 +33,27 @@ static void count(_Atomic uint32_t *counter, int32_t by)
     atomic_store_explicit(counter, now + (uint32_t)by, memory_order_relaxed);
 }
 
+static uint32_t depth_of(const struct hf_queue *queue)
+{
+    return atomic_load_explicit(&queue->depth, memory_order_relaxed);
+}
+
+/* It waits no longer, and is the caller's. */
+static void leave_waiting(struct hf_queue *queue, struct backend_io *io)
+{
+    list_remove(&waiter_of(io)->link);
+    count(&queue->waiting_count, -1);
+    if (G_UNLIKELY(!depth_of(queue)))
+        absent_waits_no_more(queue, io);
+}
+
 /* ------------------------------------------------------------------------------------- answers */
 
 struct slot *queue_claim(struct hf_queue *queue, uint64_t id)
 {
     unsigned index = id & SLOT_INDEX_MASK;
     uint64_t expected = id;
-    if (id != 0 && index < queue->lun->depth) {
+    if (id != 0 && index < depth_of(queue)) {
         struct slot *slot = queue_slot(queue, index);
         if (atomic_compare_exchange_strong_explicit(&slot->live, &expected, 0, memory_order_acq_rel,
                                                     memory_order_relaxed))
@@ -160,7 +174,7 @@ _Static_assert(BACKEND_IO_FUA == HF_IO_FUA && BACKEND_IO_UNMAP == HF_IO_UNMAP, "
 
 static bool has_slot(const struct hf_queue *queue)
 {
-    return queue->free || queue->fresh < queue->lun->depth;
+    return queue->free || queue->fresh < depth_of(queue);
 }
 
 /* One that was in use before, or else the next that never was. */
@@ -187,7 +201,7 @@ static struct slot *fill_slot(struct hf_queue *queue, struct backend_io *io)
     slot->io = io;
     waiter_of(io)->place = id;
     hf->op = ops_of_backend[io->op];
-    hf->flags = io->flags;
+    hf->flags = io->flags & (BACKEND_IO_FUA | BACKEND_IO_UNMAP);
     hf->iov_count = io->iov_count;
     hf->id = id;
     hf->offset = io->offset;
@@ -222,16 +236,64 @@ static void queue_pump(struct hf_queue *queue)
         return;
     queue->pumping = true;
     while (has_slot(queue) && !list_empty(&queue->waiting)) {
-        struct backend_io *io = queue_waiting_io(list_take(&queue->waiting));
-        count(&queue->waiting_count, -1);
+        struct backend_io *io = queue_waiting_io(queue->waiting.next);
+        leave_waiting(queue, io);
         launch(queue, io);
         launched = true;
     }
     queue->pumping = false;
-    if (launched && queue->lun->backend.ops->kick) {
+    if (launched && queue->lun->ops->kick) {
         queue->kick_due = true; /* nobody above knows that there is something to kick */
         reactor_defer(queue->reactor, &queue->task);
     }
+}
+
+static void queue_task(struct reactor_task *task);
+
+static struct hf_queue *queue_new(struct hf_lun *lun, struct reactor *reactor)
+{
+    struct hf_queue *queue = g_try_new0(struct hf_queue, 1);
+    if (!queue)
+        return NULL;
+    queue->lun = lun;
+    queue->reactor = reactor;
+    list_init(&queue->waiting);
+    list_init(&queue->dropped);
+    reactor_task_init(&queue->task, queue_task);
+    late_init(queue);
+    return queue;
+}
+
+/* Every I/O tries again: it is said the 1st, 2nd, 3rd, 5th, 9th … time. */
+static void say_refused(struct hf_queue *queue, int r, const char *why)
+{
+    struct hf_lun *lun = queue->lun;
+    uint64_t before = atomic_fetch_add_explicit(&lun->refusals, 1, memory_order_relaxed);
+    if ((before & (before - 1)) == 0)
+        log_error("storage",
+                  "a handler cannot serve a LUN on a reactor handler=%s target=%s lun=%u "
+                  "reactor=%u error=\"%s\"",
+                  lun->backend.product, lun->target, lun->number, queue->reactor->index,
+                  why[0] ? why : strerror(-r));
+}
+
+/* The handler serves it from now on. 0, or negative errno. */
+static int queue_serve(struct hf_queue *queue)
+{
+    struct hf_lun *lun = queue->lun;
+    struct hf_error why = PLUGIN_ERROR_INIT;
+    queue->slots = calloc(lun->depth, lun->slot_bytes); /* pages are touched as slots are used */
+    int r = queue->slots ? 0 : plugin_fail(&why, ENOMEM, "no memory");
+    if (r == 0 && lun->ops->shape == HF_SHAPE_QUEUE)
+        r = lun->ops->queue_open(lun->handle, queue, &queue->handle, &why);
+    if (r == 0) {
+        atomic_store_explicit(&queue->depth, lun->depth, memory_order_release);
+        return 0;
+    }
+    free(queue->slots);
+    queue->slots = NULL;
+    say_refused(queue, r, why.text);
+    return r < 0 ? r : -EIO;
 }
 
 static struct hf_queue *queue_here(struct hf_lun *lun)
@@ -240,10 +302,14 @@ static struct hf_queue *queue_here(struct hf_lun *lun)
     struct hf_queue *queue =
         atomic_load_explicit(&lun->queues[reactor->index], memory_order_relaxed);
     if (G_UNLIKELY(!queue)) {
-        if (queue_open(lun, reactor, &queue) < 0)
+        queue = queue_new(lun, reactor);
+        if (!queue)
             return NULL;
         atomic_store_explicit(&lun->queues[reactor->index], queue, memory_order_release);
     }
+    if (G_UNLIKELY(!depth_of(queue)) &&
+        !atomic_load_explicit(&lun->is_absent, memory_order_acquire) && queue_serve(queue) < 0)
+        return NULL;
     return queue;
 }
 
@@ -265,6 +331,8 @@ static void backend_submit(struct backend *backend, struct backend_io *io)
         waiter_of(io)->place = WAITER_WAITING;
         list_append(&queue->waiting, &waiter_of(io)->link);
         count(&queue->waiting_count, 1);
+        if (G_UNLIKELY(!depth_of(queue)))
+            absent_waits(queue, io);
         return;
     }
     launch(queue, io);
@@ -273,13 +341,13 @@ static void backend_submit(struct backend *backend, struct backend_io *io)
 static void backend_kick(struct backend *backend)
 {
     struct hf_queue *queue = queue_here(lun_of(backend));
-    if (queue)
+    if (queue && G_LIKELY(depth_of(queue)) && queue->lun->ops->kick)
         queue->lun->ops->kick(queue->handle);
 }
 
 void queue_kick_later(struct hf_lun *lun)
 {
-    struct hf_queue *queue = lun->backend.ops->kick ? queue_here(lun) : NULL;
+    struct hf_queue *queue = lun->ops->kick ? queue_here(lun) : NULL;
     if (!queue || queue->kick_due)
         return;
     queue->kick_due = true;
@@ -290,16 +358,29 @@ void queue_kick_later(struct hf_lun *lun)
 
 static void drop_waiting(struct hf_queue *queue, struct backend_io *io)
 {
-    list_remove(&waiter_of(io)->link);
-    count(&queue->waiting_count, -1);
+    leave_waiting(queue, io);
     waiter_of(io)->place = WAITER_DROPPED;
     list_append(&queue->dropped, &waiter_of(io)->link);
     reactor_defer(queue->reactor, &queue->task);
 }
 
+void queue_refuse_waiting(struct hf_queue *queue, int result)
+{
+    struct list todo;
+    list_init(&todo);
+    list_splice(&todo, &queue->waiting);
+    while (!list_empty(&todo)) {
+        struct backend_io *io = queue_waiting_io(todo.next);
+        leave_waiting(queue, io);
+        io->result = result;
+        io->done(io);
+    }
+}
+
 static void backend_cancel(struct backend *backend, struct backend_io *io)
 {
-    struct hf_queue *queue = queue_here(lun_of(backend));
+    struct hf_queue *queue = atomic_load_explicit(
+        &lun_of(backend)->queues[reactor_current()->index], memory_order_relaxed);
     uint64_t place = waiter_of(io)->place;
     if (!queue || place == WAITER_DROPPED)
         return;
@@ -326,10 +407,16 @@ int storage_prepare(struct backend *backend)
 
 /* ------------------------------------------------------------------------------- open and close */
 
+static bool is_at_rest(const struct hf_queue *queue)
+{
+    return queue->ring_busy == 0 &&
+           (list_empty(&queue->waiting) || absent_is_abandoned(queue->lun)) &&
+           atomic_load_explicit(&queue->at_handler, memory_order_relaxed) == 0;
+}
+
 void queue_settle(struct hf_queue *queue)
 {
-    if (queue->closing && queue->ring_busy == 0 && list_empty(&queue->waiting) &&
-        atomic_load_explicit(&queue->at_handler, memory_order_relaxed) == 0)
+    if (queue->closing && is_at_rest(queue))
         reactor_defer(queue->reactor, &queue->task);
 }
 
@@ -347,13 +434,12 @@ static void queue_task(struct reactor_task *task)
         io->result = -ECANCELED;
         io->done(io);
     }
-    if (!queue->closing || queue->ring_busy > 0 || !list_empty(&queue->waiting) ||
-        atomic_load_explicit(&queue->at_handler, memory_order_relaxed) > 0)
+    if (!queue->closing || !is_at_rest(queue))
         return;
     struct hf_lun *lun = queue->lun;
     queue->closing = false;
     late_end(queue);
-    if (lun->ops->shape == HF_SHAPE_QUEUE)
+    if (depth_of(queue) && lun->ops->shape == HF_SHAPE_QUEUE)
         lun->ops->queue_close(queue->handle);
     lun_queue_closed(lun);
 }
@@ -371,52 +457,20 @@ void queue_close(struct hf_queue *queue)
     reactor_post(queue->reactor, &queue->close_message);
 }
 
-static struct hf_queue *queue_new(struct hf_lun *lun, struct reactor *reactor)
-{
-    struct hf_queue *queue = g_try_new0(struct hf_queue, 1);
-    if (!queue)
-        return NULL;
-    queue->lun = lun;
-    queue->reactor = reactor;
-    list_init(&queue->waiting);
-    list_init(&queue->dropped);
-    reactor_task_init(&queue->task, queue_task);
-    late_init(queue);
-    queue->slots = calloc(lun->depth, lun->slot_bytes); /* pages are touched as slots are used */
-    if (!queue->slots) {
-        g_free(queue);
-        return NULL;
-    }
-    return queue;
-}
-
 void queue_free(struct hf_queue *queue)
 {
     free(queue->slots);
     g_free(queue);
 }
 
-int queue_open(struct hf_lun *lun, struct reactor *reactor, struct hf_queue **ret_queue)
+void queue_return(struct hf_queue *queue)
 {
-    struct hf_error why = PLUGIN_ERROR_INIT;
-    struct hf_queue *queue = queue_new(lun, reactor);
-    int r = queue ? 0 : plugin_fail(&why, ENOMEM, "no memory");
-    if (r == 0 && lun->ops->shape == HF_SHAPE_QUEUE) {
-        r = lun->ops->queue_open(lun->handle, queue, &queue->handle, &why);
-        if (r != 0)
-            queue_free(queue);
-    }
-    if (r == 0) {
-        *ret_queue = queue;
-        return 0;
-    }
-    uint64_t before = atomic_fetch_add_explicit(&lun->refusals, 1, memory_order_relaxed);
-    if ((before & (before - 1)) ==
-        0) /* every I/O tries again: say it the 1st, 2nd, 3rd, 5th, 9th … time */
-        log_error("storage",
-                  "a handler cannot serve a LUN on a reactor handler=%s target=%s lun=%u "
-                  "reactor=%u error=\"%s\"",
-                  lun->plugin->info.name, lun->target, lun->number, reactor->index,
-                  why.text[0] ? why.text : strerror(-r));
-    return r < 0 ? r : -EIO;
+    if (depth_of(queue))
+        return;
+    list_for_each(link, &queue->waiting)
+        absent_waits_no_more(queue, queue_waiting_io(link));
+    if (queue_serve(queue) == 0)
+        queue_pump(queue);
+    else
+        queue_refuse_waiting(queue, -ENOMEM);
 }

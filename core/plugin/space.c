@@ -10,7 +10,7 @@
 
 bool storage_tells_space(const struct backend *backend)
 {
-    return lun_of(backend)->ops->space != NULL;
+    return !storage_is_absent(backend) && lun_of(backend)->ops->space != NULL;
 }
 
 int lun_space(struct hf_lun *lun, struct storage_space *ret_space)

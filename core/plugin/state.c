@@ -88,6 +88,8 @@ int storage_save(struct backend *backend, struct hf_error *error)
 {
     struct hf_lun *lun = lun_of(backend);
     struct hf_error why = PLUGIN_ERROR_INIT;
+    if (storage_is_absent(backend)) /* what was left for it is there for who opens it */
+        return 0;
     int below = lowers_save(lun, error);
     if (below < 0 || !lun->ops->save)
         return below;

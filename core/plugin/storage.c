@@ -128,7 +128,7 @@ static struct backend_info convert_info(const struct hf_lun *lun, const struct h
         .max_io_bytes = info->max_io_bytes,
         .unmap_granularity_bytes = info->unmap_granularity_bytes,
         .features = take_features(lun, info->features),
-        .store_arena = lun->backend.info.store_arena,
+        .store_arena = lun->store_arena,
         .rotational = info->rotational != 0,
     };
 }
@@ -162,19 +162,21 @@ static int map_store(struct hf_lun *lun, const struct hf_lun_info *info, struct 
         return plugin_fail(error, -arena, "handler %s: its store cannot be mapped: %s",
                            lun->plugin->info.name, strerror(-arena));
     }
-    lun->backend.info.store_arena = (uint32_t)arena;
+    lun->store_arena = (uint32_t)arena;
     return 0;
 }
 
 static void unmap_store(struct hf_lun *lun)
 {
-    if (lun->backend.info.store_arena)
-        arena_unmap(lun->backend.info.store_arena);
+    if (lun->store_arena)
+        arena_unmap(lun->store_arena);
+    lun->store_arena = 0;
 }
 
 static struct hf_lun *lun_free(struct hf_lun *lun)
 {
     lun_state_unmap(lun);
+    absent_free(lun);
     plugin_config_free(lun->config);
     g_free(lun->queues);
     g_free(lun->target);
@@ -182,14 +184,20 @@ static struct hf_lun *lun_free(struct hf_lun *lun)
     return NULL;
 }
 
-static struct hf_lun *lun_new(const struct storage_options *options)
+void lun_set_plugin(struct hf_lun *lun, const struct plugin *plugin, struct plugin_config *config)
+{
+    const struct hf_handler_ops *ops = &plugin->handler;
+    lun->plugin = plugin;
+    lun->ops = ops;
+    lun->config = config;
+    lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
+    lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
+}
+
+struct hf_lun *lun_new(const struct storage_options *options, const char *product)
 {
     struct hf_lun *lun = g_new0(struct hf_lun, 1);
-    const struct hf_handler_ops *ops = &options->plugin->handler;
     lun->services = options->services;
-    lun->plugin = options->plugin;
-    lun->ops = ops;
-    lun->config = options->config;
     lun->target = g_strdup(options->target);
     lun->number = options->lun;
     lun->read_only = options->read_only;
@@ -199,12 +207,9 @@ static struct hf_lun *lun_new(const struct storage_options *options)
     lun->asked_block_bytes = options->block_bytes;
     atomic_init(&lun->open_queues, 1);
     lun->again = options->again;
-    lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
-    lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
     lun->queues = g_malloc0_n(options->services->reactor_count, sizeof(*lun->queues));
-    lun->backend.ops = ops->shape == HF_SHAPE_QUEUE && ops->kick ? &queue_backend_ops
-                                                                 : &queue_backend_ops_without_kick;
-    lun->backend.product = options->plugin->info.name;
+    lun->backend.ops = &queue_backend_ops;
+    lun->backend.product = product;
     return lun;
 }
 
@@ -245,17 +250,16 @@ static int open_when_free(struct hf_lun *lun, const struct hf_open *how, struct 
     return r;
 }
 
-static int open_handler(struct hf_lun *lun, const struct storage_options *options,
-                        struct hf_error *error)
+int lun_open_handler(struct hf_lun *lun, struct backend_info *ret_info, struct hf_error *error)
 {
     struct hf_lun_info info = { .size = sizeof(info), .store_fd = -1 };
     const struct hf_open how = {
         .size = sizeof(how),
-        .read_only = options->read_only,
+        .read_only = lun->read_only,
         .target = lun->target,
-        .lun_number = options->lun,
+        .lun_number = lun->number,
         .lun = lun,
-        .block_bytes = options->block_bytes,
+        .block_bytes = lun->asked_block_bytes,
     };
     int r = lun->again ? check_there(lun, error) : 0;
     if (r < 0)
@@ -266,14 +270,15 @@ static int open_handler(struct hf_lun *lun, const struct storage_options *option
     if (r != 0)
         return plugin_fail(error, r < 0 ? -r : EIO, "%s",
                            error->text[0] ? error->text : strerror(r < 0 ? -r : EIO));
-    r = check_info(lun, &info, options->block_bytes, error);
+    r = check_info(lun, &info, lun->asked_block_bytes, error);
     if (r == 0)
         r = map_store(lun, &info, error);
     if (r < 0) {
         lun->ops->close(lun->handle);
         return r;
     }
-    lun->backend.info = convert_info(lun, &info);
+    lun->open = true;
+    *ret_info = convert_info(lun, &info);
     lun_state_used(lun);
     return 0;
 }
@@ -282,8 +287,11 @@ int storage_open(const struct storage_options *options, struct backend **ret_bac
                  struct hf_error *error)
 {
     struct hf_error local = PLUGIN_ERROR_INIT;
-    struct hf_lun *lun = lun_new(options);
-    int r = open_handler(lun, options, error ? error : &local);
+    struct hf_lun *lun = lun_new(options, options->plugin->info.name);
+    lun_set_plugin(lun, options->plugin, options->config);
+    if (lun->ops->shape != HF_SHAPE_QUEUE || !lun->ops->kick)
+        lun->backend.ops = &queue_backend_ops_without_kick;
+    int r = lun_open_handler(lun, &lun->backend.info, error ? error : &local);
     if (r < 0) {
         lowers_discard(lun);
         lun_free(lun);
@@ -297,6 +305,10 @@ int storage_update(struct backend *backend, struct plugin_config *config, struct
 {
     struct hf_lun *lun = lun_of(backend);
     struct hf_error why = PLUGIN_ERROR_INIT;
+    if (storage_is_absent(backend)) { /* whoever opens it takes them from where they came from */
+        plugin_config_free(config);
+        return 0;
+    }
     if (!lun->ops->update)
         return plugin_fail(error, ENOTSUP, "handler %s takes no changes while it is open",
                            lun->plugin->info.name);
@@ -319,7 +331,8 @@ static void close_run(struct pool_job *job)
     for (unsigned i = 0; i < lun->services->reactor_count; i++)
         if (lun->queues[i])
             queue_free(lun->queues[i]);
-    lun->ops->close(lun->handle);
+    if (lun->open)
+        lun->ops->close(lun->handle);
     unmap_store(lun);
 }
 
@@ -340,11 +353,17 @@ static void close_done(struct pool_job *job)
     all_closed(container_of(job, struct hf_lun, close_job));
 }
 
-void lun_discard(struct hf_lun *lun)
+void lun_discard_handler(struct hf_lun *lun)
 {
     lun->ops->close(lun->handle);
+    lun->open = false;
     unmap_store(lun);
     lowers_discard(lun);
+}
+
+void lun_discard(struct hf_lun *lun)
+{
+    lun_discard_handler(lun);
     lun_free(lun);
 }
 
@@ -361,6 +380,7 @@ void storage_close(struct backend *backend, void (*closed)(void *user), void *us
     struct hf_lun *lun = lun_of(backend);
     lun->closed = closed;
     lun->closed_user = user;
+    absent_closing(lun);
     for (unsigned i = 0; i < lun->services->reactor_count; i++) {
         struct hf_queue *queue = atomic_load_explicit(&lun->queues[i], memory_order_acquire);
         if (!queue)
@@ -454,6 +474,8 @@ void storage_set_info(struct backend *backend, const struct backend_info *info)
         to->unmap_granularity_bytes = info->unmap_granularity_bytes;
     if (to->features != info->features)
         to->features = info->features;
+    if (to->store_arena != info->store_arena) /* of one that was absent */
+        to->store_arena = info->store_arena;
 }
 
 int32_t storage_host_memfd_get(struct hf_lun *lun, uint64_t bytes, int32_t *ret_fd,
@@ -489,7 +511,7 @@ bool storage_memory(const struct backend *backend, uint32_t *ret_number)
 bool storage_uses_memory(const struct backend *backend)
 {
     uint32_t number;
-    return storage_memory(backend, &number);
+    return storage_memory(backend, &number) || absent_used_memory(lun_of(backend));
 }
 
 const char *storage_target(const struct backend *backend)

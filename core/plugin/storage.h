@@ -27,6 +27,7 @@ struct storage_services {
     void *user;
     struct pool *pool;      /* blocking handlers, close */
     unsigned reactor_count; /* highest reactor->index + 1 */
+    struct reactor *const *reactors; /* so many; for LUNs that are absent */
     /*
      * A memfd that outlives the worker, by name ("lun:<target>/<lun>", "keep:state:<target>/<lun>"). 0, *ret_fd (the caller's) and
      * *ret_existed; *ret_number of "lun:" ones is the same in every worker and nobody else's. Or negative
@@ -72,6 +73,34 @@ struct storage_options {
  */
 int storage_open(const struct storage_options *options, struct backend **ret_backend,
                  struct hf_error *error);
+/*
+ * The same for one that cannot be opened and was open in a worker before, with that info: it is absent
+ * (absent.c), and its I/Os wait. `options` as above, but for plugin and config, which are not used; `handler`: the
+ * name, copied. Control thread. Never NULL.
+ */
+struct backend *storage_open_absent(const struct storage_options *options, const char *handler,
+                                    const struct backend_info *info);
+/* Any thread. */
+bool storage_is_absent(const struct backend *backend);
+/*
+ * begin: one that is absent is about to be tried again; false: it is not absent, or is being tried. Control thread.
+ * trial: once after it; may wait, on a thread of its own. Opens it with plugin and options as they are now
+ * (`config` is taken over). 0 and what it is now: storage_return() is to follow. Or negative errno and
+ * `error`: it is absent as before; -ESTALE: what was opened is not the disk that it was, and is closed again.
+ * return: it is there again. False: storage_close() came before. Control thread.
+ */
+bool storage_trial_begin(struct backend *backend);
+int storage_trial(struct backend *backend, const struct plugin *plugin,
+                  struct plugin_config *config, struct backend_info *ret_info,
+                  struct hf_error *error);
+bool storage_return(struct backend *backend, const struct backend_info *info);
+/* All I/Os of one that is absent are answered with -EAGAIN; more may come. Control thread. */
+void storage_send_away(struct backend *backend);
+/* I/Os of one that is absent are not waited for as it is closed: their commands are another worker's. Control
+   thread. */
+void storage_abandon(struct backend *backend);
+/* On a reactor: its I/Os that wait for LUNs that are absent, and commands for them. */
+unsigned storage_absent_waiting(void);
 /* It, or one that it wraps, has asked for memory that outlives the worker; and its number. Control thread. */
 bool storage_memory(const struct backend *backend, uint32_t *ret_number);
 bool storage_uses_memory(const struct backend *backend);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Between the files of the storage bridge: storage.c (open, close), queue.c (slots, answers),
- * blocking.c (jobs), ring_host.c (the reactor's ring for handlers), watch.c.
+ * blocking.c (jobs), ring_host.c (the reactor's ring for handlers), watch.c, absent.c.
  *
  * A slot is at the handler while `live` holds its id. Whoever turns `live` from the id to 0 owns the
  * answer; all others are strays. Everything else in a queue belongs to its reactor.
@@ -46,7 +46,8 @@ struct hf_queue {
     struct hf_lun *lun;
     struct reactor *reactor;
     void *handle;        /* of the handler's queue_open() */
-    char *slots;         /* lun->depth of lun->slot_bytes each */
+    _Atomic uint32_t depth; /* 0: the handler does not serve it (yet), all I/Os wait */
+    char *slots;            /* `depth` of lun->slot_bytes each */
     struct slot *free;   /* used before, last one first */
     unsigned fresh;      /* slots from here on were never used */
     struct list waiting; /* of struct waiter */
@@ -86,6 +87,10 @@ struct hf_lun {
     unsigned asked_block_bytes; /* 0: as the handler says */
     bool again;                 /* as in struct storage_options */
     bool opening;               /* within the handler's open() */
+    bool open;                  /* `handle` is the handler's */
+    struct absent *absent;      /* absent.c; NULL: it was there from the beginning */
+    _Atomic bool is_absent;     /* the handler has not opened it yet */
+    _Atomic bool closing;       /* storage_close() has been called */
     char *target;
     unsigned number;
     bool read_only;
@@ -94,6 +99,7 @@ struct hf_lun {
     struct state *state; /* state.c; mapped while it is needed */
     void *handle;
     uint32_t store_number; /* of its memory, + 1; 0: it has none that outlives the process */
+    uint32_t store_arena;  /* backend.info's */
     _Atomic uint64_t deadline_ns; /* 0: I/Os wait for ever */
     _Atomic uint32_t when_late;   /* enum storage_when_late */
     _Atomic uint32_t given_up;    /* I/Os that the handler still has to answer */
@@ -133,7 +139,6 @@ static inline struct slot *queue_slot(const struct hf_queue *queue, unsigned ind
 }
 
 /* queue.c */
-int queue_open(struct hf_lun *lun, struct reactor *reactor, struct hf_queue **ret_queue);
 /* Frees the memory of a queue that its handler has closed. */
 void queue_free(struct hf_queue *queue);
 /* Posts the end of a queue to its reactor; then lun_queue_closed() comes from there. */
@@ -147,6 +152,11 @@ struct slot *queue_claim(struct hf_queue *queue, uint64_t id);
 void queue_finish(struct slot *slot, int32_t result);
 /* Any thread: queue_finish(slot, slot->result) on the reactor. */
 void queue_finish_posted(struct slot *slot);
+
+/* The handler serves the queue of this reactor from now on; or its I/Os have failed. */
+void queue_return(struct hf_queue *queue);
+/* Answers every I/O that waits. */
+void queue_refuse_waiting(struct hf_queue *queue, int result);
 
 /* The I/O that waits, by its link in hf_queue.waiting. */
 struct backend_io *queue_waiting_io(struct list *link);
@@ -188,5 +198,23 @@ void blocking_cancel(struct slot *slot);
 void lun_state_used(struct hf_lun *lun);
 void lun_state_unmap(struct hf_lun *lun);
 
+/* absent.c. waits, waits_no_more: an I/O that a LUN which is absent makes wait; return: its queue is served;
+   closing: the handler's answer to a trial is not wanted any more. */
+void absent_waits(struct hf_queue *queue, const struct backend_io *io);
+void absent_waits_no_more(struct hf_queue *queue, const struct backend_io *io);
+void absent_late(struct hf_queue *queue);
+void absent_closing(struct hf_lun *lun);
+bool absent_used_memory(const struct hf_lun *lun);
+/* What waits is not waited for as it is closed. */
+bool absent_is_abandoned(const struct hf_lun *lun);
+void absent_free(struct hf_lun *lun);
+
 /* storage.c */
+/* Closes what lun_open_handler() has opened; no queue is. */
+void lun_discard_handler(struct hf_lun *lun);
+/* Not open yet: all but its handler. */
+struct hf_lun *lun_new(const struct storage_options *options, const char *product);
+void lun_set_plugin(struct hf_lun *lun, const struct plugin *plugin, struct plugin_config *config);
+/* open() of the handler; what it says of the LUN is in *ret_info. 0, or negative errno: nothing is open. */
+int lun_open_handler(struct hf_lun *lun, struct backend_info *ret_info, struct hf_error *error);
 void lun_queue_closed(struct hf_lun *lun);

@@ -15,7 +15,8 @@ static uint64_t oldest_in_queue(const struct hf_queue *queue)
     uint64_t oldest = UINT64_MAX;
     if (atomic_load_explicit(&queue->at_handler, memory_order_relaxed) == 0)
         return oldest;
-    for (unsigned i = 0; i < queue->lun->depth; i++) {
+    uint32_t depth = atomic_load_explicit(&queue->depth, memory_order_acquire);
+    for (unsigned i = 0; i < depth; i++) {
         const struct slot *slot = queue_slot(queue, i);
         if (atomic_load_explicit(&slot->live, memory_order_acquire) == 0)
             continue;
@@ -78,14 +79,14 @@ bool storage_watch(struct backend *backend, uint64_t now_ns, uint64_t limit_ns)
         log_notice("storage",
                    "a late I/O was answered after all handler=%s target=%s lun=%u "
                    "age=%" PRIu64 "s",
-                   lun->plugin->info.name, lun->target, lun->number,
+                   lun->backend.product, lun->target, lun->number,
                    (uint64_t)((now_ns - lun->watched_ns) / NS_PER_S));
     if (late && oldest != lun->watched_ns) {
         lun->stalls++;
         log_warning("storage",
                     "a handler has not answered an I/O handler=%s target=%s lun=%u "
                     "age=%" PRIu64 "s",
-                    lun->plugin->info.name, lun->target, lun->number,
+                    lun->backend.product, lun->target, lun->number,
                     (uint64_t)((now_ns - oldest) / NS_PER_S));
     }
     lun->watched_ns = late ? oldest : 0;

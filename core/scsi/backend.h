@@ -26,6 +26,7 @@ enum backend_op {
 
 #define BACKEND_IO_FUA   1 /* write: on stable storage before done */
 #define BACKEND_IO_UNMAP 2 /* write zeroes: may deallocate */
+#define BACKEND_IO_UNASKED 4 /* of the unit itself: no command waits for it */
 
 struct backend_extent {
     uint64_t length; /* bytes from io->offset on that share `mapped`; at least one block */

@@ -86,6 +86,48 @@ struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep)
     return keep->area ? keep_area_counters(keep->area, keep->slot) : NULL;
 }
 
+bool scsi_keep_storage(const struct keep_data *data, struct backend_info *ret_info)
+{
+    const struct keep_storage *from = &data->storage;
+
+    *ret_info = (struct backend_info){
+        .bytes = atomic_load(&from->bytes),
+        .block_bytes = from->block_bytes,
+        .physical_block_bytes = from->physical_block_bytes,
+        .optimal_io_bytes = from->optimal_io_bytes,
+        .max_io_bytes = from->max_io_bytes,
+        .unmap_granularity_bytes = from->unmap_granularity_bytes,
+        .features = from->features,
+        .store_arena = from->has_store,
+        .rotational = from->rotational != 0,
+    };
+    return atomic_load(&from->known) == 1;
+}
+
+/* A larger size alone is one store; for more than that, nothing is known for a moment. */
+void scsi_keep_set_storage(struct keep_data *data, const struct backend_info *info)
+{
+    struct keep_storage *to = &data->storage;
+    struct backend_info is;
+    bool known = scsi_keep_storage(data, &is);
+
+    is.bytes = info->bytes;
+    is.store_arena = is.store_arena ? info->store_arena : 0;
+    if (!known || memcmp(&is, info, sizeof(is)) != 0) {
+        atomic_store(&to->known, 0);
+        to->block_bytes = info->block_bytes;
+        to->physical_block_bytes = info->physical_block_bytes;
+        to->optimal_io_bytes = info->optimal_io_bytes;
+        to->max_io_bytes = info->max_io_bytes;
+        to->unmap_granularity_bytes = info->unmap_granularity_bytes;
+        to->features = info->features;
+        to->has_store = info->store_arena != 0;
+        to->rotational = info->rotational;
+    }
+    atomic_store(&to->bytes, info->bytes);
+    atomic_store(&to->known, 1);
+}
+
 static uint32_t place_of(uint32_t at)
 {
     return at & 3;

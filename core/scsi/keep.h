@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "scsi/backend.h"
 #include "scsi/copy_status.h"
 #include "scsi/ident.h"
 #include "scsi/reservation_record.h"
@@ -32,6 +33,24 @@ struct keep_owner {
     _Atomic uint32_t sequence;
     uint32_t used;
     struct pr_name name;
+};
+
+/*
+ * The storage as it was when it was open last: a worker that cannot open it serves the unit by this, and its
+ * commands wait.
+ */
+struct keep_storage {
+    _Atomic uint32_t known; /* 1: the rest counts */
+    uint32_t block_bytes, physical_block_bytes, optimal_io_bytes, max_io_bytes;
+    uint32_t unmap_granularity_bytes, features, has_store, rotational;
+    _Atomic uint64_t bytes;
+};
+
+/* Why a worker has not opened the storage. */
+enum keep_absent {
+    KEEP_THERE,
+    KEEP_ABSENT,     /* it could not: it tries again */
+    KEEP_QUARANTINE, /* workers have crashed over it: somebody has to say that it is tried again */
 };
 
 struct keep_data {
@@ -54,6 +73,9 @@ struct keep_data {
     _Atomic uint32_t thresholds;   /* space.c: which are reached */
     _Atomic uint32_t atomic_used;  /* scsi_unit.atomic_used */
     _Atomic uint32_t buffered;     /* 1: somebody has written a buffer in keep_rare */
+    _Atomic uint32_t absent;       /* enum keep_absent */
+    _Atomic uint32_t crashes;      /* of workers in a row, within its handler */
+    struct keep_storage storage;
     _Atomic uint64_t clock_offset; /* ms (modulo 2^64) between the unit's clock and the machine's */
     struct scsi_ua_ring attentions;
 };
@@ -104,6 +126,11 @@ struct keep_area *scsi_keep_area_free(struct keep_area *area);
 void scsi_keep_area_look_again(struct keep_area *area);
 /* Whether a unit of that name has been there, in this worker or one before; NULL: no. */
 bool scsi_keep_area_has(const struct keep_area *area, const char *target, unsigned lun);
+/* What is kept of it; NULL: there is no such unit. Until its slot is another one's. */
+struct keep_data *scsi_keep_area_find(struct keep_area *area, const char *target, unsigned lun);
+/* False: nobody has said. */
+bool scsi_keep_storage(const struct keep_data *data, struct backend_info *ret_info);
+void scsi_keep_set_storage(struct keep_data *data, const struct backend_info *info);
 /* Says which layout the memory has: one that another worker left is used only when it is the same. */
 uint64_t scsi_keep_layout(void);
 

@@ -12,7 +12,7 @@
 #include "scsi/counters.h"
 
 #define AREA_MAGIC   UINT64_C(0x686f6c646b656570)
-#define AREA_VERSION 3u
+#define AREA_VERSION 4u
 #define PAGE         4096u
 #define ROUND(n)     (((n) + PAGE - 1) / PAGE * (uint64_t)PAGE)
 #define RARE_STRIDE  ROUND(sizeof(struct keep_rare))
@@ -132,6 +132,14 @@ bool scsi_keep_area_has(const struct keep_area *area, const char *target, unsign
     g_autofree char *name = name_of(target, lun);
 
     return area && g_hash_table_contains(area->by_name, name);
+}
+
+struct keep_data *scsi_keep_area_find(struct keep_area *area, const char *target, unsigned lun)
+{
+    g_autofree char *name = name_of(target, lun);
+    uint32_t found = area ? GPOINTER_TO_UINT(g_hash_table_lookup(area->by_name, name)) : 0;
+
+    return found ? &keep_area_slot(area, found - 1)->data : NULL;
 }
 
 int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,

@@ -48,7 +48,9 @@ static void submit(struct sanitize_job *job, enum backend_op op, uint64_t length
 
     job->io.done = io_done;
     job->io.op = (uint8_t)op;
-    job->io.flags = op == BACKEND_WRITE_ZEROES && job->unit->thin ? BACKEND_IO_UNMAP : 0;
+    job->io.flags = BACKEND_IO_UNASKED;
+    if (op == BACKEND_WRITE_ZEROES && job->unit->thin)
+        job->io.flags |= BACKEND_IO_UNMAP;
     job->io.offset = op == BACKEND_FLUSH ? 0 : job->done % job->bytes;
     job->io.length = length;
     job->io.iov = op == BACKEND_WRITE ? &job->iov : NULL;

@@ -76,6 +76,17 @@ static void take_kept(struct scsi_unit *unit)
     scsi_unit_kept(unit);
 }
 
+void scsi_unit_storage_kept(struct scsi_unit *unit)
+{
+    scsi_keep_set_storage(unit->home.keep.data, &unit->backend->info);
+    atomic_store(&unit->home.keep.data->absent, KEEP_THERE);
+}
+
+void scsi_unit_set_absent(struct scsi_unit *unit, enum keep_absent why)
+{
+    atomic_store(&unit->home.keep.data->absent, why);
+}
+
 int scsi_unit_create(const struct scsi_unit_config *config, struct backend *backend,
                      struct scsi_unit **ret_unit)
 {
@@ -105,7 +116,7 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     unit->compare_max = config->compare_max ? config->compare_max : 255;
     /* Memory knows no half-written state that an initiator could meet: what a crash of the process
        interrupts was not answered and is written again. Other storage makes no such promise. */
-    unit->atomic_max = info->store_arena ? ATOMIC_BYTES_MAX >> unit->block_shift : 0;
+    unit->atomic_max = config->has_store || info->store_arena ? ATOMIC_BYTES_MAX >> unit->block_shift : 0;
     unit->mode_changeable = mode_changeable(info);
     unit->mode_default = info->features & BACKEND_FEATURE_VOLATILE_CACHE ? SCSI_MODE_WCE : 0;
     unit->target_name = g_strdup(config->target_name);
@@ -182,6 +193,7 @@ void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what)
         asc = ASC_CAPACITY_CHANGED;
         atomic_store_explicit(&unit->blocks, unit->backend->info.bytes >> unit->block_shift,
                               memory_order_release);
+        scsi_keep_set_storage(unit->home.keep.data, &unit->backend->info);
     }
     scsi_unit_attention(unit, NULL, (uint8_t)(asc >> 8), (uint8_t)asc);
 }

@@ -44,6 +44,7 @@ struct scsi_unit_config {
     unsigned eui_bytes; /* 8, 12 or 16; 0: no EUI-64 designator */
     bool read_only;
     bool removable;
+    bool has_store;               /* backend->info.store_arena is set later on: it is absent */
     uint64_t sanitize_rate;       /* bytes a second; 0: as fast as it goes */
     uint8_t compare_max;          /* MAXIMUM COMPARE AND WRITE LENGTH, blocks; 0: 255 */
     const uint8_t *access_states; /* of SCSI_PORTS_MAX target ports (alua.h); NULL: all optimized */
@@ -176,6 +177,11 @@ enum scsi_unit_change {
 };
 /* The backend's info changed. Control thread; every nexus gets the unit attention. */
 void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what);
+
+/* Its storage is open, as backend->info says; or why it is not: for the worker that comes after this one. Control
+   thread. */
+void scsi_unit_storage_kept(struct scsi_unit *unit);
+void scsi_unit_set_absent(struct scsi_unit *unit, enum keep_absent why);
 
 /* Mode or medium have changed: for the worker that comes after this one. Any thread. */
 void scsi_unit_kept(struct scsi_unit *unit);

@@ -66,7 +66,8 @@ def _(scale):
 
 
 def control(server, *words):
-    program = pathlib.Path(Settings.daemon).parent / 'holdfastctl'
+    beside = pathlib.Path(Settings.daemon).parent
+    program = next(path for path in (beside / 'holdfastctl', beside / 'ctl' / 'holdfastctl') if path.exists())
     return subprocess.run([str(program), '--socket', str(server.daemon.folder / 'control.sock'), *words],
                           capture_output=True, text=True, check=False)
 

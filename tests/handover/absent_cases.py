@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A disk that is gone when a worker has to be replaced: it is absent, its commands wait, all else goes on, and it
+comes back by itself. The load generators judge that nothing is lost or wrong."""
+import contextlib
+import json
+import os
+import signal
+import time
+
+import management
+import scsi
+from cases import case
+from dialogue_cases import DATA, OTHER, holds, log_in
+from keeper_cases import control
+from kill_cases import loads_on
+from server import IQN, file, ram, serving
+
+REST, GONE = IQN + '-rest', IQN + '-gone'
+ABSENT, BACK = 'LUN is absent, its commands wait', 'LUN is back'
+LOADS = [(REST, dict(connections=4, depth=4)), (GONE, dict(connections=4, depth=4, amount='32M'))]
+
+
+def targets(**lun):
+    return {REST: {'portals': ['test'], 'luns': {0: ram('64M')}},
+            GONE: {'portals': ['test'], 'luns': {0: file('$FOLDER/gone.img', '32M', **lun), 1: ram('4M')}}}
+
+
+def status(server, *words):
+    done = control(server, '--json', *(words or ('status',)))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def absent(server):
+    return [(found['target'], found['lun'], found['absent']['why']) for found in status(server)['absent-luns']]
+
+
+class Disk:
+    """The file behind the LUN, which can be taken away."""
+
+    def __init__(self, server, name='gone.img'):
+        self.path = server.daemon.folder / name
+        self.aside = server.daemon.folder / (name + '.aside')
+
+    def take(self):
+        os.rename(self.path, self.aside)
+
+    def put(self):
+        os.rename(self.aside, self.path)
+
+
+def answered(server, target):
+    """Commands that its LUN 0 has answered."""
+    lun = status(server, 'luns', target)[0]
+    return lun['reads']['commands'] + lun['writes']['commands']
+
+
+def moves(server, target):
+    before = answered(server, target)
+    deadline = time.monotonic() + 60
+    while answered(server, target) == before:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@case('absent: a file is gone when workers are killed and replaced, and comes back, under load')
+def _(scale):
+    with serving(targets()) as server, loads_on(server, *LOADS):
+        disk = Disk(server)
+        times = scale.count(2, 50)
+        for turn in range(times):
+            disk.take()
+            server.kill()
+            server.wait_log(ABSENT, 3 * turn + 1)
+            assert [found[:2] for found in absent(server)] == [(GONE, 0)], absent(server)
+            assert 'No such file' in absent(server)[0][2], absent(server)
+            assert moves(server, REST), 'the other target stands still'
+            before = answered(server, GONE)
+            server.kill()
+            server.wait_log(ABSENT, 3 * turn + 2)
+            server.upgrade()
+            server.wait_log(ABSENT, 3 * turn + 3)
+            assert moves(server, REST), 'the other target stands still'
+            assert answered(server, GONE) == before, 'an absent disk has answered'
+            disk.put()
+            server.wait_log(BACK, turn + 1)
+            assert moves(server, GONE), 'it does not go on'
+            assert not absent(server)
+        server.check()
+        return '%d times' % times
+
+
+@case('absent: an upgrade to a worker that cannot open a disk goes back, and the rest goes on')
+def _(scale):
+    with serving(targets()) as server, loads_on(server, *LOADS):
+        disk = Disk(server)
+        disk.take()
+        server.begin_upgrade()
+        server.wait_log('back to the old one')
+        server.wait_log(ABSENT)
+        server.wait_serving()
+        assert moves(server, REST), 'the other target stands still'
+        disk.put()
+        server.wait_log(BACK)
+        assert moves(server, GONE), 'it does not go on'
+        server.upgrade()
+        server.check()
+
+
+@case('absent: commands that wait can be aborted, and the LUN is reset; other commands are answered')
+def _(scale):
+    with serving(targets()) as server:
+        disk, session = Disk(server), log_in(server, target=GONE)
+        session.write(0, DATA[:4096]).good()
+        disk.take()
+        server.kill()
+        server.wait_log(ABSENT)
+        assert session.command(scsi.inquiry(96), read=96).good().data[0] == 0
+        session.command(scsi.test_unit_ready()).good()
+        assert session.command(scsi.read_capacity_10(), read=8).good().data[:4] == (65535).to_bytes(4, 'big')
+        first, second, last = (session.start(scsi.write_10(0, 8), write=OTHER[:4096]) for _ in range(3))
+        flush = session.start(scsi.synchronize_cache())
+        assert session.task_management(management.ABORT_TASK, referenced=first.request.itt).response == 0
+        session.command(scsi.write_10(0, 8), write=OTHER[:4096], lun=1).good()
+        assert session.task_management(management.LUN_RESET).response == 0
+        for task in (second, last, flush):
+            assert not task.done, 'a command that was reset is answered'
+        waiting = session.start(scsi.read_10(0, 8), read=4096)
+        server.kill()
+        disk.put()
+        server.wait_log(BACK)
+        waiting.wait()
+        holds(session, 0, DATA[:4096])
+        server.check()
+        session.close()
+
+
+@case('absent: another disk in its place is not taken')
+def _(scale):
+    with serving(targets()) as server:
+        disk, session = Disk(server), log_in(server, target=GONE)
+        session.write(0, DATA[:4096]).good()
+        disk.take()
+        server.kill()
+        server.wait_log(ABSENT)
+        with open(disk.path, 'wb') as other:
+            other.truncate(16 << 20)
+        server.wait_log('LUN is absent still')
+        assert 'has 16777216 bytes' in absent(server)[0][2], absent(server)
+        os.unlink(disk.path)
+        disk.put()
+        server.wait_log(BACK)
+        holds(session, 0, DATA[:4096])
+        session.close()
+
+
+@case('absent: one that is to answer busy or with an error does')
+def _(scale):
+    for when, judge in (('busy', lambda task: task.status == scsi.BUSY),
+                        ('fail', lambda task: task.status == scsi.CHECK_CONDITION)):
+        with serving(targets(deadline='300ms', **{'when-late': when})) as server:
+            disk, session = Disk(server), log_in(server, target=GONE)
+            session.write(0, DATA[:4096]).good()
+            disk.take()
+            server.kill()
+            server.wait_log(ABSENT)
+            for _ in range(2):
+                assert judge(session.command(scsi.read_10(0, 8), read=4096)), when
+            disk.put()
+            server.wait_log(BACK)
+            holds(session, 0, DATA[:4096])
+            session.close()
+
+
+def reload(server, described):
+    server.daemon.write_config(described)
+    done = control(server, 'reload', '--force')
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@case('absent: the configuration moves it to another file, or takes it away')
+def _(scale):
+    with serving(targets()) as server:
+        disk, session = Disk(server), log_in(server, target=GONE)
+        session.write(0, DATA[:4096]).good()
+        disk.take()
+        server.kill()
+        server.wait_log(ABSENT)
+        waiting = session.start(scsi.read_10(0, 8), read=4096)
+        described = targets()
+        described[GONE]['luns'][0] = file('$FOLDER/gone.img.aside', '32M')
+        reload(server, described)
+        assert not absent(server)
+        assert waiting.wait().status in (scsi.GOOD, scsi.BUSY)
+        holds(session, 0, DATA[:4096])
+        disk.put()
+        server.kill()
+        server.wait_log(ABSENT, 2)
+        del described[GONE]['luns'][0]
+        reload(server, described)
+        assert not absent(server)
+        session.alive(lun=1)
+        session.command(scsi.write_10(0, 8), write=OTHER[:4096], lun=1).good()
+        session.close()
+
+
+@case('absent: opened again by request; and a daemon that ends meanwhile')
+def _(scale):
+    with serving(targets()) as server:
+        disk, session = Disk(server), log_in(server, target=GONE)
+        session.write(0, DATA[:4096]).good()
+        disk.take()
+        server.kill()
+        server.wait_log(ABSENT)
+        done = control(server, 'lun', 'reopen', GONE, '0')
+        assert done.returncode == 1 and 'no such file' in done.stderr, done
+        assert [found[:2] for found in absent(server)] == [(GONE, 0)]
+        done = control(server, 'lun', 'resize', GONE, '0', '64M')
+        assert done.returncode == 1 and 'absent' in done.stderr, done
+        disk.put()
+        done = control(server, 'lun', 'reopen', GONE, '0')
+        assert done.returncode == 0, done
+        assert not absent(server)
+        holds(session, 0, DATA[:4096])
+        disk.take()
+        server.kill()
+        session.start(scsi.read_10(0, 8), read=4096)
+        with contextlib.suppress(OSError):
+            os.kill(server.daemon.process.pid, signal.SIGTERM)
+        assert server.daemon.process.wait(30) == 0
+        disk.put()
