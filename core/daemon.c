@@ -511,6 +511,8 @@ static const char *start(struct daemon *d)
     daemon_engine_begin(d);
     scsi_keep_area_look_again(d->scsi.area);
     d->again = d->resume || d->args->generation > 1;
+    daemon_crash_blame(d);
+    daemon_crash_watch(d);
     if (daemon_targets_open(d) < 0)
         return "a target cannot be served";
     d->again = false;

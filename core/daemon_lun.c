@@ -170,6 +170,7 @@ static int open_plugin(struct daemon *d, const struct config *whole,
             .block_bytes = c->block_size,
             .beside = beside,
             .again = used_before(d, target->name, c->number),
+            .mark = scsi_keep_area_mark(d->scsi.area, target->name, c->number),
         };
         r = open_aside(d, &options, ret_backend, &error);
     }
@@ -312,6 +313,7 @@ int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct
     if (r < 0)
         return r;
     (*ret_unit)->user = l;
+    storage_set_mark(l->backend, scsi_keep_mark(&(*ret_unit)->home.keep));
     daemon_space_set(*ret_unit, c);
     return 0;
 }

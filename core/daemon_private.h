@@ -186,6 +186,11 @@ void daemon_aside_begin(struct daemon *d, const struct daemon_work *work, void *
 int daemon_memfd_get(struct daemon *d, const char *name, uint64_t bytes, int *ret_fd,
                      bool *ret_existed, uint32_t *ret_number);
 
+/* daemon_crash.c: from now on a crash within a handler says of which LUN; and, before LUNs are opened: what the last
+   worker's crash says. */
+void daemon_crash_watch(struct daemon *d);
+void daemon_crash_blame(struct daemon *d);
+
 /* daemon.c: the keeper is listened to, also from within one of its messages. */
 void daemon_watch_link(struct daemon *d);
 /* What was set aside while the keeper was asked for memory is looked at soon. */

@@ -60,6 +60,7 @@ static void make_unit(struct daemon_reload *r, struct daemon_lun *l, struct back
     daemon_absent_clear(l);
     must(daemon_lun_unit(r->daemon, l->target->config, l, replaces, &l->unit), l);
     daemon_absent_kept(l);
+    scsi_unit_forgive(l->unit);
     daemon_lun_tell(l);
 }
 

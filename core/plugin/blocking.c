@@ -80,7 +80,7 @@ static int block_status(const struct hf_lun *lun, struct hf_io *hf)
     return r;
 }
 
-static int perform(const struct hf_lun *lun, struct hf_io *hf)
+static int at_handler(const struct hf_lun *lun, struct hf_io *hf)
 {
     const struct hf_handler_ops *ops = lun->ops;
     switch (hf->op) {
@@ -96,6 +96,14 @@ static int perform(const struct hf_lun *lun, struct hf_io *hf)
     default:
         return block_status(lun, hf);
     }
+}
+
+static int perform(const struct hf_lun *lun, struct hf_io *hf)
+{
+    uint32_t before = lun_enter(lun);
+    int r = at_handler(lun, hf);
+    lun_leave(before);
+    return r;
 }
 
 /* ------------------------------------------------------------------------------------ parallel */

@@ -134,7 +134,9 @@ static void lower_done(struct backend_io *io)
     hf->extent_bytes = io->extent.length;
     hf->extent_mapped = io->extent.mapped;
     queue->ring_busy--;
+    uint32_t before = lun_enter(queue->lun);
     hf->done(hf, io->result);
+    lun_leave(before);
     if (G_UNLIKELY(queue->closing))
         queue_settle(queue);
 }

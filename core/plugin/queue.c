@@ -104,7 +104,10 @@ static void answer_io(struct hf_queue *queue, struct backend_io *io, int32_t res
     io->result = result;
     if (G_UNLIKELY(is_error(result)))
         lun_failed(queue->lun, io, result, queue->reactor->now_ns);
+    uint32_t before = lun_at_work; /* what is done about it is not the handler's */
+    lun_at_work = 0;
     io->done(io);
+    lun_at_work = before;
 }
 
 void queue_finish(struct slot *slot, int32_t result)
@@ -225,7 +228,9 @@ static void launch(struct hf_queue *queue, struct backend_io *io)
         return;
     }
     queue->nesting++;
+    uint32_t before = lun_enter(queue->lun);
     queue->lun->ops->submit(queue->handle, &slot->hf);
+    lun_leave(before);
     queue->nesting--;
 }
 
@@ -277,6 +282,22 @@ static void say_refused(struct hf_queue *queue, int r, const char *why)
                   why[0] ? why : strerror(-r));
 }
 
+static void kick(struct hf_queue *queue)
+{
+    uint32_t before = lun_enter(queue->lun);
+    queue->lun->ops->kick(queue->handle);
+    lun_leave(before);
+}
+
+static int open_at_handler(struct hf_queue *queue, struct hf_error *why)
+{
+    struct hf_lun *lun = queue->lun;
+    uint32_t before = lun_enter(lun);
+    int r = lun->ops->queue_open(lun->handle, queue, &queue->handle, why);
+    lun_leave(before);
+    return r;
+}
+
 /* The handler serves it from now on. 0, or negative errno. */
 static int queue_serve(struct hf_queue *queue)
 {
@@ -285,7 +306,7 @@ static int queue_serve(struct hf_queue *queue)
     queue->slots = calloc(lun->depth, lun->slot_bytes); /* pages are touched as slots are used */
     int r = queue->slots ? 0 : plugin_fail(&why, ENOMEM, "no memory");
     if (r == 0 && lun->ops->shape == HF_SHAPE_QUEUE)
-        r = lun->ops->queue_open(lun->handle, queue, &queue->handle, &why);
+        r = open_at_handler(queue, &why);
     if (r == 0) {
         atomic_store_explicit(&queue->depth, lun->depth, memory_order_release);
         return 0;
@@ -342,7 +363,7 @@ static void backend_kick(struct backend *backend)
 {
     struct hf_queue *queue = queue_here(lun_of(backend));
     if (queue && G_LIKELY(depth_of(queue)) && queue->lun->ops->kick)
-        queue->lun->ops->kick(queue->handle);
+        kick(queue);
 }
 
 void queue_kick_later(struct hf_lun *lun)
@@ -427,7 +448,7 @@ static void queue_task(struct reactor_task *task)
     struct list *link;
     if (queue->kick_due) {
         queue->kick_due = false;
-        queue->lun->ops->kick(queue->handle);
+        kick(queue);
     }
     while ((link = list_take(&queue->dropped))) {
         struct backend_io *io = queue_waiting_io(link);

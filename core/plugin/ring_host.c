@@ -60,7 +60,9 @@ static void op_done(struct ring_op *op, int result)
     queue->ring_busy--;
     if (host_op->lasts)
         count_lasting(queue, -1);
+    uint32_t before = lun_enter(queue->lun);
     host_op->hf->done(host_op->hf, result);
+    lun_leave(before);
     if (G_UNLIKELY(queue->closing))
         queue_settle(queue);
 }

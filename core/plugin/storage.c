@@ -20,6 +20,18 @@
 #define BUSY_NS      (2 * NS_PER_S)
 #define BUSY_LOOK_US 500u
 
+_Thread_local uint32_t lun_at_work;
+
+uint32_t storage_current(void)
+{
+    return lun_at_work;
+}
+
+void storage_set_mark(struct backend *backend, uint32_t mark)
+{
+    lun_of(backend)->mark = mark;
+}
+
 /* ---------------------------------------------------------------------------------------- info */
 
 static bool power_of_two(uint32_t n)
@@ -202,6 +214,7 @@ struct hf_lun *lun_new(const struct storage_options *options, const char *produc
     lun->number = options->lun;
     lun->read_only = options->read_only;
     lun->above = options->above;
+    lun->mark = options->above ? options->above->mark : options->mark;
     lun->memory_taken = options->above ? options->above->memory_taken
                                        : options->beside && storage_uses_memory(options->beside);
     lun->asked_block_bytes = options->block_bytes;
@@ -264,9 +277,11 @@ int lun_open_handler(struct hf_lun *lun, struct backend_info *ret_info, struct h
     int r = lun->again ? check_there(lun, error) : 0;
     if (r < 0)
         return r;
+    uint32_t before = lun_enter(lun);
     lun->opening = true;
     r = open_when_free(lun, &how, &info, error);
     lun->opening = false;
+    lun_leave(before);
     if (r != 0)
         return plugin_fail(error, r < 0 ? -r : EIO, "%s",
                            error->text[0] ? error->text : strerror(r < 0 ? -r : EIO));

@@ -63,6 +63,7 @@ struct storage_options {
     unsigned block_bytes; /* 0: as the handler says */
     bool again;           /* it has been in use: what its options name must be there, and is not made
                              anew, empty */
+    uint32_t mark;        /* storage_current() within its handler; 0: it has none */
     struct hf_lun *above; /* lower.c: the LUN that wraps this one; NULL elsewhere */
     struct backend *beside; /* the same LUN as it is open now; NULL: it is not */
 };
@@ -99,6 +100,10 @@ void storage_send_away(struct backend *backend);
 /* I/Os of one that is absent are not waited for as it is closed: their commands are another worker's. Control
    thread. */
 void storage_abandon(struct backend *backend);
+/* The mark of the LUN whose handler is at work on this thread; 0: none. May be called in a signal handler. */
+uint32_t storage_current(void);
+/* Before its first I/O. Control thread. */
+void storage_set_mark(struct backend *backend, uint32_t mark);
 /* On a reactor: its I/Os that wait for LUNs that are absent, and commands for them. */
 unsigned storage_absent_waiting(void);
 /* It, or one that it wraps, has asked for memory that outlives the worker; and its number. Control thread. */

@@ -94,6 +94,7 @@ struct hf_lun {
     char *target;
     unsigned number;
     bool read_only;
+    uint32_t mark;       /* as in struct storage_options */
     bool saving;         /* within the handler's save() */
     bool memory_taken;   /* by the same LUN, which is open beside this one */
     struct state *state; /* state.c; mapped while it is needed */
@@ -127,6 +128,21 @@ struct hf_lun {
     void (*closed)(void *user);
     void *closed_user;
 };
+
+/* storage.c: see storage_current(). Whoever calls the handler says so: before = enter(lun); call; leave(before). */
+extern _Thread_local uint32_t lun_at_work;
+
+static inline uint32_t lun_enter(const struct hf_lun *lun)
+{
+    uint32_t before = lun_at_work;
+    lun_at_work = lun->mark;
+    return before;
+}
+
+static inline void lun_leave(uint32_t before)
+{
+    lun_at_work = before;
+}
 
 static inline struct hf_lun *lun_of(const struct backend *backend)
 {

@@ -86,6 +86,11 @@ struct scsi_counters *scsi_keep_counters(const struct scsi_keep *keep)
     return keep->area ? keep_area_counters(keep->area, keep->slot) : NULL;
 }
 
+uint32_t scsi_keep_mark(const struct scsi_keep *keep)
+{
+    return keep->area ? keep->slot + 1 : 0;
+}
+
 bool scsi_keep_storage(const struct keep_data *data, struct backend_info *ret_info)
 {
     const struct keep_storage *from = &data->storage;

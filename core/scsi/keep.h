@@ -128,6 +128,15 @@ void scsi_keep_area_look_again(struct keep_area *area);
 bool scsi_keep_area_has(const struct keep_area *area, const char *target, unsigned lun);
 /* What is kept of it; NULL: there is no such unit. Until its slot is another one's. */
 struct keep_data *scsi_keep_area_find(struct keep_area *area, const char *target, unsigned lun);
+/* The number of a unit's slot, + 1; 0: nobody keeps its memory. */
+uint32_t scsi_keep_mark(const struct scsi_keep *keep);
+uint32_t scsi_keep_area_mark(const struct keep_area *area, const char *target, unsigned lun);
+/* What a crashing thread writes into: a mark. NULL: there is no area. */
+_Atomic uint32_t *scsi_keep_area_crashed(struct keep_area *area);
+/* Whose that slot is; NULL: nobody's. */
+#define SCSI_KEEP_TARGET_MAX 256
+struct keep_data *scsi_keep_area_at(struct keep_area *area, uint32_t slot,
+                                    char target[static SCSI_KEEP_TARGET_MAX], unsigned *ret_lun);
 /* False: nobody has said. */
 bool scsi_keep_storage(const struct keep_data *data, struct backend_info *ret_info);
 void scsi_keep_set_storage(struct keep_data *data, const struct backend_info *info);

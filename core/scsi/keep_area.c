@@ -23,6 +23,7 @@ struct area_head {
     uint64_t magic, layout;
     uint32_t count; /* slots from here on were never taken */
     uint32_t lanes; /* for which there are counters */
+    _Atomic uint32_t crashed;
 };
 
 struct keep_area {
@@ -134,12 +135,36 @@ bool scsi_keep_area_has(const struct keep_area *area, const char *target, unsign
     return area && g_hash_table_contains(area->by_name, name);
 }
 
-struct keep_data *scsi_keep_area_find(struct keep_area *area, const char *target, unsigned lun)
+uint32_t scsi_keep_area_mark(const struct keep_area *area, const char *target, unsigned lun)
 {
     g_autofree char *name = name_of(target, lun);
-    uint32_t found = area ? GPOINTER_TO_UINT(g_hash_table_lookup(area->by_name, name)) : 0;
+
+    return area ? GPOINTER_TO_UINT(g_hash_table_lookup(area->by_name, name)) : 0;
+}
+
+struct keep_data *scsi_keep_area_find(struct keep_area *area, const char *target, unsigned lun)
+{
+    uint32_t found = scsi_keep_area_mark(area, target, lun);
 
     return found ? &keep_area_slot(area, found - 1)->data : NULL;
+}
+
+_Atomic uint32_t *scsi_keep_area_crashed(struct keep_area *area)
+{
+    return area ? &head_of(area)->crashed : NULL;
+}
+
+struct keep_data *scsi_keep_area_at(struct keep_area *area, uint32_t at,
+                                    char target[static SCSI_KEEP_TARGET_MAX], unsigned *ret_lun)
+{
+    if (at >= keep_area_count(area))
+        return NULL;
+    struct keep_slot *slot = keep_area_slot(area, at);
+    if (!atomic_load(&slot->used))
+        return NULL;
+    g_strlcpy(target, slot->target, SCSI_KEEP_TARGET_MAX);
+    *ret_lun = slot->lun;
+    return &slot->data;
 }
 
 int scsi_keep_area_open(const struct scsi_services *services, unsigned lanes,

@@ -82,6 +82,11 @@ void scsi_unit_storage_kept(struct scsi_unit *unit)
     atomic_store(&unit->home.keep.data->absent, KEEP_THERE);
 }
 
+void scsi_unit_forgive(struct scsi_unit *unit)
+{
+    atomic_store(&unit->home.keep.data->crashes, 0);
+}
+
 void scsi_unit_set_absent(struct scsi_unit *unit, enum keep_absent why)
 {
     atomic_store(&unit->home.keep.data->absent, why);

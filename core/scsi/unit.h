@@ -182,6 +182,8 @@ void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what);
    thread. */
 void scsi_unit_storage_kept(struct scsi_unit *unit);
 void scsi_unit_set_absent(struct scsi_unit *unit, enum keep_absent why);
+/* The crashes of workers over it count no more. */
+void scsi_unit_forgive(struct scsi_unit *unit);
 
 /* Mode or medium have changed: for the worker that comes after this one. Any thread. */
 void scsi_unit_kept(struct scsi_unit *unit);
