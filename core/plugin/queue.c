@@ -247,7 +247,7 @@ static void queue_pump(struct hf_queue *queue)
         launched = true;
     }
     queue->pumping = false;
-    if (launched && queue->lun->ops->kick) {
+    if (launched && queue->lun->kicks) {
         queue->kick_due = true; /* nobody above knows that there is something to kick */
         reactor_defer(queue->reactor, &queue->task);
     }
@@ -362,13 +362,13 @@ static void backend_submit(struct backend *backend, struct backend_io *io)
 static void backend_kick(struct backend *backend)
 {
     struct hf_queue *queue = queue_here(lun_of(backend));
-    if (queue && G_LIKELY(depth_of(queue)) && queue->lun->ops->kick)
+    if (queue && G_LIKELY(depth_of(queue)) && queue->lun->kicks)
         kick(queue);
 }
 
 void queue_kick_later(struct hf_lun *lun)
 {
-    struct hf_queue *queue = lun->ops->kick ? queue_here(lun) : NULL;
+    struct hf_queue *queue = lun->kicks ? queue_here(lun) : NULL;
     if (!queue || queue->kick_due)
         return;
     queue->kick_due = true;

@@ -202,6 +202,7 @@ void lun_set_plugin(struct hf_lun *lun, const struct plugin *plugin, struct plug
     lun->plugin = plugin;
     lun->ops = ops;
     lun->config = config;
+    lun->kicks = ops->shape == HF_SHAPE_QUEUE && ops->kick;
     lun->depth = ops->queue_depth ? ops->queue_depth : QUEUE_DEPTH_DEFAULT;
     lun->slot_bytes = (sizeof(struct slot) + ops->io_bytes + 63) & ~(size_t)63;
 }
@@ -304,7 +305,7 @@ int storage_open(const struct storage_options *options, struct backend **ret_bac
     struct hf_error local = PLUGIN_ERROR_INIT;
     struct hf_lun *lun = lun_new(options, options->plugin->info.name);
     lun_set_plugin(lun, options->plugin, options->config);
-    if (lun->ops->shape != HF_SHAPE_QUEUE || !lun->ops->kick)
+    if (!lun->kicks)
         lun->backend.ops = &queue_backend_ops_without_kick;
     int r = lun_open_handler(lun, &lun->backend.info, error ? error : &local);
     if (r < 0) {

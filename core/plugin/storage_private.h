@@ -87,6 +87,7 @@ struct hf_lun {
     unsigned asked_block_bytes; /* 0: as the handler says */
     bool again;                 /* as in struct storage_options */
     bool opening;               /* within the handler's open() */
+    bool kicks;                 /* the handler wants a kick after submits */
     bool open;                  /* `handle` is the handler's */
     struct absent *absent;      /* absent.c; NULL: it was there from the beginning */
     _Atomic bool is_absent;     /* the handler has not opened it yet */
