@@ -150,6 +150,7 @@ static void exchanged_gone(struct daemon *d, struct daemon_lun *l)
     drop_left(d, l);
     l->unit = scsi_unit_free(l->unit);
     daemon_target_unref(l->target);
+    daemon_absent_clear(l);
     g_free(l);
 }
 
@@ -173,6 +174,7 @@ static void lun_gone(struct daemon *d, struct daemon_lun *l, bool late)
     drop_left(d, l);
     l->unit = scsi_unit_free(l->unit);
     daemon_target_unref(l->target);
+    daemon_absent_clear(l);
     g_free(l);
 }
 
