@@ -458,9 +458,10 @@ static const char *start(struct daemon *d)
     /* LUNs and secrets are opened as `daemon.user`: its rights are the ones that count. */
     if (privileges_worker(d->config->daemon.user, d->config->daemon.sandbox) < 0)
         return "cannot give up privileges";
-    /* A successor looks before it takes over; a first start meets them with all else that is wrong. */
+    /* A successor looks before it takes over; a first start meets them with all else that is wrong, and where nobody
+       else can go on, disks are absent. */
     char *bad = daemon_plugins_load(d->config);
-    if (bad && d->args->generation > 1) {
+    if (bad && d->args->generation > 1 && !d->args->again) {
         log_error("daemon", "%s", bad);
         return bad; /* the process ends with it */
     }

@@ -11,6 +11,7 @@ struct daemon_args {
     int config_fd;           /* sealed memfd: the text of the configuration */
     const char *config_file; /* its name, for messages */
     unsigned generation;
+    bool again; /* the one before is dead: nobody else can go on */
     bool spare; /* in reserve: nobody needs it until GO */
 };
 

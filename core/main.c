@@ -212,6 +212,7 @@ static int run_worker(int argc, char **argv)
         .config_file = argv[3],
         .generation = (unsigned)strtoul(argv[2], NULL, 10),
         .spare = spare,
+        .again = strcmp(argv[0], WORKER_AGAIN_NAME) == 0,
     };
     return daemon_run(&args);
 }

@@ -35,6 +35,7 @@
 /* The name of a worker's process; of one in reserve, whose first argument it is, too: others ignore that. */
 #define WORKER_NAME       "holdfast-worker"
 #define WORKER_SPARE_NAME "holdfast-spare"
+#define WORKER_AGAIN_NAME "holdfastd-again" /* argv[0] alone: it follows one that is dead */
 
 /* A worker finds its descriptors here after exec. */
 #define LINK_WORKER_FD_LINK      3

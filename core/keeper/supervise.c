@@ -364,8 +364,8 @@ void supervise_start(struct keeper *k)
     bool spare = spare_take(k);
     int r = spare ? 0 : keeper_config(k);
     if (!spare && r >= 0)
-        r = worker_start(&k->worker, &k->store, ++k->generation, r, k->control.fd, k->args->file,
-                         k->exe);
+        r = worker_start(&k->worker, &k->store, ++k->generation, k->died, r, k->control.fd,
+                         k->args->file, k->exe);
     if (r == 0)
         r = source_watch(k, &k->worker_exit, k->worker.pidfd, EPOLLIN);
     if (r == 0)

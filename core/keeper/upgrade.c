@@ -216,8 +216,8 @@ static void start_next(struct keeper *k, int config_fd)
     spare_discard(k);
     int r = config_fd;
     if (r >= 0)
-        r = worker_start(&k->next, &k->store, ++k->generation, config_fd, k->control.fd,
-                         k->args->file, k->next_exe);
+        r = worker_start(&k->next, &k->store, ++k->generation, /* again= */ false, config_fd,
+                         k->control.fd, k->args->file, k->next_exe);
     if (r == 0)
         r = source_watch(k, &k->next_exit, k->next.pidfd, EPOLLIN);
     if (r == 0)

@@ -107,8 +107,8 @@ static _Noreturn void child_exec(const void *data)
     const struct child *c = data;
     const struct worker *w = c->worker;
     char number[16];
-    char *argv[] = { (char *)(w->spare ? WORKER_SPARE_NAME : "holdfastd"), (char *)"--worker",
-                     number, (char *)c->file, NULL };
+    const char *name = w->spare ? WORKER_SPARE_NAME : w->again ? WORKER_AGAIN_NAME : "holdfastd";
+    char *argv[] = { (char *)name, (char *)"--worker", number, (char *)c->file, NULL };
 
     snprintf(number, sizeof(number), "%u", w->generation);
     setpgid(0, 0);
@@ -167,10 +167,10 @@ static void store_tombstone(struct worker *w, struct store *store)
     w->stored = store_keep(store, STORE_TOMBSTONE, w->generation, 0, w->tombstone, false);
 }
 
-int worker_start(struct worker *w, struct store *store, unsigned generation, int config_fd,
-                 int control_fd, const char *file, int exe_fd)
+int worker_start(struct worker *w, struct store *store, unsigned generation, bool again,
+                 int config_fd, int control_fd, const char *file, int exe_fd)
 {
-    *w = (struct worker){ .generation = generation };
+    *w = (struct worker){ .generation = generation, .again = again };
     int r = start(w, config_fd, control_fd, file, exe_fd);
     if (r == 0)
         store_tombstone(w, store);

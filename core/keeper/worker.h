@@ -34,6 +34,7 @@ struct worker {
     struct store *store;
     struct store_item *stored; /* the tombstone; the taker of the tombstone takes it, too */
     int tombstone; /* read end; POLLHUP when its last ring is gone */
+    bool again;    /* it follows one that is dead */
     bool spare;    /* in reserve, at low priority, unknown to the service manager */
     bool hurries;  /* its threads are at a higher priority ... */
     uint64_t realtime_ns; /* ahead of everything else, until then at most; 0: not */
@@ -48,10 +49,10 @@ struct worker {
 
 /*
  * Starts a worker; `config_fd` is the sealed memfd, `control_fd` the listening control socket (-1: none),
- * `file` the name the configuration has in messages. 0, or negative errno with nothing left behind.
+ * `file` the name the configuration has in messages, `again`: the one before it is dead. 0, or negative errno with nothing left behind.
  */
-int worker_start(struct worker *w, struct store *store, unsigned generation, int config_fd,
-                 int control_fd, const char *file, int exe_fd);
+int worker_start(struct worker *w, struct store *store, unsigned generation, bool again,
+                 int config_fd, int control_fd, const char *file, int exe_fd);
 /* In reserve: it stays so, after PREPARED, until worker_spare_no_more() and then GO. */
 int worker_start_spare(struct worker *w, unsigned generation, int config_fd, int control_fd,
                        const char *file, int exe_fd);

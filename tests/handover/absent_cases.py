@@ -4,7 +4,10 @@ comes back by itself. The load generators judge that nothing is lost or wrong.""
 import contextlib
 import json
 import os
+import pathlib
+import shutil
 import signal
+import tempfile
 import time
 
 import management
@@ -13,7 +16,7 @@ from cases import case
 from dialogue_cases import DATA, OTHER, holds, log_in
 from keeper_cases import control
 from kill_cases import loads_on
-from server import IQN, file, ram, serving
+from server import IQN, Settings, file, ram, serving
 
 REST, GONE = IQN + '-rest', IQN + '-gone'
 ABSENT, BACK = 'LUN is absent, its commands wait', 'LUN is back'
@@ -204,6 +207,32 @@ def _(scale):
         session.alive(lun=1)
         session.command(scsi.write_10(0, 8), write=OTHER[:4096], lun=1).good()
         session.close()
+
+
+@case('absent: the handler itself is gone, and comes back')
+def _(scale):
+    with tempfile.TemporaryDirectory() as folder:
+        ours = pathlib.Path(folder) / 'file.so'
+        theirs = next(path for directory in Settings.plugins for path in pathlib.Path(directory).rglob('file.so'))
+        shutil.copy(theirs, ours)
+        with serving(targets(), daemon={'plugin-path': [folder] + [str(path) for path in Settings.plugins],
+                                        'spare-worker': False}) as server:
+            session, rest = log_in(server, target=GONE), log_in(server, target=REST)
+            session.write(0, DATA[:4096]).good()
+            ours.write_text('no shared object')
+            server.kill()
+            server.wait_log(ABSENT)
+            rest.write(0, OTHER[:4096]).good()
+            waiting = session.start(scsi.read_10(0, 8), read=4096)
+            server.kill()
+            ours.unlink()
+            shutil.copy(theirs, ours)
+            server.wait_log(BACK)
+            assert waiting.good().data == DATA[:4096]
+            holds(rest, 0, OTHER[:4096])
+            server.check()
+            session.close()
+            rest.close()
 
 
 @case('absent: opened again by request; and a daemon that ends meanwhile')
