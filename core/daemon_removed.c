@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "daemon_private.h"
 #include "handover/thaw.h"
@@ -59,6 +60,7 @@ void daemon_removed_find(struct daemon *d)
 {
     if (d->keeps_removed)
         thaw_stores(find, d);
+    crash_point("found");
 }
 
 void daemon_drop_number(struct daemon *d, uint32_t number)
@@ -93,6 +95,7 @@ static void looked(struct daemon_round *round)
         return;
     }
     arena_unmap(m->arena);
+    crash_point("give-back");
     daemon_drop_number(d, m->number);
     log_notice("daemon", "all of a removed disk is sent, its memory is given back");
     list_remove(&m->link);

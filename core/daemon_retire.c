@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "daemon_reload.h"
 #include "iscsi/uses.h"
@@ -127,6 +128,7 @@ static void leave_memory(struct daemon *d, struct daemon_lun *l)
 {
     struct link_message m = { .type = LINK_MEMFD_REMOVE, .fd = -1 };
     uint32_t number;
+    crash_point("remove");
     if (!d->keeps_removed || !l->backend) {
         daemon_drop_memory(d, "lun:", l->unit);
     } else if (storage_memory(l->backend, &number)) {
@@ -134,11 +136,13 @@ static void leave_memory(struct daemon *d, struct daemon_lun *l)
         memory_name(m.memfd_drop.name, "lun:", l->unit);
         daemon_tell(d, &m);
     }
+    crash_point("removed");
 }
 
 /* It is closed. */
 static void drop_left(struct daemon *d, const struct daemon_lun *l)
 {
+    crash_point("leave");
     if (l->left_memory)
         daemon_drop_number(d, l->left_memory - 1);
 }

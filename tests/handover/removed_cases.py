@@ -12,6 +12,7 @@ from cases import case
 from dialogue_cases import DATA, OTHER, log_in, unalike
 from layout_cases import other as other_layout
 from manager import managed
+from point_cases import daemon_with_points
 from reservations import REGISTER_AND_IGNORE, out
 from server import IQN, ram, serving
 from upgrade_cases import own_binary
@@ -241,3 +242,26 @@ def _(_scale):
         server.check()
         other.close()
         reader.close()
+
+
+@case('removed: a disk, while it is read, and the worker dies at each place where that becomes known')
+def _(_scale):
+    for place in ('remove', 'removed', 'found', 'leave', 'give-back'):
+        with daemon_with_points() as orders, serving(LUNS) as server:
+            server.daemon.killed_workers = True
+            reader, reads, data = slow_reader(server)
+            orders.die_at(place, 1)
+            with contextlib.closing(client.Rpc(client.path_of(server.daemon))) as rpc:
+                rpc.ask('lun.remove', {'target': IQN, 'lun': 1, 'force': True})
+                server.wait_for(lambda text: orders.died() or 'reload: in effect' in text)
+            if place in ('found', 'give-back'):     # of the next worker
+                server.kill_now()
+            if place not in ('leave', 'give-back'):
+                assert orders.wait_died(1), place
+            all_arrive(reads, data)
+            assert orders.wait_died(1), place
+            server.wait_serving()
+            memory_is_back(server, 1)
+            reader.alive()
+            server.check()
+            reader.close()
