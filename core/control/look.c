@@ -71,6 +71,7 @@ static void put_take_over(struct json_writer *w, const struct control_take_over 
     json_put_u64(w, "resumed-connections", t->connections);
     json_put_u64(w, "resumed-tasks", t->tasks);
     json_put_u64(w, "dropped-sessions", t->dropped_sessions);
+    json_put_u64(w, "quarantined-sessions", t->quarantined_sessions);
     json_put_u64(w, "dropped-connections", t->closed_connections);
     json_put_double(w, "seconds", seconds_of(t->took_ns));
     json_put_close(w, '}');

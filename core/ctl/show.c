@@ -108,6 +108,20 @@ static void show_keeper(JsonObject *s, GString *out)
                          value_number(k, "connections-refused")));
 }
 
+/* What this worker got from the one before it, when there was something. */
+static void show_take_over(JsonObject *s, GString *out)
+{
+    JsonObject *t = value_object(s, "take-over");
+    uint64_t resumed = value_number(t, "resumed-sessions"),
+             dropped = value_number(t, "dropped-sessions"),
+             aside = value_number(t, "quarantined-sessions");
+    if (resumed || dropped || aside)
+        line(out, "taken over",
+             g_strdup_printf("%" PRIu64 " sessions went on, %" PRIu64 " were given up, %" PRIu64
+                             " put aside: workers had crashed over what they sent",
+                             resumed, dropped, aside));
+}
+
 #define ABSENT_SHOWN 10u
 
 static void show_absent(JsonObject *s, GString *out)
@@ -139,6 +153,7 @@ void show_status(JsonNode *result, GString *out)
          g_strdup_printf("%" PRIu64 " targets, %" PRIu64 " LUNs, %" PRIu64 " portals",
                          value_number(s, "targets"), value_number(s, "luns"),
                          value_number(s, "portals")));
+    show_take_over(s, out);
     show_absent(s, out);
     JsonObject *oldest = value_object(s, "oldest-io");
     if (oldest)

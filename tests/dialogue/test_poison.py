@@ -47,6 +47,8 @@ def _(target):
     lines = target.daemon.log().splitlines()
     assert sum('a worker crashed over what came from' in line for line in lines) == 2, lines
     assert any('put aside' in line for line in lines)
+    assert status(target.daemon)['take-over']['quarantined-sessions'] == 1
+    assert '1 put aside' in control(target.daemon, 'status')
     target.login().alive()
 
 
