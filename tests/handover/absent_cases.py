@@ -16,7 +16,9 @@ from cases import case
 from dialogue_cases import DATA, OTHER, holds, log_in
 from keeper_cases import control
 from kill_cases import loads_on
+from layout_cases import other
 from server import IQN, Settings, file, ram, serving
+from upgrade_cases import own_binary
 
 REST, GONE = IQN + '-rest', IQN + '-gone'
 ABSENT, BACK = 'LUN is absent, its commands wait', 'LUN is back'
@@ -138,6 +140,25 @@ def _(scale):
         holds(session, 0, DATA[:4096])
         server.check()
         session.close()
+
+
+@case('absent: over upgrades to another layout of the memory and back')
+def _(scale):
+    with own_binary() as binary, serving(targets(), daemon={'reactors': 2}) as server:
+        layouts = [other(), binary.good]
+        with loads_on(server, *LOADS):
+            disk = Disk(server)
+            disk.take()
+            server.kill()
+            for turn in range(scale.count(2, 20)):
+                server.wait_log(ABSENT, turn + 1)
+                binary.put(layouts[turn % 2])
+                server.upgrade()
+                assert moves(server, REST), 'the other target stands still'
+            disk.put()
+            server.wait_log(BACK)
+            assert moves(server, GONE), 'it does not go on'
+        server.check()
 
 
 @case('absent: another disk in its place is not taken')
