@@ -343,6 +343,8 @@ void daemon_round(struct daemon *d, struct daemon_round *round);
 
 /* daemon_removed.c: before sessions are taken over: what is still being sent of disks that are not there any more. */
 void daemon_removed_find(struct daemon *d);
+/* All LUNs are open, or one is absent and nothing happens: the keeper may let go of the memory of others. */
+void daemon_removed_settle(struct daemon *d);
 /* With the reactors running: until all of that is sent. */
 void daemon_removed_watch(struct daemon *d);
 /* After the reactors have stopped. */

@@ -102,8 +102,21 @@ static void looked(struct daemon_round *round)
     g_free(m);
 }
 
+void daemon_removed_settle(struct daemon *d)
+{
+    struct link_message m = { .type = LINK_MEMFD_DROP,
+                              .fd = -1,
+                              .memfd_drop.name = LINK_ALL_OTHERS };
+    for (unsigned i = 0; i < d->target_count; i++)
+        for (unsigned j = 0; j < d->targets[i]->lun_count; j++)
+            if (d->targets[i]->luns[j]->absent)
+                return; /* its memory has to be there when it comes back */
+    daemon_tell(d, &m);
+}
+
 void daemon_removed_watch(struct daemon *d)
 {
+    daemon_removed_settle(d);
     list_for_each(pos, &d->removed) {
         struct removed *m = list_entry(pos, struct removed, link);
         m->round.look = look;

@@ -135,6 +135,8 @@ static void leave_memory(struct daemon *d, struct daemon_lun *l)
         l->left_memory = number + 1;
         memory_name(m.memfd_drop.name, "lun:", l->unit);
         daemon_tell(d, &m);
+    } else {
+        daemon_drop_memory(d, "lun:", l->unit); /* that of an absent LUN */
     }
     crash_point("removed");
 }

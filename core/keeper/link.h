@@ -110,10 +110,11 @@ struct link_connection {
 
 /*
  * "number:5" in GET: the memory of a removed LUN, whose number was 5 (as large as it is; nothing `existed`: there is
- * none); in DROP: nothing is sent from it any more. What of "lun:..." a worker has not asked for by name or by number
- * when it says READY is of no LUN that it has: the keeper lets go of it.
+ * none); in DROP: nothing is sent from it any more. "lun:" in DROP: the worker has all its LUNs open; what it has not
+ * asked for of their memory is of none.
  */
 #define LINK_NUMBER_PREFIX "number:"
+#define LINK_ALL_OTHERS    "lun:"
 
 struct link_memfd_get {
     uint64_t bytes;

@@ -16,6 +16,7 @@
 struct entry {
     struct list node;
     unsigned generation; /* of a persistent one: who asked last */
+    unsigned by_number;  /* ... by its number, while it has its name */
     bool persistent;
     bool numbered;
     uint32_t number;
@@ -165,8 +166,8 @@ static struct entry *find_number(struct memory *memory, const char *digits)
 }
 
 /*
- * Who asks has all LUNs of its configuration open: one that it has not asked for by name was removed, also when the
- * worker before had no time to say so.
+ * One that it has not asked for by name was removed, when the worker before had no time to say so, or is of a LUN that
+ * cannot be opened yet: that is known when all others are.
  */
 static int get_removed(struct memory *memory, unsigned generation, const char *digits, int *ret_fd,
                        bool *ret_existed, uint32_t *ret_number)
@@ -175,9 +176,10 @@ static int get_removed(struct memory *memory, unsigned generation, const char *d
     bool is_removed = e && g_str_has_prefix(e->name, REMOVED_PREFIX);
     if (!e || (!is_removed && e->generation == generation))
         return -ENOENT;
-    if (!is_removed)
-        make_removed(memory, e);
-    e->generation = generation;
+    if (is_removed)
+        e->generation = generation;
+    else
+        e->by_number = generation;
     *ret_fd = e->fd;
     *ret_existed = true;
     *ret_number = e->number;
@@ -214,6 +216,8 @@ void memory_drop(struct memory *memory, const char *name)
     bool by_number = g_str_has_prefix(name, LINK_NUMBER_PREFIX);
     struct entry *e = by_number ? find_number(memory, name + strlen(LINK_NUMBER_PREFIX))
                                 : entry_find(memory, 0, name, /* persistent= */ true);
+    if (e != NULL && by_number)
+        e->by_number = 0;
     if (e != NULL && e->persistent && (!by_number || g_str_has_prefix(e->name, REMOVED_PREFIX)))
         entry_free(memory, e);
 }
@@ -230,8 +234,14 @@ void memory_settle(struct memory *memory, unsigned generation)
     list_for_each_safe(n, &memory->entries)
     {
         struct entry *e = list_entry(n, struct entry, node);
-        if (has_number(e->name) && e->generation < generation)
+        if (!has_number(e->name) || e->generation >= generation)
+            continue;
+        if (e->by_number == generation) {
+            e->generation = generation;
+            make_removed(memory, e);
+        } else {
             entry_free(memory, e);
+        }
     }
 }
 

@@ -41,7 +41,8 @@ void memory_drop(struct memory *memory, const char *name);
 /* It is a removed LUN's: from now on it is found by LINK_NUMBER_PREFIX and its number alone, which
    nobody else gets until it is dropped. */
 void memory_remove(struct memory *memory, const char *name);
-/* A worker of that generation has all its LUNs: what it has not asked for of their memory is of none. */
+/* A worker of that generation has all its LUNs: what it has not asked for by name of their memory is of none; if by
+   number, it is a removed LUN's. */
 void memory_settle(struct memory *memory, unsigned generation);
 /* A persistent one that an earlier keeper has left in the store; takes over fd. */
 void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const char *name, int fd);

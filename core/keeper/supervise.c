@@ -25,6 +25,7 @@
 #include <glib.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -176,7 +177,6 @@ static void on_ready(struct keeper *k)
     }
     uint32_t held = k->connections.used, closed = accept_pass_on(k);
     memory_drop_before(&k->memory, w->generation);
-    memory_settle(&k->memory, w->generation);
     accept_update(k);
     log_notice("worker", "ready generation=%u pid=%d after=%.3fs held-connections=%u closed=%u",
                w->generation, w->pid,
@@ -311,7 +311,10 @@ static bool handle(struct keeper *k, const struct link_message *m)
         reload_done(k, &m->verdict);
         return true;
     case LINK_MEMFD_DROP:
-        memory_drop(&k->memory, m->memfd_drop.name);
+        if (strcmp(m->memfd_drop.name, LINK_ALL_OTHERS) == 0)
+            memory_settle(&k->memory, k->worker.generation);
+        else
+            memory_drop(&k->memory, m->memfd_drop.name);
         return true;
     case LINK_MEMFD_REMOVE:
         memory_remove(&k->memory, m->memfd_drop.name);

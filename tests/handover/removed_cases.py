@@ -4,6 +4,8 @@ and the worker goes: all of that arrives, nothing of another disk does, and the 
 import contextlib
 import os
 import pathlib
+import shutil
+import tempfile
 import time
 
 import client
@@ -14,7 +16,7 @@ from layout_cases import other as other_layout
 from manager import managed
 from point_cases import daemon_with_points
 from reservations import REGISTER_AND_IGNORE, out
-from server import IQN, ram, serving
+from server import IQN, Settings, file, ram, serving
 from upgrade_cases import own_binary
 
 DISK = ('handler=ram', 'options={"size": "4M"}')
@@ -263,5 +265,28 @@ def _(_scale):
             server.wait_serving()
             memory_is_back(server, 1)
             reader.alive()
+            server.check()
+            reader.close()
+
+
+@case('removed: a RAM disk is not, whose handler is gone for a while: when it is back it has what was written')
+def _(_scale):
+    with tempfile.TemporaryDirectory() as folder:
+        ours = pathlib.Path(folder) / 'ram.so'
+        theirs = next(path for directory in Settings.plugins for path in pathlib.Path(directory).rglob('ram.so'))
+        shutil.copy(theirs, ours)
+        both = {IQN: {'portals': ['test'], 'luns': {0: file('$FOLDER/disk.img', '4M'), 1: ram('4M')}}}
+        with serving(both, daemon={'plugin-path': [folder] + [str(path) for path in Settings.plugins],
+                                   'spare-worker': False}) as server:
+            reader, reads, data = slow_reader(server)
+            ours.write_text('no shared object')
+            server.kill()
+            server.wait_log('LUN is absent')
+            all_arrive(reads, data)
+            server.kill()
+            ours.unlink()
+            shutil.copy(theirs, ours)
+            server.wait_log('LUN is back')
+            assert reader.read(0, MIB // 512, lun=1).good().data == data
             server.check()
             reader.close()

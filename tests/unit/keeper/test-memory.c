@@ -80,12 +80,33 @@ static void what_a_worker_has_not_asked_for_by_name_is_a_removed_one(void)
     get(2, "lun:a/1", &fd, &number);
     g_assert_cmpint(get(2, "number:1", &fd, &number), ==, -ENOENT); /* it has it by name */
     g_assert_cmpint(get(2, "number:0", &fd, &number), ==, 1);
+    memory_drop(&memory,
+                "number:0"); /* nothing is sent from it; its LUN may be one that is absent */
+    g_assert_cmpint(get(2, "number:0", &fd, &number), ==, 1);
+    memory_settle(&memory, 2);                               /* it is not */
     g_assert_cmpint(get(2, "lun:a/0", &fd, &number), ==, 0); /* not that one */
     g_assert_cmpuint(number, ==, 2);
+    memory_drop(&memory, "number:0");
+    g_assert_cmpuint(memory.count, ==, 2);
     memory_deinit(&memory);
 }
 
-static void what_nobody_has_asked_for_goes_when_a_worker_is_ready(void)
+/* It could not be opened at first. */
+static void a_lun_that_is_back_has_its_memory(void)
+{
+    int fd, again;
+    uint32_t number;
+    begin();
+    get(1, "lun:a/0", &fd, &number);
+    g_assert_cmpint(get(2, "number:0", &again, &number), ==, 1);
+    g_assert_cmpint(get(2, "lun:a/0", &again, &number), ==, 1);
+    g_assert_cmpint(again, ==, fd);
+    memory_settle(&memory, 2);
+    g_assert_cmpint(get(3, "lun:a/0", &again, &number), ==, 1);
+    memory_deinit(&memory);
+}
+
+static void what_nobody_has_asked_for_goes_when_all_luns_are_there(void)
 {
     int fd;
     uint32_t number;
@@ -153,7 +174,8 @@ int main(int argc, char *argv[])
     g_test_add_func("/memory/by-number", a_removed_one_is_found_by_its_number_alone);
     g_test_add_func("/memory/size", its_size_stays);
     g_test_add_func("/memory/untold", what_a_worker_has_not_asked_for_by_name_is_a_removed_one);
-    g_test_add_func("/memory/settle", what_nobody_has_asked_for_goes_when_a_worker_is_ready);
+    g_test_add_func("/memory/absent", a_lun_that_is_back_has_its_memory);
+    g_test_add_func("/memory/settle", what_nobody_has_asked_for_goes_when_all_luns_are_there);
     g_test_add_func("/memory/keeper", another_keeper_has_it_under_its_number);
     g_test_add_func("/memory/wrong", what_is_no_number_is_refused);
     return g_test_run();
