@@ -17,11 +17,11 @@
 #include "plugin/loader.h"
 #include "scsi/keep.h"
 
-#define TICK_MS       500
-#define FIRST_NS      (1 * NS_PER_S)
-#define LAST_NS       (10 * NS_PER_S)
-#define AT_A_TIME     8
-#define SAY_AGAIN_NS  (600 * NS_PER_S)
+#define TICK_MS      500
+#define FIRST_NS     (1 * NS_PER_S)
+#define LAST_NS      (10 * NS_PER_S)
+#define AT_A_TIME    8
+#define SAY_AGAIN_NS (600 * NS_PER_S)
 
 struct daemon_absent {
     enum keep_absent reason;
@@ -107,13 +107,13 @@ static void begin(struct daemon *d, struct daemon_lun *l, const struct backend_i
     storage_set_deadline(l->backend, c->deadline_ns, (enum storage_when_late)c->when_late);
     daemon_absent_clear(l);
     l->absent = g_new0(struct daemon_absent, 1);
-    *l->absent = (struct daemon_absent){ .reason = reason,
-                                         .why = g_strdup(why),
-                                         .since_ns = clock_now_ns(),
-                                         .wait_ns = FIRST_NS };
+    *l->absent = (struct daemon_absent){
+        .reason = reason, .why = g_strdup(why), .since_ns = clock_now_ns(), .wait_ns = FIRST_NS
+    };
     l->absent->next_ns = l->absent->since_ns + FIRST_NS;
     say(l, reason == KEEP_QUARANTINE
-               ? "LUN is put aside, workers have crashed over it: its commands wait until it is opened again by "
+               ? "LUN is put aside, workers have crashed over it: its commands wait until it is "
+                 "opened again by "
                  "request (lun reopen)"
                : "LUN is absent, its commands wait: it cannot be opened, and is tried again");
     if (!d->absent_timer)
@@ -134,8 +134,7 @@ int daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const char *why)
     struct backend_info info;
     if (!kept || !may_be_absent(d, kept) || !scsi_keep_storage(kept, &info))
         return -ENOENT;
-    begin(d, l, &info,
-          daemon_absent_quarantined(d, l) ? KEEP_QUARANTINE : KEEP_ABSENT,
+    begin(d, l, &info, daemon_absent_quarantined(d, l) ? KEEP_QUARANTINE : KEEP_ABSENT,
           without_names(l, why));
     return 0;
 }

@@ -36,7 +36,8 @@ static void fault(int signal_number, siginfo_t *info, void *context)
 
 void daemon_crash_watch(struct daemon *d)
 {
-    struct sigaction action = { .sa_sigaction = fault, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+    struct sigaction action = { .sa_sigaction = fault,
+                                .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
     word = scsi_keep_area_crashed(d->scsi.area);
     for (unsigned i = 0; word && i < G_N_ELEMENTS(faults); i++)
         sigaction(faults[i], &action, &before[i]);

@@ -247,9 +247,10 @@ static const char *mode_of(JsonObject *lun)
 
 void show_luns(JsonNode *result, GString *out)
 {
-    static const char *const headings[] = { "TARGET", ">LUN",    "HANDLER", ">SIZE",   ">USED",
-                                            ">LEFT",  "FULL",    "MODE",    ">READS", ">READ",   ">MEAN",   ">WRITES", ">WRITTEN",
-                                            ">MEAN",  ">ERRORS", ">QUEUE",  ">OLDEST", "SERIAL", NULL };
+    static const char *const headings[] = { "TARGET", ">LUN",    "HANDLER",  ">SIZE",  ">USED",
+                                            ">LEFT",  "FULL",    "MODE",     ">READS", ">READ",
+                                            ">MEAN",  ">WRITES", ">WRITTEN", ">MEAN",  ">ERRORS",
+                                            ">QUEUE", ">OLDEST", "SERIAL",   NULL };
     JsonArray *luns = array_of(result);
     struct table *t = table_new(headings);
     for (unsigned i = 0; i < value_count(luns); i++) {

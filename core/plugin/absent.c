@@ -95,7 +95,8 @@ void absent_late(struct hf_queue *queue)
         atomic_exchange(&lun->absent->late, true))
         return;
     atomic_fetch_add_explicit(&lun->given_up, 1, memory_order_seq_cst);
-    log_warning("storage", "I/Os of a LUN that is absent are given up handler=%s target=%s lun=%u answer=%s",
+    log_warning("storage",
+                "I/Os of a LUN that is absent are given up handler=%s target=%s lun=%u answer=%s",
                 lun->backend.product, lun->target, lun->number,
                 late_result(lun) == -EAGAIN ? "busy" : "error");
 }

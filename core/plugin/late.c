@@ -137,7 +137,8 @@ static void fired(struct timer *timer)
         return;
     absent_late(queue);
     uint64_t next = look(queue, limit_ns);
-    if (atomic_load_explicit(&queue->lun->given_up, memory_order_relaxed) > 0) /* they have nobody to wait for */
+    if (atomic_load_explicit(&queue->lun->given_up, memory_order_relaxed) >
+        0) /* they have nobody to wait for */
         queue_refuse_waiting(queue, late_result(queue->lun));
     if (!timer_armed(timer) && atomic_load_explicit(&queue->at_handler, memory_order_relaxed) > 0)
         reactor_timer_start(queue->reactor, timer, next ? next : limit_ns);

@@ -186,9 +186,14 @@ int lowers_save(struct hf_lun *lun, struct hf_error *error);
 bool lowers_memory(const struct hf_lun *lun, uint32_t *ret_number);
 /* A LUN no queue of which was ever opened: closed here and now. */
 void lun_discard(struct hf_lun *lun);
-void lun_info_to_handler(const struct backend_info *from, struct hf_lun_info *to);
 /* A kick of this reactor's queue at the end of the turn, if the handler wants it. */
 void queue_kick_later(struct hf_lun *lun);
+
+/* info.c. check: 0, or -EINVAL. to_handler: cut to to->size. */
+int lun_check_info(const struct hf_lun *lun, const struct hf_lun_info *info,
+                   unsigned asked_block_bytes, struct hf_error *error);
+struct backend_info lun_convert_info(const struct hf_lun *lun, const struct hf_lun_info *info);
+void lun_info_to_handler(const struct backend_info *from, struct hf_lun_info *to);
 
 /* late.c. launch: before an I/O goes to the handler of a LUN with a deadline; answered: the handler
    has answered one that was given up. */

@@ -121,7 +121,8 @@ int scsi_unit_create(const struct scsi_unit_config *config, struct backend *back
     unit->compare_max = config->compare_max ? config->compare_max : 255;
     /* Memory knows no half-written state that an initiator could meet: what a crash of the process
        interrupts was not answered and is written again. Other storage makes no such promise. */
-    unit->atomic_max = config->has_store || info->store_arena ? ATOMIC_BYTES_MAX >> unit->block_shift : 0;
+    unit->atomic_max =
+        config->has_store || info->store_arena ? ATOMIC_BYTES_MAX >> unit->block_shift : 0;
     unit->mode_changeable = mode_changeable(info);
     unit->mode_default = info->features & BACKEND_FEATURE_VOLATILE_CACHE ? SCSI_MODE_WCE : 0;
     unit->target_name = g_strdup(config->target_name);
