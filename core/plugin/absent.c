@@ -9,8 +9,8 @@
  * integrator, on the control thread, has found it to be the disk that it was, it returns: each reactor has its queue
  * served and its I/Os go to the handler, in the order in which they came.
  *
- * A trial is one of the LUN's queues for storage_close(), which waits for its end: of one that runs still when
- * it comes to that end, of one that has succeeded and is not taken at once.
+ * A trial that runs is one of the LUN's queues for storage_close(), which waits for its end; and so is what it has
+ * opened, until it is taken or given up.
  */
 #include <errno.h>
 #include <glib.h>
@@ -88,23 +88,27 @@ unsigned storage_absent_waiting(void)
     return waiting_here;
 }
 
-void absent_late(struct hf_queue *queue)
-{
-    struct hf_lun *lun = queue->lun;
-    if (atomic_load_explicit(&queue->depth, memory_order_relaxed) || list_empty(&queue->waiting) ||
-        atomic_exchange(&lun->absent->late, true))
-        return;
-    atomic_fetch_add_explicit(&lun->given_up, 1, memory_order_seq_cst);
-    log_warning("storage",
-                "I/Os of a LUN that is absent are given up handler=%s target=%s lun=%u answer=%s",
-                lun->backend.product, lun->target, lun->number,
-                late_result(lun) == -EAGAIN ? "busy" : "error");
-}
-
 static void not_late(struct hf_lun *lun)
 {
     if (atomic_exchange(&lun->absent->late, false))
         atomic_fetch_sub_explicit(&lun->given_up, 1, memory_order_seq_cst);
+}
+
+void absent_late(struct hf_queue *queue)
+{
+    struct hf_lun *lun = queue->lun;
+    if (atomic_load_explicit(&queue->depth, memory_order_relaxed) || list_empty(&queue->waiting) ||
+        !atomic_load(&lun->is_absent) || atomic_exchange(&lun->absent->late, true))
+        return;
+    atomic_fetch_add_explicit(&lun->given_up, 1, memory_order_seq_cst);
+    if (!atomic_load(&lun->is_absent)) { /* it has returned meanwhile */
+        not_late(lun);
+        return;
+    }
+    log_warning("storage",
+                "I/Os of a LUN that is absent are given up handler=%s target=%s lun=%u answer=%s",
+                lun->backend.product, lun->target, lun->number,
+                late_result(lun) == -EAGAIN ? "busy" : "error");
 }
 
 static void answer_busy(struct hf_queue *queue)
@@ -218,9 +222,12 @@ int storage_trial(struct backend *backend, const struct plugin *plugin,
         if (r < 0)
             lun_discard_handler(lun);
     }
+    if (r == 0)
+        atomic_fetch_add_explicit(&lun->open_queues, 1, memory_order_relaxed);
     atomic_store(&lun->absent->trial, r < 0 ? TRIAL_NONE : TRIAL_OPEN);
-    if (r < 0 || (atomic_load(&lun->closing) && leave(lun, TRIAL_OPEN)))
+    if (r == 0 && atomic_load(&lun->closing) && leave(lun, TRIAL_OPEN))
         lun_queue_closed(lun);
+    lun_queue_closed(lun); /* what is closed may be gone */
     return r;
 }
 

@@ -328,7 +328,8 @@ static struct hf_queue *queue_here(struct hf_lun *lun)
             return NULL;
         atomic_store_explicit(&lun->queues[reactor->index], queue, memory_order_release);
     }
-    if (G_UNLIKELY(!depth_of(queue)) &&
+    /* While I/Os wait for one that has returned, queue_return() is on its way: they come first. */
+    if (G_UNLIKELY(!depth_of(queue)) && list_empty(&queue->waiting) &&
         !atomic_load_explicit(&lun->is_absent, memory_order_acquire) && queue_serve(queue) < 0)
         return NULL;
     return queue;
