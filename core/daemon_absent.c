@@ -20,13 +20,15 @@
 #define TICK_MS      500
 #define FIRST_NS     (1 * NS_PER_S)
 #define LAST_NS      (10 * NS_PER_S)
-#define AT_A_TIME    8
+#define AT_A_TIME    32u
+#define HANGS_NS     (2 * NS_PER_S) /* a trial that takes longer is in nobody's way, */
+#define AT_MOST      256u           /* unless there are many of those */
 #define SAY_AGAIN_NS (600 * NS_PER_S)
 
 struct daemon_absent {
     enum keep_absent reason;
     char *why;
-    uint64_t since_ns, next_ns, wait_ns, said_ns;
+    uint64_t since_ns, next_ns, wait_ns, said_ns, tried_ns;
     bool tried; /* a thread is at it */
     bool open;  /* it has succeeded: `info` */
     struct backend_info info;
@@ -102,6 +104,7 @@ static void begin(struct daemon *d, struct daemon_lun *l, const struct backend_i
         .lun = c->number,
         .read_only = c->read_only,
         .block_bytes = c->block_size,
+        .mark = scsi_keep_area_mark(d->scsi.area, l->target->config->name, c->number),
     };
     l->backend = storage_open_absent(&options, c->handler, info);
     storage_set_deadline(l->backend, c->deadline_ns, (enum storage_when_late)c->when_late);
@@ -263,6 +266,7 @@ static void try_again(struct daemon *d, struct daemon_lun *l)
                                       .run = trial_run,
                                       .late = trial_over };
     l->absent->tried = true;
+    l->absent->tried_ns = clock_now_ns();
     d->absent_trials++;
     daemon_aside_begin(d, &work, t);
 }
@@ -272,30 +276,58 @@ static bool busy(const struct daemon *d)
     return d->reload || d->resize || d->freeze || d->stopping;
 }
 
-static void look(struct daemon *d, struct daemon_lun *l)
+/* What a round over all LUNs finds. */
+struct round {
+    GPtrArray *due;  /* struct daemon_lun */
+    unsigned trials; /* under way, without those that hang */
+    bool any;
+};
+
+static void look(struct daemon *d, struct daemon_lun *l, struct round *r, uint64_t now)
 {
     const struct daemon_absent *a = l->absent;
-    if (a->open)
+    if (a && a->open)
         back(d, l);
-    else if (!a->tried && a->reason != KEEP_QUARANTINE && a->next_ns <= clock_now_ns() &&
-             d->absent_trials < AT_A_TIME)
-        try_again(d, l);
+    a = l->absent;
+    if (!a)
+        return;
+    r->any = true;
+    if (a->tried)
+        r->trials += now - a->tried_ns < HANGS_NS;
+    else if (!a->open && a->reason != KEEP_QUARANTINE && a->next_ns <= now)
+        g_ptr_array_add(r->due, l);
+}
+
+static int by_next(const void *a, const void *b)
+{
+    const struct daemon_lun *const *x = a, *const *y = b;
+    uint64_t first = (*x)->absent->next_ns, second = (*y)->absent->next_ns;
+    return (first > second) - (first < second);
+}
+
+/* Those first that have waited longest. */
+static void try_due(struct daemon *d, const struct round *r)
+{
+    unsigned trials = r->trials;
+    g_ptr_array_sort(r->due, by_next);
+    for (unsigned i = 0; i < r->due->len && trials < AT_A_TIME && d->absent_trials < AT_MOST;
+         i++, trials++)
+        try_again(d, g_ptr_array_index(r->due, i));
 }
 
 static gboolean tick(gpointer data)
 {
     struct daemon *d = data;
-    bool any = false;
     if (busy(d))
         return G_SOURCE_CONTINUE;
+    g_autoptr(GPtrArray) due = g_ptr_array_new();
+    struct round round = { .due = due };
+    uint64_t now = clock_now_ns();
     for (unsigned i = 0; i < d->target_count; i++)
-        for (unsigned j = 0; j < d->targets[i]->lun_count; j++) {
-            struct daemon_lun *l = d->targets[i]->luns[j];
-            if (l->absent)
-                look(d, l);
-            any |= l->absent != NULL;
-        }
-    if (any || d->absent_trials)
+        for (unsigned j = 0; j < d->targets[i]->lun_count; j++)
+            look(d, d->targets[i]->luns[j], &round, now);
+    try_due(d, &round);
+    if (round.any || d->absent_trials)
         return G_SOURCE_CONTINUE;
     d->absent_timer = 0;
     return G_SOURCE_REMOVE;

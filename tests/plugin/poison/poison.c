@@ -2,13 +2,16 @@
 /*
  * A handler with a fault: it reads zeroes and drops writes, but a write that begins with "POISON" ends
  * the process. For tests of what the daemon does about such an initiator. And about such a LUN: while the file
- * `plague` is there every I/O ends the process, or, when its first byte is an o, already open() does.
+ * `plague` is there every I/O ends the process, or, when its first byte is an o, already open() does; with an e
+ * open() fails, with an h it hangs, both as long as that is in the file.
  */
+#include <errno.h>
 #include <holdfast/handler.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define LUN_BYTES (64u << 20)
 
@@ -46,6 +49,17 @@ static int plague(const struct poison_lun *lun)
     return first;
 }
 
+/* What open() meets. 0, or negative errno. */
+static int32_t open_plagued(const struct poison_lun *lun)
+{
+    while (plague(lun) == 'h')
+        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+    int first = plague(lun);
+    if (first == 'o')
+        abort();
+    return first == 'e' ? -EIO : 0;
+}
+
 static int32_t poison_open(const struct hf_open *how, const void *config, struct hf_lun_info *info,
                            void **ret_handle, struct hf_error *error)
 {
@@ -55,8 +69,11 @@ static int32_t poison_open(const struct hf_open *how, const void *config, struct
         return -12;
     if (c->plague)
         strncpy(lun->plague, c->plague, sizeof(lun->plague) - 1);
-    if (plague(lun) == 'o')
-        abort();
+    int32_t r = open_plagued(lun);
+    if (r < 0) {
+        free(lun);
+        return r;
+    }
     info->bytes = LUN_BYTES;
     info->block_bytes = how->block_bytes ? how->block_bytes : 512;
     info->features = HF_FEATURE_IMMEDIATE;
@@ -79,7 +96,8 @@ static int32_t poison_queue_open(void *handle, struct hf_queue *queue, void **re
 static void poison_submit(void *queue, struct hf_io *io)
 {
     struct poison_queue *q = queue;
-    if (plague(q->lun) != EOF)
+    int first = plague(q->lun);
+    if (first != EOF && first != 'e' && first != 'h')
         abort();
     if (io->op == HF_OP_WRITE && !memcmp(io->iov[0].iov_base, "POISON", 6))
         abort();
