@@ -10,7 +10,9 @@
 #include "scsi/stopped.h"
 
 #define CLOSE_WAIT_MS 10000
-#define TOLD_MAX      100 /* lines of one kind as all targets are opened; then there is a sum */
+#define GONE_WAIT_MS                                                                               \
+    100 /* for one that is absent: it may be tried at the moment, and nothing of it is to be flushed */
+#define TOLD_MAX 100 /* lines of one kind as all targets are opened; then there is a sum */
 
 _Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_MAX,
                "what is checked is what there is room for");
@@ -217,7 +219,9 @@ bool daemon_targets_close(struct daemon *d)
                 scsi_unit_quiesce(l->unit);
                 scsi_stopped_save(l->unit);
             }
-            if (storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0) {
+            bool gone = storage_is_absent(l->backend);
+            storage_abandon(l->backend); /* a sanitize that another worker goes on with */
+            if (storage_close_wait(l->backend, gone ? GONE_WAIT_MS : CLOSE_WAIT_MS) < 0 && !gone) {
                 log_error("daemon", "LUN does not close target=%s lun=%u", t->config->name,
                           l->config->number);
                 all = false;
@@ -251,8 +255,10 @@ bool daemon_targets_release(struct daemon *d)
             if (l->backend)
                 storage_abandon(l->backend);
             all &= save_lun(d->targets[i], l);
-            if (l->backend && !l->backend->info.store_arena &&
-                storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0)
+            if (l->backend && storage_is_absent(l->backend))
+                storage_close(l->backend, NULL, NULL); /* which may hang */
+            else if (l->backend && !l->backend->info.store_arena &&
+                     storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0)
                 all = false;
         }
     return all;
