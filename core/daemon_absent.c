@@ -92,6 +92,18 @@ static bool may_be_absent(const struct daemon *d, const struct keep_data *kept)
     return d->after_death || d->args->generation == 1 || atomic_load(&kept->absent) != KEEP_THERE;
 }
 
+bool daemon_absent_may(struct daemon *d, const struct daemon_lun *l)
+{
+    struct keep_data *kept = kept_of(d, l);
+    struct backend_info info;
+    return kept && may_be_absent(d, kept) && scsi_keep_storage(kept, &info);
+}
+
+bool daemon_absent_was(struct daemon *d, const struct daemon_lun *l)
+{
+    return daemon_absent_may(d, l) && atomic_load(&kept_of(d, l)->absent) == KEEP_ABSENT;
+}
+
 static gboolean tick(gpointer data);
 
 static void begin(struct daemon *d, struct daemon_lun *l, const struct backend_info *info,
@@ -135,7 +147,7 @@ int daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const char *why)
 {
     struct keep_data *kept = kept_of(d, l);
     struct backend_info info;
-    if (!kept || !may_be_absent(d, kept) || !scsi_keep_storage(kept, &info))
+    if (!daemon_absent_may(d, l) || !scsi_keep_storage(kept, &info))
         return -ENOENT;
     begin(d, l, &info, daemon_absent_quarantined(d, l) ? KEEP_QUARANTINE : KEEP_ABSENT,
           without_names(l, why));

@@ -8,15 +8,19 @@
  * Work that does not come to its end in time is left behind: a thread in a system call cannot be
  * stopped. Whoever wanted it hears that; should it end after all, its result is thrown away.
  *
- * Before the main loop runs and after it, nobody waits for the control thread: the work is done at once.
+ * Before the main loop runs and after it, nobody waits for the control thread: the work is done at once. But for
+ * disks that are opened in place of a worker that is gone (daemon_targets.c): of those each has its time, too.
  */
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_private.h"
 
-#define SAY_NS (2 * NS_PER_S) /* for so long nobody is told that it takes its time */
+#define SAY_NS   (2 * NS_PER_S) /* for so long nobody is told that it takes its time */
+#define LOOKS_NS (300 * NS_PER_US)
 
 struct daemon_aside {
     struct daemon *daemon;
@@ -97,9 +101,26 @@ static int wait_for(struct daemon *d, const struct daemon_aside *a)
     return a->over ? 0 : now >= end ? -ETIMEDOUT : -ECANCELED;
 }
 
+/* Before the main loop runs: what comes meanwhile is what the work asks for. 0 or -ETIMEDOUT. Initiators wait for it,
+   and most disks are open sooner than a thread wakes up. */
+static int wait_at_start(struct daemon *d, const struct daemon_aside *a)
+{
+    uint64_t begin = clock_now_ns(), now = begin, end = begin + a->work.deadline_ns;
+    for (daemon_notes_run(d); !a->over && now < end; daemon_notes_run(d)) {
+        now = clock_now_ns();
+        if (now - begin < LOOKS_NS)
+            sched_yield();
+        else if (now < end)
+            poll(&(struct pollfd){ .fd = d->notes_fd, .events = POLLIN }, 1,
+                 (int)((end - now) / NS_PER_MS) + 1);
+    }
+    return a->over ? 0 : -ETIMEDOUT;
+}
+
 int daemon_aside(struct daemon *d, const struct daemon_work *work, void *data)
 {
-    if (!g_main_loop_is_running(d->loop)) {
+    bool running = g_main_loop_is_running(d->loop);
+    if (!running && !d->opens_aside) {
         work->run(data);
         return 0;
     }
@@ -113,7 +134,7 @@ int daemon_aside(struct daemon *d, const struct daemon_work *work, void *data)
         return 0;
     }
     g_thread_unref(thread);
-    int r = wait_for(d, a);
+    int r = running ? wait_for(d, a) : wait_at_start(d, a);
     if (r == 0) {
         aside_free(a);
         return 0;
@@ -144,8 +165,8 @@ static void memory_run(struct daemon *d, struct daemon_note *note)
     struct memory_note *m = container_of(note, struct memory_note, note);
     int r = m->aside->left && !m->aside->alone
                 ? -ECANCELED /* its name may be somebody else's by now */
-                           : link_get_memfd(&d->link, m->name, m->bytes, DAEMON_MEMFD_MS, m->ret_fd,
-                                            m->ret_existed, m->ret_number);
+                : link_get_memfd(&d->link, m->name, m->bytes, DAEMON_MEMFD_MS, m->ret_fd,
+                                 m->ret_existed, m->ret_number);
     pthread_mutex_lock(&m->lock);
     m->r = r;
     m->answered = true;

@@ -102,6 +102,8 @@ struct daemon {
     bool crashed;               /* the last worker died by a fault of its own */
     unsigned failures;          /* deaths in a row */
     bool after_death;           /* nobody is there who could go on in our place */
+    bool opens_aside;           /* daemon_targets.c: a disk that hangs as it is opened is absent, */
+    bool met_hang;              /* and there has been one */
     guint absent_timer;         /* daemon_absent.c */
     unsigned absent_trials;
     bool resume;                /* the state memory holds what an earlier worker left */
@@ -274,6 +276,10 @@ int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct
 int daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const char *why);
 void daemon_absent_again(struct daemon *d, struct daemon_lun *l, const struct backend_info *was,
                          const char *why);
+/* It may begin. */
+bool daemon_absent_may(struct daemon *d, const struct daemon_lun *l);
+/* It was so for the worker before: it is tried aside from the beginning. */
+bool daemon_absent_was(struct daemon *d, const struct daemon_lun *l);
 /* Workers have crashed over it: it is not to be opened. */
 bool daemon_absent_quarantined(struct daemon *d, const struct daemon_lun *l);
 /* l->unit is made: what there is to know of its storage is kept for later workers. */

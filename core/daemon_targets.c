@@ -19,14 +19,25 @@ _Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_
 
 /* ---- making ---- */
 
-/* What was open in a worker before does not keep all else down when it cannot be opened: it is absent. */
+#define START_NS (2 * NS_PER_S)
+#define NEXT_NS                                                                                    \
+    (200 * NS_PER_MS) /* when there has been one that did not open in that time: those beside it */
+
+/* What was open in a worker before does not keep all else down when it cannot be opened, or hangs: it is absent. */
 static int open_storage(struct daemon *d, struct daemon_target *t, struct daemon_lun *l)
 {
     if (daemon_absent_quarantined(d, l))
         return daemon_absent_begin(d, l, "its handler has ended workers before this one");
+    if (daemon_absent_was(d, l))
+        return daemon_absent_begin(d, l, "so it was for the worker before this one");
     struct config_problems *problems = config_problems_new();
+    d->opens_aside = daemon_absent_may(d, l);
+    d->open_within_ns = !d->opens_aside ? 0 : d->met_hang ? NEXT_NS : START_NS;
     int r = daemon_lun_open(d, d->config, t->config, l->config, d->unsettled,
                             /* beside= */ NULL, &l->backend, problems);
+    d->met_hang |= r == -ETIMEDOUT;
+    d->open_within_ns = 0;
+    d->opens_aside = false;
     if (r < 0 && daemon_absent_begin(d, l, config_problems_get(problems, 0)->text) == 0)
         r = 0; /* that is said in the log */
     else

@@ -61,3 +61,27 @@ def _(scale):
         session.close()
         server.daemon.process.send_signal(signal.SIGTERM)
         assert server.daemon.process.wait(60) == 0
+
+
+@case('absent: a disk hangs as workers are killed, and replaced by an upgrade: the others go on')
+def _(scale):
+    with plagued({GONE: {'portals': ['test'], 'luns': {0: poison(), 1: ram('4M'), 2: poison()}},
+                  REST: {'portals': ['test'], 'luns': {0: ram('4M')}}}) as (server, plague):
+        session, rest = log_in(server, target=GONE), log_in(server, target=REST)
+        session.read(0, 8).good()
+        plague.write_text('h')
+        server.kill()
+        server.wait_log(ABSENT, 2)
+        waiting = session.start(scsi.read_10(0, 8), read=4096)
+        for replace in (server.kill, server.upgrade, server.kill):
+            replace()
+            rest.write(0, DATA[:4096]).good()
+            session.command(scsi.write_10(0, 8), write=DATA[:4096], lun=1).good()
+        assert len(absent(server)) == 2
+        plague.unlink()
+        waiting.good()
+        server.wait_log(BACK, 2)
+        assert not absent(server)
+        server.check()
+        session.close()
+        rest.close()
