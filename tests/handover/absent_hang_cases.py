@@ -46,7 +46,7 @@ def _(scale):
         session.write(0, DATA[:4096], lun=others - 1).good()
         for disk in disks:
             disk.take()
-        plague.write_text('e')
+        plague.write_text('f')
         server.kill()
         server.wait_log(ABSENT, hanging + others)
         plague.write_text('h')

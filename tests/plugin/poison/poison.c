@@ -2,7 +2,7 @@
 /*
  * A handler with a fault: it reads zeroes and drops writes, but a write that begins with "POISON" ends
  * the process. For tests of what the daemon does about such an initiator. And about such a LUN: while the file
- * `plague` is there every I/O ends the process, or, when its first byte is an o, already open() does; with an e
+ * `plague` is there every I/O ends the process, or, when its first byte is an o, already open() does; with an f
  * open() fails, with an h it hangs, both as long as that is in the file.
  */
 #include <errno.h>
@@ -57,7 +57,7 @@ static int32_t open_plagued(const struct poison_lun *lun)
     int first = plague(lun);
     if (first == 'o')
         abort();
-    return first == 'e' ? -EIO : 0;
+    return first == 'f' ? -EIO : 0;
 }
 
 static int32_t poison_open(const struct hf_open *how, const void *config, struct hf_lun_info *info,
@@ -97,7 +97,7 @@ static void poison_submit(void *queue, struct hf_io *io)
 {
     struct poison_queue *q = queue;
     int first = plague(q->lun);
-    if (first != EOF && first != 'e' && first != 'h')
+    if (first != EOF && first != 'f' && first != 'h')
         abort();
     if (io->op == HF_OP_WRITE && !memcmp(io->iov[0].iov_base, "POISON", 6))
         abort();
