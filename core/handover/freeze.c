@@ -3,6 +3,7 @@
 
 #include "iscsi/session.h"
 #include "scsi/copy.h"
+#include "scsi/range.h"
 #include "scsi/sanitize.h"
 #include "scsi/settle.h"
 #include "scsi/turns.h"
@@ -23,7 +24,7 @@ static bool is_still(const struct freeze *f)
     const struct engine *e = f->engine;
     unsigned waiting = f->waiting ? f->waiting() : 0;
     if (e->executing != scsi_copies_held() + scsi_sanitize_resting() + scsi_standing_count() +
-                            scsi_settle_waiting() + waiting)
+                            scsi_settle_waiting() + scsi_ranges_waiting_absent() + waiting)
         return false;
     list_for_each(s, &e->sessions) {
         struct session *session = list_entry(s, struct session, link);

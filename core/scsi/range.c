@@ -12,6 +12,9 @@
 
 static _Atomic bool have_membarrier;
 
+/* This reactor's, by scratch_waiter, which waits for nothing meanwhile. */
+static __thread struct list parked_here;
+
 void scsi_ranges_prepare(void)
 {
     if (!atomic_load(&have_membarrier))
@@ -101,8 +104,31 @@ static bool refused(struct scsi_command *cmd)
     return true;
 }
 
+static void park(struct scsi_command *cmd)
+{
+    if (!parked_here.next)
+        list_init(&parked_here);
+    list_append(&parked_here, &cmd->scratch_waiter.link);
+    cmd->parked = true;
+}
+
+unsigned scsi_ranges_waiting_absent(void)
+{
+    unsigned count = 0;
+
+    if (!parked_here.next)
+        return 0;
+    list_for_each(pos, &parked_here) {
+        const struct scsi_unit *unit =
+            list_entry(pos, struct scsi_command, scratch_waiter.link)->unit;
+        count += atomic_load(&unit->home.keep.data->absent) != KEEP_THERE;
+    }
+    return count;
+}
+
 static void run(struct scsi_command *cmd)
 {
+    list_remove(&cmd->scratch_waiter.link);
     cmd->parked = false;
     if (cmd->aborted || refused(cmd))
         scsi_finish(cmd);
@@ -248,12 +274,15 @@ bool scsi_range_wait(struct scsi_command *cmd)
     find_range(cmd, &range->begin, &range->end);
     list_init(&range->link);
     list_init(&range->parked);
-    cmd->parked = !enter(range);
-    if (!cmd->parked && refused(cmd)) {
+    if (!enter(range)) {
+        park(cmd);
+        return false;
+    }
+    if (refused(cmd)) {
         scsi_finish(cmd);
         return false;
     }
-    return !cmd->parked;
+    return true;
 }
 
 static void granted(struct reactor_message *message)

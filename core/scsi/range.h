@@ -71,5 +71,8 @@ bool scsi_range_release(struct scsi_command *cmd);
 void scsi_range_hold(struct scsi_command *cmd);
 /* Its reactor; nothing when it does not hold any. */
 void scsi_range_forget(struct scsi_command *cmd);
+/* How many commands of this reactor wait, for units whose storage is absent: those that they wait for may do so for
+   ever, and they have changed nothing yet. A hand-over goes on without them, as in settle.h. */
+unsigned scsi_ranges_waiting_absent(void);
 /* An open command has left the lane, and somebody is parked there. */
 void scsi_range_left(struct scsi_lane *lane);

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import struct
 import tempfile
 import time
 
@@ -159,6 +160,35 @@ def _(scale):
             server.wait_log(BACK)
             assert moves(server, GONE), 'it does not go on'
         server.check()
+
+
+@case('absent: commands that wait for blocks of others, and of every other kind, wait over upgrades and kills')
+def _(scale):
+    with serving(targets()) as server:
+        disk, session, rest = Disk(server), log_in(server, target=GONE), log_in(server, target=REST)
+        session.write(0, DATA[:8192]).good()
+        disk.take()
+        server.kill()
+        server.wait_log(ABSENT)
+        tasks = [session.start(cdb, write=data, read=read) for cdb, data, read in (
+            (struct.pack('>BBQ4B2x', 0x89, 0, 0, 0, 0, 0, 1), DATA[:512] + OTHER[:512], 0),    # COMPARE AND WRITE
+            (struct.pack('>BBQI2x', 0x93, 0, 100, 50), OTHER[:512], 0),                         # WRITE SAME(16)
+            (struct.pack('>B6xHx', 0x42, 24), struct.pack('>HH4xQI4x', 22, 16, 200, 8), 0),     # UNMAP
+            (struct.pack('>BxIxHx', 0x2f, 0, 8), None, 0),                                      # VERIFY(10)
+            (scsi.synchronize_cache(), None, 0), (scsi.read_10(0, 4), None, 2048))]
+        for replace in (server.upgrade, server.kill, server.upgrade):
+            replace()
+            rest.write(0, DATA[:4096]).good()
+        assert not any(task.done for task in tasks)
+        disk.put()
+        server.wait_log(BACK)
+        for task in tasks:
+            task.good()
+        holds(session, 0, OTHER[:512] + DATA[512:8192])
+        holds(session, 100, OTHER[:512] * 50)
+        server.check()
+        session.close()
+        rest.close()
 
 
 @case('absent: another disk in its place is not taken')
