@@ -14,13 +14,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_private.h"
 
 #define SAY_NS   (2 * NS_PER_S) /* for so long nobody is told that it takes its time */
-#define LOOKS_NS (300 * NS_PER_US)
+#define LOOKS_NS (100 * NS_PER_US)
 
 struct daemon_aside {
     struct daemon *daemon;
@@ -106,11 +107,12 @@ static int wait_for(struct daemon *d, const struct daemon_aside *a)
 static int wait_at_start(struct daemon *d, const struct daemon_aside *a)
 {
     uint64_t begin = clock_now_ns(), now = begin, end = begin + a->work.deadline_ns;
+    uint64_t count;
     for (daemon_notes_run(d); !a->over && now < end; daemon_notes_run(d)) {
         now = clock_now_ns();
         if (now - begin < LOOKS_NS)
             sched_yield();
-        else if (now < end)
+        else if (now < end && read(d->notes_fd, &count, sizeof(count)) < 0)
             poll(&(struct pollfd){ .fd = d->notes_fd, .events = POLLIN }, 1,
                  (int)((end - now) / NS_PER_MS) + 1);
     }
