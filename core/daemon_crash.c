@@ -8,6 +8,7 @@
  * aside and they crash still, it is the disk.
  */
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "daemon_private.h"
@@ -22,9 +23,15 @@ static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP,
 static struct sigaction before[G_N_ELEMENTS(faults)];
 static _Atomic uint32_t *word;
 
+/* Its own doing: what somebody sends (the keeper, to a worker that hangs) comes to any thread, whatever that does. */
+static bool is_own(const siginfo_t *info)
+{
+    return info->si_code > 0 || (info->si_code == SI_TKILL && info->si_pid == getpid());
+}
+
 static void fault(int signal_number, siginfo_t *info, void *context)
 {
-    uint32_t mark = storage_current();
+    uint32_t mark = is_own(info) ? storage_current() : 0;
     if (mark)
         atomic_store(word, mark);
     for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++)
