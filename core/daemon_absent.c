@@ -8,7 +8,6 @@
  *
  * A LUN that workers have crashed over is not even tried: whoever has mended it says so (`lun reopen`).
  */
-#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -71,37 +70,16 @@ static void say(const struct daemon_lun *l, const char *what)
               l->target->config->name, l->config->number, l->config->handler, l->absent->why);
 }
 
-static struct keep_data *kept_of(struct daemon *d, const struct daemon_lun *l)
-{
-    return scsi_keep_area_find(d->scsi.area, l->target->config->name, l->config->number);
-}
-
-bool daemon_absent_quarantined(struct daemon *d, const struct daemon_lun *l)
-{
-    struct keep_data *kept = kept_of(d, l);
-    struct backend_info info;
-    return d->again && kept && atomic_load(&kept->absent) == KEEP_QUARANTINE &&
-           scsi_keep_storage(kept, &info);
-}
-
 /* Whoever takes over from a worker that is there still leaves it to that one to go on. */
-static bool may_be_absent(const struct daemon *d, const struct keep_data *kept)
+bool daemon_absent_before(struct daemon *d, const struct daemon_lun *l, struct daemon_before *ret_before)
 {
-    if (!d->again)
+    struct keep_data *kept =
+        d->again ? scsi_keep_area_find(d->scsi.area, l->target->config->name, l->config->number)
+                 : NULL;
+    if (!kept || !scsi_keep_storage(kept, &ret_before->info))
         return false;
-    return d->after_death || d->args->generation == 1 || atomic_load(&kept->absent) != KEEP_THERE;
-}
-
-bool daemon_absent_may(struct daemon *d, const struct daemon_lun *l)
-{
-    struct keep_data *kept = kept_of(d, l);
-    struct backend_info info;
-    return kept && may_be_absent(d, kept) && scsi_keep_storage(kept, &info);
-}
-
-bool daemon_absent_was(struct daemon *d, const struct daemon_lun *l)
-{
-    return daemon_absent_may(d, l) && atomic_load(&kept_of(d, l)->absent) == KEEP_ABSENT;
+    ret_before->absent = (enum keep_absent)atomic_load(&kept->absent);
+    return d->after_death || d->args->generation == 1 || ret_before->absent != KEEP_THERE;
 }
 
 static gboolean tick(gpointer data);
@@ -128,8 +106,7 @@ static void begin(struct daemon *d, struct daemon_lun *l, const struct backend_i
     l->absent->next_ns = l->absent->since_ns + FIRST_NS;
     say(l, reason == KEEP_QUARANTINE
                ? "LUN is put aside, workers have crashed over it: its commands wait until it is "
-                 "opened again by "
-                 "request (lun reopen)"
+                 "opened again by request (lun reopen)"
                : "LUN is absent, its commands wait: it cannot be opened, and is tried again");
     if (!d->absent_timer)
         d->absent_timer = g_timeout_add(TICK_MS, tick, d);
@@ -143,15 +120,11 @@ static const char *without_names(const struct daemon_lun *l, const char *why)
     return g_str_has_prefix(why, names) ? why + strlen(names) : why;
 }
 
-int daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const char *why)
+void daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const struct daemon_before *before,
+                         const char *why)
 {
-    struct keep_data *kept = kept_of(d, l);
-    struct backend_info info;
-    if (!daemon_absent_may(d, l) || !scsi_keep_storage(kept, &info))
-        return -ENOENT;
-    begin(d, l, &info, daemon_absent_quarantined(d, l) ? KEEP_QUARANTINE : KEEP_ABSENT,
-          without_names(l, why));
-    return 0;
+    begin(d, l, &before->info,
+          before->absent == KEEP_QUARANTINE ? KEEP_QUARANTINE : KEEP_ABSENT, without_names(l, why));
 }
 
 void daemon_absent_again(struct daemon *d, struct daemon_lun *l, const struct backend_info *was,

@@ -198,12 +198,17 @@ int daemon_lun_open(struct daemon *d, const struct config *whole,
     return 0;
 }
 
+int daemon_storage_close(struct backend *backend)
+{
+    bool gone = storage_is_absent(backend); /* nothing of it is open, and a trial may hang */
+    int r = storage_close_wait(backend, gone ? GONE_WAIT_MS : CLOSE_WAIT_MS);
+    return gone ? 0 : r;
+}
+
 static void close_run(void *data)
 {
     struct lun_work *w = data;
-    bool gone = storage_is_absent(w->backend); /* nothing of it is open, and a trial may hang */
-    w->r = storage_close_wait(w->backend, gone ? GONE_WAIT_MS : CLOSE_WAIT_MS);
-    w->r = gone ? 0 : w->r;
+    w->r = daemon_storage_close(w->backend);
 }
 
 static void nothing_late(struct daemon *d, void *data)

@@ -262,6 +262,8 @@ int daemon_lun_open(struct daemon *d, const struct config *whole,
                     struct config_problems *problems);
 /* Closes it; 0, or negative errno: it may still end later. May wait. */
 int daemon_lun_close(struct daemon *d, struct backend *backend);
+/* The same at once, on this thread. */
+int daemon_storage_close(struct backend *backend);
 /* As storage_update(). */
 int daemon_lun_update(struct daemon *d, struct backend *backend, struct plugin_config *config,
                       struct hf_error *error);
@@ -269,19 +271,19 @@ int daemon_lun_update(struct daemon *d, struct backend *backend, struct plugin_c
 int daemon_lun_unit(struct daemon *d, const struct config_target *target, struct daemon_lun *l,
                     struct scsi_unit *replaces, struct scsi_unit **ret_unit);
 /*
- * daemon_absent.c: a LUN that cannot be opened, and has been open in a worker before. begin: l->backend stands in for
- * it, for a unit to be made on it; 0, or -ENOENT: nothing is known of it, or it is for the worker before to go on. again:
- * the storage of l->unit cannot be opened any more. `why`: for log and status.
+ * daemon_absent.c: a LUN that cannot be opened, and has been open in a worker before. before: how it was then; false:
+ * nothing is known of it, or it is for the worker before to go on. begin: l->backend stands in for it, for a unit to
+ * be made on it. again: the storage of l->unit cannot be opened any more. `why`: for log and status.
  */
-int daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const char *why);
+struct daemon_before {
+    enum keep_absent absent;
+    struct backend_info info;
+};
+bool daemon_absent_before(struct daemon *d, const struct daemon_lun *l, struct daemon_before *ret_before);
+void daemon_absent_begin(struct daemon *d, struct daemon_lun *l, const struct daemon_before *before,
+                         const char *why);
 void daemon_absent_again(struct daemon *d, struct daemon_lun *l, const struct backend_info *was,
                          const char *why);
-/* It may begin. */
-bool daemon_absent_may(struct daemon *d, const struct daemon_lun *l);
-/* It was so for the worker before: it is tried aside from the beginning. */
-bool daemon_absent_was(struct daemon *d, const struct daemon_lun *l);
-/* Workers have crashed over it: it is not to be opened. */
-bool daemon_absent_quarantined(struct daemon *d, const struct daemon_lun *l);
 /* l->unit is made: what there is to know of its storage is kept for later workers. */
 void daemon_absent_kept(struct daemon_lun *l);
 /* Its storage is another one now. */

@@ -9,9 +9,6 @@
 #include "scsi/state_file.h"
 #include "scsi/stopped.h"
 
-#define CLOSE_WAIT_MS 10000
-#define GONE_WAIT_MS                                                                               \
-    100 /* for one that is absent: it may be tried at the moment, and nothing of it is to be flushed */
 #define TOLD_MAX 100 /* lines of one kind as all targets are opened; then there is a sum */
 
 _Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_MAX,
@@ -20,28 +17,40 @@ _Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_
 /* ---- making ---- */
 
 #define START_NS (2 * NS_PER_S)
-#define NEXT_NS                                                                                    \
-    (200 * NS_PER_MS) /* when there has been one that did not open in that time: those beside it */
+#define NEXT_NS  (200 * NS_PER_MS) /* beside one that did not open in START_NS */
+
+/* False: it is left absent without a try on initiators' time. */
+static bool is_to_be_opened(enum keep_absent before, const char **ret_why)
+{
+    *ret_why = before == KEEP_QUARANTINE ? "its handler has ended workers before this one"
+                                         : "so it was for the worker before this one";
+    return before == KEEP_THERE;
+}
 
 /* What was open in a worker before does not keep all else down when it cannot be opened, or hangs: it is absent. */
 static int open_storage(struct daemon *d, struct daemon_target *t, struct daemon_lun *l)
 {
-    if (daemon_absent_quarantined(d, l))
-        return daemon_absent_begin(d, l, "its handler has ended workers before this one");
-    if (daemon_absent_was(d, l))
-        return daemon_absent_begin(d, l, "so it was for the worker before this one");
+    struct daemon_before before;
+    const char *why;
+    bool may = daemon_absent_before(d, l, &before);
+    if (may && !is_to_be_opened(before.absent, &why)) {
+        daemon_absent_begin(d, l, &before, why);
+        return 0;
+    }
     struct config_problems *problems = config_problems_new();
-    d->opens_aside = daemon_absent_may(d, l);
-    d->open_within_ns = !d->opens_aside ? 0 : d->met_hang ? NEXT_NS : START_NS;
+    d->opens_aside = may;
+    d->open_within_ns = !may ? 0 : d->met_hang ? NEXT_NS : START_NS;
     int r = daemon_lun_open(d, d->config, t->config, l->config, d->unsettled,
                             /* beside= */ NULL, &l->backend, problems);
     d->met_hang |= r == -ETIMEDOUT;
     d->open_within_ns = 0;
     d->opens_aside = false;
-    if (r < 0 && daemon_absent_begin(d, l, config_problems_get(problems, 0)->text) == 0)
+    if (r < 0 && may) {
+        daemon_absent_begin(d, l, &before, config_problems_get(problems, 0)->text);
         r = 0; /* that is said in the log */
-    else
+    } else {
         config_problems_print(problems, stderr);
+    }
     config_problems_free(problems);
     return r;
 }
@@ -230,9 +239,8 @@ bool daemon_targets_close(struct daemon *d)
                 scsi_unit_quiesce(l->unit);
                 scsi_stopped_save(l->unit);
             }
-            bool gone = storage_is_absent(l->backend);
             storage_abandon(l->backend); /* a sanitize that another worker goes on with */
-            if (storage_close_wait(l->backend, gone ? GONE_WAIT_MS : CLOSE_WAIT_MS) < 0 && !gone) {
+            if (daemon_storage_close(l->backend) < 0) {
                 log_error("daemon", "LUN does not close target=%s lun=%u", t->config->name,
                           l->config->number);
                 all = false;
@@ -269,7 +277,7 @@ bool daemon_targets_release(struct daemon *d)
             if (l->backend && storage_is_absent(l->backend))
                 storage_close(l->backend, NULL, NULL); /* which may hang */
             else if (l->backend && !l->backend->info.store_arena &&
-                     storage_close_wait(l->backend, CLOSE_WAIT_MS) < 0)
+                     daemon_storage_close(l->backend) < 0)
                 all = false;
         }
     return all;
