@@ -41,6 +41,7 @@ enum image_type {
     IMAGE_UNIT_COPIES = 22,  /* struct copy_statuses; another size: nobody asks for them any more */
     IMAGE_UNIT_IDENT = 23,   /* struct ident_record */
     IMAGE_UNIT_BUFFERS = 24, /* struct keep_buffers; another size: they are empty again */
+    IMAGE_UNIT_STORAGE = 25, /* struct keep_storage; a shorter one: nothing is known */
     IMAGE_UNIT_COUNTERS = 21, /* u64 each: others, errors; then by way: bytes, sum, buckets */
     /* of a session */
     IMAGE_SESSION = 32,

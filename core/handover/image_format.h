@@ -34,10 +34,6 @@ struct image_unit {
     uint32_t clock_set, thresholds;
     uint64_t clock_offset;
     uint32_t atomic_used, absent; /* 0: of a version that did not say */
-    /* Of the storage; block_bytes 0: of a version that did not say. */
-    uint64_t bytes;
-    uint32_t block_bytes, physical_block_bytes, optimal_io_bytes, max_io_bytes;
-    uint32_t unmap_granularity_bytes, features, has_store, rotational;
 };
 
 struct image_name {
@@ -145,7 +141,7 @@ struct image_send {
 #define IMAGE_LEAST_SEND       sizeof(struct image_send)
 
 _Static_assert(sizeof(struct image_head) == 120, "");
-_Static_assert(sizeof(struct image_unit) == 392, "");
+_Static_assert(sizeof(struct image_unit) == 352, "");
 _Static_assert(sizeof(struct image_session) == 584, "");
 _Static_assert(sizeof(struct image_task) == 144, "");
 _Static_assert(sizeof(struct image_transfer) == 64, "");

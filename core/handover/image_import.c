@@ -432,6 +432,7 @@ static const char *take(struct image_import *in, const struct image_record *reco
         { IMAGE_UNIT_IDENT, image_import_of_unit },
         { IMAGE_UNIT_COPIES, image_import_of_unit },
         { IMAGE_UNIT_BUFFERS, image_import_of_unit },
+        { IMAGE_UNIT_STORAGE, image_import_of_unit },
         { IMAGE_UNIT_COUNTERS, image_import_of_unit },
         { IMAGE_SESSION, take_session },
         { IMAGE_SESSION_COUNTERS, take_session_counters },

@@ -46,39 +46,6 @@ static void put_reservations(struct image_writer *w, const struct scsi_keep *kee
     pr_table_free(table);
 }
 
-static void put_storage(const struct keep_data *data, struct image_unit *to)
-{
-    struct backend_info info;
-    if (!scsi_keep_storage(data, &info))
-        return;
-    to->bytes = info.bytes;
-    to->block_bytes = info.block_bytes;
-    to->physical_block_bytes = info.physical_block_bytes;
-    to->optimal_io_bytes = info.optimal_io_bytes;
-    to->max_io_bytes = info.max_io_bytes;
-    to->unmap_granularity_bytes = info.unmap_granularity_bytes;
-    to->features = info.features;
-    to->has_store = info.store_arena;
-    to->rotational = info.rotational;
-}
-
-static void take_storage(const struct image_unit *from, struct keep_data *data)
-{
-    const struct backend_info info = {
-        .bytes = from->bytes,
-        .block_bytes = from->block_bytes,
-        .physical_block_bytes = from->physical_block_bytes,
-        .optimal_io_bytes = from->optimal_io_bytes,
-        .max_io_bytes = from->max_io_bytes,
-        .unmap_granularity_bytes = from->unmap_granularity_bytes,
-        .features = from->features,
-        .store_arena = from->has_store,
-        .rotational = from->rotational != 0,
-    };
-    if (info.block_bytes)
-        scsi_keep_set_storage(data, &info);
-}
-
 static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t index)
 {
     const struct keep_slot *slot = keep_area_slot(area, index);
@@ -103,7 +70,6 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
     struct sanitize_record sanitize;
     struct pr_name owner;
 
-    put_storage(data, &to);
     g_strlcpy(to.target, slot->target, sizeof(to.target));
     memcpy(to.access, (const void *)data->access, sizeof(to.access));
     image_put(w, IMAGE_UNIT, IMAGE_CRITICAL, &to, sizeof(to));
@@ -123,6 +89,8 @@ static void put_unit(struct image_writer *w, struct keep_area *area, uint32_t in
         image_put(w, IMAGE_UNIT_COPIES, 0, &keep.rare->copies, sizeof(keep.rare->copies));
     if (data->buffered)
         image_put(w, IMAGE_UNIT_BUFFERS, 0, &keep.rare->buffers, sizeof(keep.rare->buffers));
+    if (data->storage.known)
+        image_put(w, IMAGE_UNIT_STORAGE, 0, &data->storage, sizeof(data->storage));
     put_counters(w, keep_area_counters(area, index), keep_area_lanes(area));
 }
 
@@ -166,7 +134,6 @@ const char *image_import_unit(struct image_import *in, const struct image_record
     atomic_store(&data->thresholds, from.thresholds);
     atomic_store(&data->atomic_used, from.atomic_used);
     atomic_store(&data->absent, from.absent);
-    take_storage(&from, data);
     atomic_store(&data->clock_offset, from.clock_offset);
     atomic_store(&data->sanitized_by, from.sanitized_by);
     for (unsigned i = 0; i < sizeof(from.access); i++)
@@ -240,6 +207,14 @@ static const char *import_copies(struct image_import *in, const struct image_rec
     return NULL;
 }
 
+static const char *import_storage(struct image_import *in, const struct image_record *record)
+{
+    struct keep_storage *to = &in->keep.data->storage;
+
+    image_take(record, to, sizeof(*to), sizeof(*to)); /* of another size: it is not known */
+    return NULL;
+}
+
 static const char *import_buffers(struct image_import *in, const struct image_record *record)
 {
     struct keep_buffers *to = &in->keep.rare->buffers;
@@ -287,6 +262,8 @@ const char *image_import_of_unit(struct image_import *in, const struct image_rec
         return import_copies(in, record);
     case IMAGE_UNIT_BUFFERS:
         return import_buffers(in, record);
+    case IMAGE_UNIT_STORAGE:
+        return import_storage(in, record);
     default:
         return import_counters(in, record);
     }

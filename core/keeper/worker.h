@@ -49,7 +49,8 @@ struct worker {
 
 /*
  * Starts a worker; `config_fd` is the sealed memfd, `control_fd` the listening control socket (-1: none),
- * `file` the name the configuration has in messages, `again`: the one before it is dead. 0, or negative errno with nothing left behind.
+ * `file` the name the configuration has in messages, `again`: the one before it is dead. 0, or negative errno
+ * with nothing left behind.
  */
 int worker_start(struct worker *w, struct store *store, unsigned generation, bool again,
                  int config_fd, int control_fd, const char *file, int exe_fd);

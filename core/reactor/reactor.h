@@ -13,8 +13,8 @@ more through the ring (reactor_watch(), reactor_busy_polls()).
  * Other threads reach a reactor by reactor_post() alone. A post to a busy reactor is one atomic
  * exchange; only a sleeping one is woken through an eventfd.
  *
- * Life: reactor_create(), [bufpool_create()], [reactor_prepare()], reactor_start() or reactor_go(), reactor_stop(), [bufpool_destroy()],
- * reactor_free().
+ * Life: reactor_create(), [bufpool_create()], reactor_start() (or reactor_prepare() and reactor_go()), reactor_stop(),
+ * [bufpool_destroy()], reactor_free().
  */
 #pragma once
 

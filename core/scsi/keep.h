@@ -37,7 +37,7 @@ struct keep_owner {
 
 /*
  * The storage as it was when it was open last: a worker that cannot open it serves the unit by this, and its
- * commands wait.
+ * commands wait. An image carries it as it is.
  */
 struct keep_storage {
     _Atomic uint32_t known; /* 1: the rest counts */

@@ -55,6 +55,18 @@ class Disk:
         os.rename(self.aside, self.path)
 
 
+@contextlib.contextmanager
+def one_gone(described):
+    """A worker that has found the disk gone, which begins with DATA, and a session that goes on."""
+    with serving(described) as server:
+        disk, session = Disk(server), log_in(server, target=GONE)
+        session.write(0, DATA[:4096]).good()
+        disk.take()
+        server.kill()
+        server.wait_log(ABSENT)
+        yield server, disk, session
+
+
 def answered(server, target):
     """Commands that its LUN 0 has answered."""
     lun = status(server, 'luns', target)[0]
@@ -117,12 +129,7 @@ def _(scale):
 
 @case('absent: commands that wait can be aborted, and the LUN is reset; other commands are answered')
 def _(scale):
-    with serving(targets()) as server:
-        disk, session = Disk(server), log_in(server, target=GONE)
-        session.write(0, DATA[:4096]).good()
-        disk.take()
-        server.kill()
-        server.wait_log(ABSENT)
+    with one_gone(targets()) as (server, disk, session):
         assert session.command(scsi.inquiry(96), read=96).good().data[0] == 0
         session.command(scsi.test_unit_ready()).good()
         assert session.command(scsi.read_capacity_10(), read=8).good().data[:4] == (65535).to_bytes(4, 'big')
@@ -193,12 +200,7 @@ def _(scale):
 
 @case('absent: another disk in its place is not taken')
 def _(scale):
-    with serving(targets()) as server:
-        disk, session = Disk(server), log_in(server, target=GONE)
-        session.write(0, DATA[:4096]).good()
-        disk.take()
-        server.kill()
-        server.wait_log(ABSENT)
+    with one_gone(targets()) as (server, disk, session):
         with open(disk.path, 'wb') as other:
             other.truncate(16 << 20)
         server.wait_log('LUN is absent still')
@@ -214,12 +216,7 @@ def _(scale):
 def _(scale):
     for when, judge in (('busy', lambda task: task.status == scsi.BUSY),
                         ('fail', lambda task: task.status == scsi.CHECK_CONDITION)):
-        with serving(targets(deadline='300ms', **{'when-late': when})) as server:
-            disk, session = Disk(server), log_in(server, target=GONE)
-            session.write(0, DATA[:4096]).good()
-            disk.take()
-            server.kill()
-            server.wait_log(ABSENT)
+        with one_gone(targets(deadline='300ms', **{'when-late': when})) as (server, disk, session):
             for _ in range(2):
                 assert judge(session.command(scsi.read_10(0, 8), read=4096)), when
             disk.put()
@@ -236,12 +233,7 @@ def reload(server, described):
 
 @case('absent: the configuration moves it to another file, or takes it away')
 def _(scale):
-    with serving(targets()) as server:
-        disk, session = Disk(server), log_in(server, target=GONE)
-        session.write(0, DATA[:4096]).good()
-        disk.take()
-        server.kill()
-        server.wait_log(ABSENT)
+    with one_gone(targets()) as (server, disk, session):
         waiting = session.start(scsi.read_10(0, 8), read=4096)
         described = targets()
         described[GONE]['luns'][0] = file('$FOLDER/gone.img.aside', '32M')
@@ -288,12 +280,7 @@ def _(scale):
 
 @case('absent: opened again by request; and a daemon that ends meanwhile')
 def _(scale):
-    with serving(targets()) as server:
-        disk, session = Disk(server), log_in(server, target=GONE)
-        session.write(0, DATA[:4096]).good()
-        disk.take()
-        server.kill()
-        server.wait_log(ABSENT)
+    with one_gone(targets()) as (server, disk, session):
         done = control(server, 'lun', 'reopen', GONE, '0')
         assert done.returncode == 1 and 'no such file' in done.stderr, done
         assert [found[:2] for found in absent(server)] == [(GONE, 0)]
