@@ -117,13 +117,16 @@ class Daemon:
         self.wait_listening()
 
     def wait_listening(self):
+        """Until a worker answers, and nothing is left of the connection that shows it."""
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError('the daemon ended with %d:\n%s' % (
                     self.process.returncode, self.log()))
-            with contextlib.suppress(OSError), socket.create_connection(self.address, timeout=1):
-                return
+            with contextlib.suppress(OSError), socket.create_connection(self.address, timeout=1) as probe:
+                probe.shutdown(socket.SHUT_WR)
+                if not probe.recv(1):
+                    return
             time.sleep(0.02)
         raise AssertionError('the daemon does not listen:\n' + self.log())
 

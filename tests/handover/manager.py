@@ -131,7 +131,6 @@ class ManagedServer(Server):
             self.daemon.process = self.manager.start(
                 [dialogue_daemon.Settings.daemon, '-c', str(self.daemon.config_file)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        self.daemon.wait_listening()
 
     def start_again(self):
         """After its end; waits until a worker serves."""
