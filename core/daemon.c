@@ -135,6 +135,7 @@ void daemon_handle(struct daemon *d, struct link_message *m)
         d->go = true;
         d->patches = m->go.can & LINK_CAN_PATCH;
         d->keeps_removed = m->go.can & LINK_CAN_REMOVE;
+        d->holds_memory = m->go.can & LINK_CAN_HOLD;
         break;
     case LINK_CONNECTION:
         if (m->connection.held) {

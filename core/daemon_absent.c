@@ -153,7 +153,8 @@ static void back(struct daemon *d, struct daemon_lun *l)
     if (info.bytes != before)
         scsi_unit_changed(l->unit, SCSI_UNIT_CAPACITY);
     scsi_unit_storage_kept(l->unit);
-    daemon_removed_settle(d);
+    if (!d->holds_memory)
+        daemon_removed_settle(d);
     log_notice("daemon", "LUN is back target=%s lun=%u absent=%.1fs", l->target->config->name,
                l->config->number, (double)(clock_now_ns() - since) / 1e9);
 }

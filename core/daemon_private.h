@@ -96,6 +96,7 @@ struct daemon {
     bool go;                    /* storage may be opened */
     bool patches;               /* the keeper takes a change of one target as such */
     bool keeps_removed;         /* ... and keeps the memory of removed LUNs by its number */
+    bool holds_memory;          /* ... and that of absent ones when it is told their names */
     bool stopping;              /* the keeper has said STOP */
     struct resize *resize;      /* daemon_resize.c: under way, or NULL */
     struct control *control;    /* NULL: there is no control socket */
@@ -351,7 +352,7 @@ void daemon_round(struct daemon *d, struct daemon_round *round);
 
 /* daemon_removed.c: before sessions are taken over: what is still being sent of disks that are not there any more. */
 void daemon_removed_find(struct daemon *d);
-/* All LUNs are open, or one is absent and nothing happens: the keeper may let go of the memory of others. */
+/* The keeper may let go of all memory of LUNs but that of those that there are, be they open or absent. */
 void daemon_removed_settle(struct daemon *d);
 /* With the reactors running: until all of that is sent. */
 void daemon_removed_watch(struct daemon *d);
@@ -361,6 +362,8 @@ void daemon_removed_free(struct daemon *d);
 void daemon_drop_number(struct daemon *d, uint32_t number);
 /* daemon_retire.c: what the keeper has for that LUN over workers, by the prefix of its name. */
 void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_unit *unit);
+/* What there is of that LUN's memory is to be there when it comes back. */
+void daemon_hold_memory(struct daemon *d, const struct scsi_unit *unit);
 
 /* daemon_space.c: asks how full storage is, unless a round is under way; `all`: not only where there are
    thresholds. */

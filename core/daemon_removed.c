@@ -107,10 +107,15 @@ void daemon_removed_settle(struct daemon *d)
     struct link_message m = { .type = LINK_MEMFD_DROP,
                               .fd = -1,
                               .memfd_drop.name = LINK_ALL_OTHERS };
-    for (unsigned i = 0; i < d->target_count; i++)
-        for (unsigned j = 0; j < d->targets[i]->lun_count; j++)
-            if (d->targets[i]->luns[j]->absent)
-                return; /* its memory has to be there when it comes back */
+    for (unsigned i = 0; i < d->target_count; i++) {
+        for (unsigned j = 0; j < d->targets[i]->lun_count; j++) {
+            if (!d->targets[i]->luns[j]->absent)
+                continue;
+            if (!d->holds_memory)
+                return; /* a keeper of an earlier version keeps all until it is back */
+            daemon_hold_memory(d, d->targets[i]->luns[j]->unit);
+        }
+    }
     daemon_tell(d, &m);
 }
 

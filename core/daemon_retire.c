@@ -120,6 +120,13 @@ void daemon_drop_memory(struct daemon *d, const char *prefix, const struct scsi_
     daemon_tell(d, &m);
 }
 
+void daemon_hold_memory(struct daemon *d, const struct scsi_unit *unit)
+{
+    struct link_message m = { .type = LINK_MEMFD_HOLD, .fd = -1 };
+    memory_name(m.memfd_drop.name, "lun:", unit);
+    daemon_tell(d, &m);
+}
+
 /*
  * Nobody will ask for its memory by name: from now on it has its number alone, so that the next worker, too, can send
  * what initiators have read of it, and a disk that takes its place finds nothing of it.

@@ -49,6 +49,7 @@ int adopt(struct keeper *k, const struct heritage *h)
 {
     adopt_worker(k, h);
     connections_adopt(&k->connections, k->worker.generation);
+    memory_adopt(&k->memory, k->worker.generation);
     close(k->exe);
     k->exe = h->exe_fd;
     k->previous_exe = h->previous_fd;

@@ -78,6 +78,7 @@ static const struct message_rule message_rules[] = {
     [LINK_RELOADED] = RULE(sizeof(struct link_verdict), FD_NEVER),
     [LINK_MEMFD_DROP] = RULE(LINK_NAME_MAX, FD_NEVER),
     [LINK_MEMFD_REMOVE] = RULE(LINK_NAME_MAX, FD_NEVER),
+    [LINK_MEMFD_HOLD] = RULE(LINK_NAME_MAX, FD_NEVER),
     [LINK_AFTER] = RULE(3 * sizeof(uint32_t), FD_NEVER),
     [LINK_FREEZE] = RULE(sizeof(uint32_t), FD_NEVER),
     [LINK_PING] = RULE(sizeof(uint32_t), FD_NEVER),
@@ -317,6 +318,7 @@ static bool strings_end(const struct link_message *m)
         return string_ends(m->verdict.text, LINK_TEXT_MAX);
     case LINK_MEMFD_DROP:
     case LINK_MEMFD_REMOVE:
+    case LINK_MEMFD_HOLD:
         return string_ends(m->memfd_drop.name, LINK_NAME_MAX);
     case LINK_AMEND:
         return string_ends(m->amend.target, LINK_NAME_MAX);

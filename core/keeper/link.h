@@ -93,6 +93,8 @@ enum link_type {
     LINK_MEMFD_REMOVE =
         46, /* a LUN is gone, but what was read of it is still sent from its memory: from now on that
                has its number alone, until that is dropped */
+    LINK_MEMFD_HOLD =
+        47, /* a LUN is absent: what there is of its memory is to be there when it comes back */
     LINK_AMEND = 31,      /* a LUN's size in the configuration that later workers get */
     LINK_ASK = 32,        /* what an administrator wants of the keeper; answered at once */
     /* one each way */
@@ -110,8 +112,8 @@ struct link_connection {
 
 /*
  * "number:5" in GET: the memory of a removed LUN, whose number was 5 (as large as it is; nothing `existed`: there is
- * none); in DROP: nothing is sent from it any more. "lun:" in DROP: the worker has all its LUNs open; what it has not
- * asked for of their memory is of none.
+ * none); in DROP: nothing is sent from it any more. "lun:" in DROP: the worker has named all its LUNs; memory of LUNs that it
+ * has neither asked for nor held is of none.
  */
 #define LINK_NUMBER_PREFIX "number:"
 #define LINK_ALL_OTHERS    "lun:"
@@ -132,6 +134,7 @@ struct link_memfd {
 
 #define LINK_CAN_PATCH  1u /* RELOAD_ASK may be `patched` */
 #define LINK_CAN_REMOVE 2u /* MEMFD_REMOVE, and numbers */
+#define LINK_CAN_HOLD   4u /* MEMFD_HOLD */
 
 /* What may happen to what is in use and goes away. */
 struct link_reload {

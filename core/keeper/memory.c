@@ -167,7 +167,7 @@ static struct entry *find_number(struct memory *memory, const char *digits)
 
 /*
  * One that it has not asked for by name was removed, when the worker before had no time to say so, or is of a LUN that
- * cannot be opened yet: that is known when all others are.
+ * cannot be opened yet: that is known when it has named all others.
  */
 static int get_removed(struct memory *memory, unsigned generation, const char *digits, int *ret_fd,
                        bool *ret_existed, uint32_t *ret_number)
@@ -227,6 +227,19 @@ void memory_remove(struct memory *memory, const char *name)
     struct entry *e = entry_find(memory, 0, name, /* persistent= */ true);
     if (e != NULL && e->numbered)
         make_removed(memory, e);
+}
+
+void memory_hold(struct memory *memory, unsigned generation, const char *name)
+{
+    struct entry *e = entry_find(memory, 0, name, /* persistent= */ true);
+    if (e != NULL && e->numbered)
+        e->generation = generation;
+}
+
+void memory_adopt(struct memory *memory, unsigned generation)
+{
+    list_for_each(n, &memory->entries)
+        list_entry(n, struct entry, node)->generation = generation;
 }
 
 void memory_settle(struct memory *memory, unsigned generation)

@@ -41,11 +41,16 @@ void memory_drop(struct memory *memory, const char *name);
 /* It is a removed LUN's: from now on it is found by LINK_NUMBER_PREFIX and its number alone, which
    nobody else gets until it is dropped. */
 void memory_remove(struct memory *memory, const char *name);
-/* A worker of that generation has all its LUNs: what it has not asked for by name of their memory is of none; if by
-   number, it is a removed LUN's. */
+/* One of a LUN's that this generation has not asked for, and may ask for still; nothing when there is none of that
+   name. */
+void memory_hold(struct memory *memory, unsigned generation, const char *name);
+/* A worker of that generation has named all its LUNs: memory of LUNs that it has neither asked for by name nor held is
+   of none; if it has by number, it is a removed LUN's. */
 void memory_settle(struct memory *memory, unsigned generation);
 /* A persistent one that an earlier keeper has left in the store; takes over fd. */
 void memory_restore(struct memory *memory, uint32_t slot, uint32_t number, const char *name, int fd);
+/* All that is there is the worker's of that generation, which has asked an earlier keeper. */
+void memory_adopt(struct memory *memory, unsigned generation);
 /* Persistent ones: their numbers in the store and as told to workers, and their names. */
 void memory_each(const struct memory *memory,
                  void (*visit)(void *user, uint32_t slot, uint32_t number, const char *name,

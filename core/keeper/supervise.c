@@ -98,7 +98,9 @@ static void go_if_alone(struct keeper *k)
     accept_hand_over(k);
     k->unsettled = false;
     k->died = k->crashed = false;
-    tell(k, &(struct link_message){ .type = LINK_GO, .fd = -1, .go.can = LINK_CAN_PATCH | LINK_CAN_REMOVE });
+    tell(k, &(struct link_message){ .type = LINK_GO,
+                                    .fd = -1,
+                                    .go.can = LINK_CAN_PATCH | LINK_CAN_REMOVE | LINK_CAN_HOLD });
 }
 
 /* What it has said of the dead one counts when it keeps the same books. */
@@ -318,6 +320,9 @@ static bool handle(struct keeper *k, const struct link_message *m)
         return true;
     case LINK_MEMFD_REMOVE:
         memory_remove(&k->memory, m->memfd_drop.name);
+        return true;
+    case LINK_MEMFD_HOLD:
+        memory_hold(&k->memory, k->worker.generation, m->memfd_drop.name);
         return true;
     default:
         return false;

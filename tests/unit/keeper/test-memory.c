@@ -124,6 +124,23 @@ static void what_nobody_has_asked_for_goes_when_all_luns_are_there(void)
     memory_deinit(&memory);
 }
 
+/* Nobody can ask for it meanwhile. */
+static void that_of_an_absent_lun_is_there_when_it_comes_back(void)
+{
+    int fd;
+    uint32_t number;
+    begin();
+    get(1, "lun:a/0", &fd, &number);
+    get(1, "lun:a/1", &fd, &number);
+    g_assert_cmpint(get(2, "number:0", &fd, &number), ==, 1);
+    memory_hold(&memory, 2, "lun:a/0");
+    memory_hold(&memory, 2, "lun:a/2"); /* has none */
+    memory_settle(&memory, 2);
+    g_assert_cmpuint(memory.count, ==, 1);
+    g_assert_cmpint(get(2, "lun:a/0", &fd, &number), ==, 1);
+    memory_deinit(&memory);
+}
+
 static void take_over(void *user, uint32_t slot, uint32_t number, const char *name, int fd)
 {
     struct memory *to = user;
@@ -148,6 +165,28 @@ static void another_keeper_has_it_under_its_number(void)
     g_assert_cmpint(get(1, "lun:a/0", &fd, &number), ==, 0);
     g_assert_cmpuint(number, ==, 2);
     g_assert_cmpint(get(1, "number:0", &fd, &number), ==, 1);
+    memory_deinit(&memory);
+}
+
+/* The worker that has asked an earlier keeper lives, and has nothing to ask again. */
+static void another_keeper_lets_go_of_nothing_that_the_worker_has(void)
+{
+    struct memory before;
+    int fd;
+    uint32_t number;
+    begin();
+    get(3, "lun:a/0", &fd, &number);
+    before = memory;
+    list_init(&before.entries);
+    list_splice(&before.entries, &memory.entries);
+    memory_init(&memory, &store);
+    memory_each(&before, take_over, &memory);
+    memory_deinit(&before);
+    memory_adopt(&memory, 3);
+    memory_settle(&memory, 3);
+    g_assert_cmpint(get(3, "lun:a/0", &fd, &number), ==, 1);
+    memory_settle(&memory, 4); /* of one that has not asked */
+    g_assert_cmpuint(memory.count, ==, 0);
     memory_deinit(&memory);
 }
 
@@ -178,5 +217,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/memory/settle", what_nobody_has_asked_for_goes_when_all_luns_are_there);
     g_test_add_func("/memory/keeper", another_keeper_has_it_under_its_number);
     g_test_add_func("/memory/wrong", what_is_no_number_is_refused);
+    g_test_add_func("/memory/hold", that_of_an_absent_lun_is_there_when_it_comes_back);
+    g_test_add_func("/memory/adopt", another_keeper_lets_go_of_nothing_that_the_worker_has);
     return g_test_run();
 }
