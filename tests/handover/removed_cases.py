@@ -290,3 +290,31 @@ def _(_scale):
             assert reader.read(0, MIB // 512, lun=1).good().data == data
             server.check()
             reader.close()
+
+
+@case('removed: a disk while another is absent, and the worker dies before it says so: the next one in its place is empty')
+def _(scale):
+    both = {IQN: {'portals': ['test'], 'luns': {0: file('$FOLDER/gone.img', '4M'), 1: ram('4M')}}}
+    with daemon_with_points() as orders, serving(both) as server:
+        session, path = log_in(server), server.daemon.folder / 'gone.img'
+        session.alive(1)
+        session.write(0, DATA[:4096], lun=1).good()
+        path.rename(path.with_suffix('.aside'))
+        server.kill()
+        server.wait_log('LUN is absent')
+        orders.die_at('remove', 1)
+        with contextlib.closing(client.Rpc(client.path_of(server.daemon))) as rpc:
+            rpc.ask('lun.remove', {'target': IQN, 'lun': 1, 'force': True})
+            assert orders.wait_died(1)
+        server.wait_serving()
+        memory_is_back(server, 0)
+        with contextlib.closing(client.Rpc(client.path_of(server.daemon))) as rpc:
+            rpc.call('lun.set', {'target': IQN, 'lun': 1, 'keys': {'handler': 'ram', 'options': {'size': '4M'}}})
+        session.alive(1)
+        assert session.read(0, 8, lun=1).good().data == bytes(4096)
+        path.with_suffix('.aside').rename(path)
+        server.wait_log('LUN is back')
+        session.alive(0)
+        assert session.read(0, 8).good().data == bytes(4096)
+        server.check()
+        session.close()
