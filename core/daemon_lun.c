@@ -18,7 +18,8 @@ static char *load_plugin(const struct config *config, uint32_t kind, const char 
     const struct plugin *plugin;
     if (plugin_load(config->daemon.plugin_path, kind, name, &plugin, &error) == 0)
         return NULL;
-    return g_strdup_printf("%s:%u:%u: %s", config_node_file(at), config_node_line(at), at->column, error.text);
+    return g_strdup_printf("%s:%u:%u: %s", config_node_file(at), config_node_line(at), at->column,
+                           error.text);
 }
 
 char *daemon_plugins_load(const struct config *config)
@@ -51,8 +52,7 @@ bool daemon_handler_has(const struct plugin *plugin, const char *option)
 int daemon_lun_options(const struct plugin *plugin, const struct config_lun *c, bool grown,
                        struct plugin_config **ret_config, struct config_problems *problems)
 {
-    const struct config_node key = { .text = "grow" },
-                             value = { .text = "yes" };
+    const struct config_node key = { .text = "grow" }, value = { .text = "yes" };
     unsigned count = c->options ? c->options->count : 0, at = 0;
     g_autofree struct config_entry *entries = NULL;
     struct config_node mapping = { .type = CONFIG_MAPPING };
@@ -171,6 +171,7 @@ static int open_plugin(struct daemon *d, const struct config *whole,
             .block_bytes = c->block_size,
             .beside = beside,
             .again = used_before(d, target->name, c->number),
+            .free_by_ns = d->free_by_ns,
             .mark = scsi_keep_area_mark(d->scsi.area, target->name, c->number),
         };
         r = open_aside(d, &options, ret_backend, &error);

@@ -134,6 +134,7 @@ struct daemon {
     struct list retiring;               /* daemon_retire.c: what is on its way out */
     struct list removed;                /* daemon_removed.c: what was so when an earlier worker went */
     bool again;                         /* while what earlier workers had open is opened */
+    uint64_t free_by_ns;                /* what another still has locked at the start is waited for until then; or 0 */
     bool loading;                       /* daemon_targets_open() is at work, and has opened: */
     unsigned opened_luns, open_targets; /* ... the latter to everybody */
     bool unsettled;               /* the configuration's sizes were about to be given to LUNs */

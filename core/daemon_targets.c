@@ -18,6 +18,7 @@ _Static_assert(CONFIG_LUNS_MAX <= SCSI_LUNS_MAX && CONFIG_TAGS_MAX < SCSI_PORTS_
 
 #define START_NS (2 * NS_PER_S)
 #define NEXT_NS  (200 * NS_PER_MS) /* beside one that did not open in START_NS */
+#define FREE_NS  (2 * NS_PER_S)    /* a daemon that was killed just now lets go of its disks within milliseconds */
 
 /* False: it is left absent without a try on initiators' time. */
 static bool is_to_be_opened(enum keep_absent before, const char **ret_why)
@@ -199,6 +200,7 @@ int daemon_targets_open(struct daemon *d)
     config_problems_free(problems);
     d->targets = g_new0(struct daemon_target *, c->target_count + 1);
     d->loading = true;
+    d->free_by_ns = clock_now_ns() + FREE_NS;
     state_file_many_begin();
     for (unsigned i = 0; i < c->target_count; i++) {
         if (open_target(d, c->targets[i], &d->targets[d->target_count]) < 0)
@@ -207,6 +209,7 @@ int daemon_targets_open(struct daemon *d)
     }
     state_file_many_end();
     d->loading = false;
+    d->free_by_ns = 0;
     tell_sums(d);
     if (!failed)
         daemon_snapshot_fill(d->snapshot, d->targets);

@@ -2,6 +2,7 @@
 /* See control_socket.h. */
 #include "keeper/control_socket.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -13,6 +14,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define FREE_NS      (2 * NS_PER_S)
+#define FREE_LOOK_US 10000u
 
 static socklen_t fill_address(const char *path, struct sockaddr_un *a)
 {
@@ -42,6 +46,20 @@ static int clear_the_way(const char *path)
     if (r != -ECONNREFUSED)
         return -EADDRINUSE;
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/*
+ * The workers of a keeper that was killed listen there until they have seen it, or have been killed, too: some
+ * milliseconds.
+ */
+static int clear_the_way_soon(const char *path)
+{
+    const uint64_t until_ns = clock_now_ns() + FREE_NS;
+    int r;
+
+    while ((r = clear_the_way(path)) == -EADDRINUSE && clock_now_ns() < until_ns)
+        g_usleep(FREE_LOOK_US);
+    return r;
 }
 
 static void make_directory(const char *path)
@@ -143,7 +161,7 @@ bool control_socket_open(struct control_socket *s, const struct config *config,
     if (go_on_with(s, inherit_take(inherited, STORE_CONTROL, 0)))
         return true;
     make_directory(s->path);
-    int r = clear_the_way(s->path);
+    int r = clear_the_way_soon(s->path);
     if (r == 0)
         r = bind_and_listen(s, d->user);
     if (r == 0) {
@@ -152,8 +170,8 @@ bool control_socket_open(struct control_socket *s, const struct config *config,
     }
     const struct config_node *asked = config_node_get(d->node, "control-socket");
     if (asked != NULL)
-        log_error("control", "%s:%u:%u: no control socket path=%s error=\"%s\"", config_node_file(asked),
-                  config_node_line(asked), asked->column, s->path, why(r));
+        log_error("control", "%s:%u:%u: no control socket path=%s error=\"%s\"",
+                  config_node_file(asked), config_node_line(asked), asked->column, s->path, why(r));
     else
         log_warning("control", "no control socket, holdfastctl cannot be used path=%s error=\"%s\"",
                     s->path, why(r));

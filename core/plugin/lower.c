@@ -52,6 +52,7 @@ int32_t lower_host_open(struct hf_lun *lun, const struct hf_lower_config *config
         .read_only = lun->read_only,
         .block_bytes = lun->asked_block_bytes,
         .again = lun->again,
+        .free_by_ns = lun->free_by_ns,
         .above = lun,
     };
     struct hf_error why = PLUGIN_ERROR_INIT;

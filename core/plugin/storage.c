@@ -102,6 +102,7 @@ struct hf_lun *lun_new(const struct storage_options *options, const char *produc
     lun->asked_block_bytes = options->block_bytes;
     atomic_init(&lun->open_queues, 1);
     lun->again = options->again;
+    lun->free_by_ns = options->free_by_ns;
     lun->queues = g_malloc0_n(options->services->reactor_count, sizeof(*lun->queues));
     lun->backend.ops = &queue_backend_ops;
     lun->backend.product = product;
@@ -126,17 +127,17 @@ static int check_there(struct hf_lun *lun, struct hf_error *error)
 
 /*
  * A file that a dead worker had open stays locked until the last of its requests is gone from its rings: a
- * moment after its death.
+ * moment after its death. So does that of a daemon all of which has been killed.
  */
 static int open_when_free(struct hf_lun *lun, const struct hf_open *how, struct hf_lun_info *info,
                           struct hf_error *error)
 {
-    const uint64_t until_ns = clock_now_ns() + BUSY_NS;
+    const uint64_t until_ns = lun->again ? clock_now_ns() + BUSY_NS : lun->free_by_ns;
     const struct hf_lun_info empty = *info;
     int r;
     while ((r = lun->ops->open(how, plugin_config_data(lun->config), info, &lun->handle, error)) ==
                -EBUSY &&
-           lun->again && clock_now_ns() < until_ns) {
+           clock_now_ns() < until_ns) {
         lowers_discard(lun);
         *error = (struct hf_error)PLUGIN_ERROR_INIT;
         *info = empty;

@@ -63,6 +63,7 @@ struct storage_options {
     unsigned block_bytes; /* 0: as the handler says */
     bool again;           /* it has been in use: what its options name must be there, and is not made
                              anew, empty */
+    uint64_t free_by_ns;  /* until then a lock that another holds is waited for; 0: not at all */
     uint32_t mark;        /* storage_current() within its handler; 0: it has none */
     struct hf_lun *above; /* lower.c: the LUN that wraps this one; NULL elsewhere */
     struct backend *beside; /* the same LUN as it is open now; NULL: it is not */

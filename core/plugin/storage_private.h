@@ -86,6 +86,7 @@ struct hf_lun {
     struct hf_lower *lowers;    /* those that this one wraps */
     unsigned asked_block_bytes; /* 0: as the handler says */
     bool again;                 /* as in struct storage_options */
+    uint64_t free_by_ns;        /* the same */
     bool opening;               /* within the handler's open() */
     bool kicks;                 /* the handler wants a kick after submits */
     bool open;                  /* `handle` is the handler's */

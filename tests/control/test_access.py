@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Who may do what, and what may lie where the socket is to be."""
+import fcntl
 import os
 import shutil
 import socket
 import stat
 import subprocess
+import threading
 
 import client
 from client import REFUSED, Rpc, as_user, path_of, run
 from daemon import Settings
-from peer import IQN, Skip, case, main, serve
+from peer import IQN, Skip, Target, case, file, main, serve
 
 STRANGER, GROUP = 65534, 4242
 
@@ -76,6 +78,24 @@ def _():
         other.listen(1)
         assert 'another process' in refused_start(daemon)
         assert os.path.exists(path_of(daemon))
+
+
+@case('what a daemon that was killed still holds for a moment, socket and disk, is waited for', alone=True)
+def _():
+    with serve({IQN: {'portals': ['test'], 'luns': {0: file('$FOLDER/a.img', '8M')}}}, start=False) as daemon:
+        with socket.socket(socket.AF_UNIX) as other, open(daemon.folder / 'a.img', 'wb') as disk:
+            other.bind(path_of(daemon))
+            other.listen(1000)
+            disk.truncate(8 << 20)
+            fcntl.flock(disk, fcntl.LOCK_EX)
+            for goes in (0.3, 0.6):
+                threading.Timer(goes, (other if goes < 0.5 else disk).close).start()
+            daemon.start()
+            assert other.fileno() < 0 and disk.closed
+        session = Target(daemon.address, IQN, daemon).login()
+        session.alive()
+        session.close()
+        assert IQN in run(daemon, 'targets')
 
 
 @case('a second daemon with the same socket does not take it away', own={})
