@@ -2,8 +2,8 @@
 /* See control_socket.h. */
 #include "keeper/control_socket.h"
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "keeper/dying.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -14,9 +14,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define FREE_NS      (2 * NS_PER_S)
-#define FREE_LOOK_US 10000u
 
 static socklen_t fill_address(const char *path, struct sockaddr_un *a)
 {
@@ -48,17 +45,15 @@ static int clear_the_way(const char *path)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/*
- * The workers of a keeper that was killed listen there until they have seen it, or have been killed, too: some
- * milliseconds.
- */
+/* The workers of a keeper that was killed listen there, too. */
 static int clear_the_way_soon(const char *path)
 {
-    const uint64_t until_ns = clock_now_ns() + FREE_NS;
+    const uint64_t since_ns = clock_now_ns();
     int r;
 
-    while ((r = clear_the_way(path)) == -EADDRINUSE && clock_now_ns() < until_ns)
-        g_usleep(FREE_LOOK_US);
+    do {
+        r = clear_the_way(path);
+    } while (r == -EADDRINUSE && dying_wait(since_ns));
     return r;
 }
 

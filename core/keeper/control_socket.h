@@ -26,8 +26,8 @@ struct control_socket {
 
 /*
  * Makes the socket of the configuration: mode 0660, group of `daemon.user` when we are root; a missing
- * directory is made, a socket nobody listens on (for two seconds: a daemon that was killed may still be going) is
- * replaced, anything else in its place is left alone. False after a line in the log when it cannot be and the file asks for it by name; where it
+ * directory is made, a socket nobody listens on (any more: dying.h) is replaced, anything else in its
+ * place is left alone. False after a line in the log when it cannot be and the file asks for it by name; where it
  * is only the default, the daemon does without it, after a warning. One that an earlier keeper has left
  * in the store goes on, with the clients that wait there.
  */

@@ -3,6 +3,7 @@
 #include "keeper/portals.h"
 
 #include "base/log.h"
+#include "keeper/dying.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -90,6 +91,7 @@ int portals_bind(struct portals *portals, const struct config *config, const str
                  struct config_problems *problems)
 {
     static uint32_t last_number;
+    const uint64_t since_ns = clock_now_ns();
     unsigned total = 0, failed = 0;
 
     if (inherited != NULL) /* connections name them by their numbers, also in the store */
@@ -112,7 +114,9 @@ int portals_bind(struct portals *portals, const struct config *config, const str
             if (l->fd >= 0)
                 listener_keep(portals, l, known);
             else
-                r = listener_open(l, &config->daemon, before);
+                do {
+                    r = listener_open(l, &config->daemon, before);
+                } while (r == -EADDRINUSE && inherited != NULL && dying_wait(since_ns));
             if (r < 0) {
                 listener_problem(l, "bind", r, problems);
                 failed++;

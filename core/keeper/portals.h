@@ -14,7 +14,7 @@
 struct portal_listener {
     int fd; /* -1: closed */
     const struct config_portal *portal;
-    unsigned index; /* which address of the portal */
+    unsigned index;  /* which address of the portal */
     uint32_t number; /* no other listener of this process has it */
     bool shared;     /* while a change is prepared: the descriptor is that of the one before, too */
     struct store_item *stored;
@@ -29,7 +29,8 @@ struct portals {
 
 /*
  * Binds every address of every portal that no inherited socket listens at; one that `before` has (NULL:
- * there are none) is used further. 0; or -EINVAL with one problem for each that failed, and nothing bound.
+ * there are none) is used further. At a start (`inherited`) one that is in use may become free (dying.h). 0; or
+ * -EINVAL with one problem for each that failed, and nothing bound.
  */
 int portals_bind(struct portals *portals, const struct config *config, const struct portals *before,
                  struct inheritance *inherited, struct store *store,

@@ -3,6 +3,7 @@
 #include "keeper/state_lock.h"
 
 #include "base/log.h"
+#include "keeper/dying.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,6 +61,17 @@ static void complain(const struct config_daemon *d, int fd)
               place, holder, d->state_directory);
 }
 
+static int lock(int fd)
+{
+    const uint64_t since_ns = clock_now_ns();
+    int r;
+
+    do {
+        r = flock(fd, LOCK_EX | LOCK_NB);
+    } while (r < 0 && errno == EWOULDBLOCK && dying_wait(since_ns));
+    return r;
+}
+
 bool state_lock_take(const struct config *config, int *ret_fd)
 {
     const struct config_daemon *d = &config->daemon;
@@ -77,7 +89,7 @@ bool state_lock_take(const struct config *config, int *ret_fd)
                         d->state_directory, g_strerror(errno));
         return true;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (lock(fd) == 0) {
         *ret_fd = fd;
         return true;
     }

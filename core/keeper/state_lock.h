@@ -14,6 +14,6 @@
 /*
  * Makes the directory if it is not there. *ret_fd is the caller's: close it to release the lock; -1: there is
  * nothing to hold, because the directory cannot be made or its file system has no locks. False after a line:
- * another process holds it.
+ * another process holds it, and goes on to (dying.h).
  */
 bool state_lock_take(const struct config *config, int *ret_fd);

@@ -80,16 +80,21 @@ def _():
         assert os.path.exists(path_of(daemon))
 
 
-@case('what a daemon that was killed still holds for a moment, socket and disk, is waited for', alone=True)
+@case('what a daemon that was killed still holds for a moment, address, directory, socket and disk, is waited for', alone=True)
 def _():
     with serve({IQN: {'portals': ['test'], 'luns': {0: file('$FOLDER/a.img', '8M')}}}, start=False) as daemon:
         with socket.socket(socket.AF_UNIX) as other, open(daemon.folder / 'a.img', 'wb') as disk:
             other.bind(path_of(daemon))
             other.listen(1000)
             disk.truncate(8 << 20)
-            fcntl.flock(disk, fcntl.LOCK_EX)
-            for goes in (0.3, 0.6):
-                threading.Timer(goes, (other if goes < 0.5 else disk).close).start()
+            state = os.open(daemon.folder / 'state', os.O_RDONLY | os.O_DIRECTORY)
+            for held in (state, disk):
+                fcntl.flock(held, fcntl.LOCK_EX)
+            port = socket.create_server(daemon.address)
+            threading.Timer(0.15, port.close).start()
+            threading.Timer(0.3, os.close, [state]).start()
+            threading.Timer(0.6, other.close).start()
+            threading.Timer(0.9, disk.close).start()
             daemon.start()
             assert other.fileno() < 0 and disk.closed
         session = Target(daemon.address, IQN, daemon).login()
