@@ -52,7 +52,8 @@ static void find(void *user, unsigned arena)
     m->pause_ms = LOOK_FIRST_MS;
     list_append(&d->removed, &m->link);
     log_notice("daemon",
-               "a disk that was removed is still being sent to those who have read it bytes=%lld",
+               "a disk that was removed, or is absent, is still being sent to those who have read "
+               "it bytes=%lld",
                (long long)st.st_size);
 }
 
@@ -97,7 +98,9 @@ static void looked(struct daemon_round *round)
     arena_unmap(m->arena);
     crash_point("give-back");
     daemon_drop_number(d, m->number);
-    log_notice("daemon", "all of a removed disk is sent, its memory is given back");
+    log_notice(
+        "daemon",
+        "all of a disk that was removed, or is absent, is sent: its memory is not used any more");
     list_remove(&m->link);
     g_free(m);
 }

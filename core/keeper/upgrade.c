@@ -381,6 +381,7 @@ void upgrade_ready(struct keeper *k)
         k->exe = k->next_exe;
         k->next_exe = -1;
         k->upgraded_ns = now;
+        k->failures = 0; /* those were the old binary's */
     }
     supervise_count_pause(&k->status.upgrades, k->freeze_ns, now);
     k->report.state = LINK_UPGRADE_DONE;

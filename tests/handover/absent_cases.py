@@ -18,6 +18,7 @@ from dialogue_cases import DATA, OTHER, holds, log_in
 from keeper_cases import control
 from kill_cases import loads_on
 from layout_cases import other
+from manager import managed
 from server import IQN, Settings, file, ram, serving
 from upgrade_cases import own_binary
 
@@ -108,6 +109,23 @@ def _(scale):
             assert not absent(server)
         server.check()
         return '%d times' % times
+
+
+@case('absent: keeper and worker are killed, and the service is restarted, with a service manager, under load')
+def _(scale):
+    with managed(targets()) as server, loads_on(server, *LOADS):
+        disk = Disk(server)
+        ends = (server.restart, lambda: server.kill_both(scale.random))
+        for turn in range(scale.count(2, 50)):
+            disk.take()
+            for end in (ends[turn % 2], *ends):
+                end()
+                assert [found[:2] for found in absent(server)] == [(GONE, 0)], absent(server)
+                assert moves(server, REST), 'the other target stands still'
+            disk.put()
+            server.wait_log(BACK, turn + 1)
+            assert moves(server, GONE), 'it does not go on'
+        server.check()
 
 
 @case('absent: an upgrade to a worker that cannot open a disk goes back, and the rest goes on')
