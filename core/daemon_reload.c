@@ -98,6 +98,20 @@ static bool is_sanitizing(struct daemon *d, const struct plan_step *s)
     return atomic_load(&unit->not_ready) & UNIT_SANITIZING;
 }
 
+/* Storage that is absent may be opened again where it is: the sanitize goes on. Only by force is it given up with the
+   disk. */
+static void judge_sanitize(struct daemon_reload *r, const struct plan_step *s, const char *target,
+                           unsigned lun)
+{
+    struct control_absent absent;
+    bool change = s->kind == PLAN_CHANGE && !(s->lun_change & PLAN_LUN_IDENTITY);
+    bool may = daemon_absent_is(reload_find_lun(r->daemon, s), &absent) &&
+               (change ? !s->keys || !(s->lun_change & PLAN_LUN_MOVE) : r->how.force);
+    if (!may)
+        config_problem_error(r->problems, s->at, "target %s LUN %u is being sanitized", target,
+                             lun);
+}
+
 static void judge_place(struct daemon_reload *r, const struct config_node *at, const char *target,
                         unsigned lun)
 {
@@ -128,8 +142,7 @@ static void judge_lun(struct daemon_reload *r, const struct plan_step *s)
                              "target %s LUN %u: a disk is made smaller only with --force", target,
                              number);
     if (s->old_lun && s->class >= PLAN_REOPEN && is_sanitizing(r->daemon, s))
-        config_problem_error(r->problems, s->at, "target %s LUN %u is being sanitized", target,
-                             number);
+        judge_sanitize(r, s, target, number);
     if (s->kind == PLAN_CHANGE && s->class < PLAN_REOPEN) {
         const struct backend *backend = reload_find_lun(r->daemon, s)->backend;
         daemon_space_judge(!backend || storage_is_absent(backend) || storage_tells_space(backend),

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_reload.h"
+#include "scsi/sanitize.h"
 
 #define HOLD_NS (10 * NS_PER_S)
 
@@ -159,6 +160,8 @@ void reload_hold(struct daemon_reload *r)
         struct daemon_lun *l = swap_at(r, i)->lun;
         scsi_unit_hold(l->unit, l->target->scsi);
         swap_at(r, i)->held = l->unit;
+        if (storage_is_absent(l->backend))
+            scsi_sanitize_hold(l->unit, true);
         storage_send_away(l->backend); /* nobody would answer what waits for one that is absent */
         g_ptr_array_add(h->rest.luns, l);
     }
@@ -192,6 +195,8 @@ void reload_release(struct daemon_reload *r)
         if (!w->held)
             continue;
         scsi_unit_release(w->held, w->lun->target->scsi);
+        if (w->held == w->lun->unit) /* it stays what it was */
+            scsi_sanitize_hold(w->held, false);
         w->held = NULL;
         any = true;
     }

@@ -244,6 +244,8 @@ static void at_rest(struct daemon_rest *rest, bool still)
         struct daemon_lun *l = g_ptr_array_index(r->luns, i);
         scsi_unit_quiesce(l->unit);
         if (l->backend)
+            storage_send_away(l->backend); /* of a sanitize */
+        if (l->backend)
             storage_close(l->backend, one_closed, r);
         else
             one_closed(r);

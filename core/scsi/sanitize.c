@@ -100,7 +100,9 @@ static void conclude(struct reactor_message *message)
         return;
     cmd->parked = false;
     cmd->leave = NULL;
-    if (result < 0)
+    if (result == -EAGAIN)
+        cmd->status = SCSI_BUSY;
+    else if (result < 0)
         scsi_check_condition(cmd, SENSE_MEDIUM_ERROR, ASC_SANITIZE_FAILED);
     scsi_finish(cmd);
 }
@@ -212,6 +214,37 @@ static void arrive(struct reactor_message *message)
     atomic_store(&unit->home.keep.data->sanitized, 0);
     atomic_store(&unit->home.keep.data->sanitized_by, a->id);
     sanitize_save(unit, begin_saved);
+}
+
+/* ---- a hold ---- */
+
+struct hold {
+    struct reactor_message message;
+    struct scsi_unit *unit;
+    bool held;
+};
+
+static void hold_run(struct reactor_message *message)
+{
+    struct hold *h = container_of(message, struct hold, message);
+    struct scsi_unit *unit = h->unit;
+
+    if (h->held) {
+        unit->sanitize.held = true;
+        sanitize_stop(unit);
+        answer(unit, -EAGAIN);
+    } else {
+        sanitize_go_on(unit);
+    }
+    g_free(h);
+}
+
+void scsi_sanitize_hold(struct scsi_unit *unit, bool held)
+{
+    struct hold *h = g_new0(struct hold, 1);
+
+    *h = (struct hold){ .message.run = hold_run, .unit = unit, .held = held };
+    reactor_post(scsi_unit_reactor(unit, 0), &h->message);
 }
 
 /* ---- the command ---- */

@@ -45,6 +45,7 @@ struct scsi_sanitize {
     struct sanitize_job *job;  /* home's, as the next two */
     struct asked *asked;       /* the command that has yet to be answered */
     struct sanitize_record *record; /* what is being done, or has failed; NULL: nothing */
+    bool held;     /* home's: a job does not begin */
     uint64_t rate; /* bytes a second; 0: as fast as it goes */
     char *path;
 };
@@ -52,6 +53,13 @@ struct scsi_sanitize {
 /* Control thread. What was not finished goes on. */
 void scsi_sanitize_init(struct scsi_unit *unit, const struct scsi_unit_config *config);
 void scsi_sanitize_deinit(struct scsi_unit *unit);
+
+/*
+ * Held: the job stands still, and a command that waits for its end is answered with BUSY. When another unit takes the
+ * place of this one, that one goes on with the job. Control thread; it happens before what is posted to that reactor
+ * afterwards.
+ */
+void scsi_sanitize_hold(struct scsi_unit *unit, bool held);
 
 /* NOT READY, SANITIZE IN PROGRESS, with the progress. */
 void scsi_sanitizing(struct scsi_command *cmd);
@@ -69,7 +77,8 @@ unsigned scsi_sanitize_resting(void);
 /* Home's reactor (sanitize_job.c). Begins with unit->sanitize.record, of which `done` bytes are
    done. */
 void sanitize_begin(struct scsi_unit *unit, uint64_t done);
-/* No I/O is begun any more; what is under way comes to an end. */
+/* No I/O is begun any more; what is under way comes to an end, and is done again when it has failed. */
 void sanitize_stop(struct scsi_unit *unit);
+void sanitize_go_on(struct scsi_unit *unit);
 /* The job has ended; result 0 or negative errno. In sanitize.c. */
 void sanitize_ended(struct scsi_unit *unit, int result);

@@ -14,6 +14,7 @@
 #include "scsi/step.h"
 
 #define ERASE_BYTES (64u << 20) /* of one unmap or write zeroes */
+#define AGAIN_NS    NS_PER_S    /* the storage does not take it now */
 
 struct sanitize_job {
     struct scsi_unit *unit;
@@ -28,6 +29,7 @@ struct sanitize_job {
     uint64_t begun_ns;
     uint32_t filled_for; /* 1 + the pass that the buffer is filled for; 0: none */
     bool under_way, flushing, stopped;
+    bool again; /* the piece has to be done again, later */
     bool no_unmap, no_zeroes;
 };
 
@@ -162,6 +164,9 @@ static bool piece_done(struct sanitize_job *job)
         job->no_unmap = true;
     } else if (result == -EOPNOTSUPP && job->io.op == BACKEND_WRITE_ZEROES) {
         job->no_zeroes = true;
+    } else if (result == -EAGAIN || (result < 0 && job->stopped)) {
+        job->again = true;
+        job->flushing = false;
     } else if (result < 0) {
         end(job, result);
         return false;
@@ -216,7 +221,8 @@ static void step_task(struct reactor_task *task)
         job->buffer = buf_unref(job->buffer);
         return;
     }
-    uint64_t wait = ahead(job), rest = job->bytes - job->done % job->bytes;
+    uint64_t wait = job->again ? AGAIN_NS : ahead(job), rest = job->bytes - job->done % job->bytes;
+    job->again = false;
     if (wait)
         reactor_timer_start(reactor_current(), &job->timer, wait);
     else if (job->done >= job->total)
@@ -251,7 +257,22 @@ void sanitize_begin(struct scsi_unit *unit, uint64_t done)
     timer_init(&job->timer, timer_fired);
     reactor_task_init(&job->task, step_task);
     unit->sanitize.job = job;
-    go_on(job);
+    job->stopped = unit->sanitize.held;
+    if (!job->stopped)
+        go_on(job);
+}
+
+void sanitize_go_on(struct scsi_unit *unit)
+{
+    struct sanitize_job *job = unit->sanitize.job;
+
+    unit->sanitize.held = false;
+    if (!job || !job->stopped)
+        return;
+    job->stopped = job->again = false;
+    job->filled_for = 0;
+    if (!job->under_way)
+        go_on(job);
 }
 
 void sanitize_stop(struct scsi_unit *unit)

@@ -26,7 +26,7 @@ TARGETS = {REST: {'portals': ['test'], 'luns': {0: file('$FOLDER/rest.img', '64M
 
 
 @contextlib.contextmanager
-def plagued(serve=serving):
+def plagued(serve=serving, targets=None):
     """A server whose RAM disks are poisoned, and the file that makes them crash."""
     ours = pathlib.Path(Settings.plugins[0]).resolve().parent / 'tests/plugin/poison-ram/ram.so'
     if not ours.exists():
@@ -34,7 +34,7 @@ def plagued(serve=serving):
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ours, folder)
         path = [folder] + [str(path) for path in Settings.plugins]
-        with serve(TARGETS, daemon={'plugin-path': path}) as server:
+        with serve(targets or TARGETS, daemon={'plugin-path': path}) as server:
             server.daemon.killed_workers = True
             yield server, pathlib.Path(folder) / 'plague'
 
