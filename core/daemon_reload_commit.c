@@ -188,7 +188,8 @@ static GHashTable *touched_targets(const struct plan *plan)
         if (s->object == PLAN_TARGET && s->kind == PLAN_CHANGE && s->class == PLAN_NOTICE)
             g_hash_table_add(touched, (gpointer)s->new_target->name);
         if (s->object == PLAN_LUN && s->new_target &&
-            (s->kind != PLAN_CHANGE || s->lun_change & ~(PLAN_LUN_OPTIONS | PLAN_LUN_SIZE)))
+            (s->kind != PLAN_CHANGE ||
+             s->lun_change & ~(PLAN_LUN_OPTIONS | PLAN_LUN_SIZE | PLAN_LUN_LATE)))
             g_hash_table_add(touched, (gpointer)s->new_target->name);
     }
     return touched;
@@ -311,11 +312,17 @@ static void update_handlers(struct daemon_reload *r)
     struct daemon *d = r->daemon;
     for (unsigned i = 0; i < r->plan->count; i++) {
         const struct plan_step *s = &r->plan->steps[i];
-        if (s->object != PLAN_LUN || s->kind != PLAN_CHANGE || !(s->lun_change & PLAN_LUN_OPTIONS))
+        if (s->object != PLAN_LUN || s->kind != PLAN_CHANGE ||
+            !(s->lun_change & (PLAN_LUN_OPTIONS | PLAN_LUN_LATE)))
             continue;
         const struct daemon_target *t = daemon_target_find(d, s->new_target->name);
         struct daemon_lun *l = t->luns[s->new_lun - t->config->luns];
-        if (!find_swap(r, l))
+        if (find_swap(r, l))
+            continue;
+        if (s->lun_change & PLAN_LUN_LATE)
+            storage_change_deadline(l->backend, l->config->deadline_ns,
+                                    (enum storage_when_late)l->config->when_late);
+        if (s->lun_change & PLAN_LUN_OPTIONS)
             update_options(r, s, l);
     }
     daemon_notes_run(d); /* what handlers have said of their sizes */

@@ -58,7 +58,7 @@ static void errand_run(struct reactor_message *message)
 }
 
 /* Also where there is no queue yet: one may be made there meanwhile. */
-static void on_every_reactor(struct hf_lun *lun, void (*run)(struct hf_queue *queue))
+void lun_each_queue(struct hf_lun *lun, void (*run)(struct hf_queue *queue))
 {
     for (unsigned i = 0; i < lun->services->reactor_count; i++) {
         struct errand *e = g_new0(struct errand, 1);
@@ -88,9 +88,9 @@ unsigned storage_absent_waiting(void)
     return waiting_here;
 }
 
-static void not_late(struct hf_lun *lun)
+void absent_not_late(struct hf_lun *lun)
 {
-    if (atomic_exchange(&lun->absent->late, false))
+    if (lun->absent && atomic_exchange(&lun->absent->late, false))
         atomic_fetch_sub_explicit(&lun->given_up, 1, memory_order_seq_cst);
 }
 
@@ -102,7 +102,7 @@ void absent_late(struct hf_queue *queue)
         return;
     atomic_fetch_add_explicit(&lun->given_up, 1, memory_order_seq_cst);
     if (!atomic_load(&lun->is_absent)) { /* it has returned meanwhile */
-        not_late(lun);
+        absent_not_late(lun);
         return;
     }
     log_warning("storage",
@@ -120,7 +120,7 @@ static void answer_busy(struct hf_queue *queue)
 void storage_send_away(struct backend *backend)
 {
     if (storage_is_absent(backend))
-        on_every_reactor(lun_of(backend), answer_busy);
+        lun_each_queue(lun_of(backend), answer_busy);
 }
 
 void storage_abandon(struct backend *backend)
@@ -245,8 +245,8 @@ bool storage_return(struct backend *backend, const struct backend_info *info)
         return false;
     storage_set_info(backend, info);
     atomic_store(&lun->is_absent, false);
-    not_late(lun);
-    on_every_reactor(lun, queue_return);
+    absent_not_late(lun);
+    lun_each_queue(lun, queue_return);
     lun_queue_closed(lun);
     return true;
 }

@@ -30,9 +30,9 @@ static uint64_t deadline_of(const struct hf_lun *lun)
 
 int late_result(const struct hf_lun *lun)
 {
-    return atomic_load_explicit(&lun->when_late, memory_order_relaxed) == STORAGE_LATE_BUSY
-               ? -EAGAIN
-               : -ETIMEDOUT;
+    return atomic_load_explicit(&lun->when_late, memory_order_relaxed) == STORAGE_LATE_FAIL
+               ? -ETIMEDOUT
+               : -EAGAIN;
 }
 
 void late_launch(struct slot *slot)
@@ -163,6 +163,25 @@ void storage_set_deadline(struct backend *backend, uint64_t deadline_ns,
     atomic_store_explicit(&lun->when_late, when_late, memory_order_relaxed);
     atomic_store_explicit(&lun->deadline_ns, when_late == STORAGE_LATE_STALL ? 0 : deadline_ns,
                           memory_order_relaxed);
+}
+
+static void deadline_changed(struct hf_queue *queue)
+{
+    uint64_t limit_ns = deadline_of(queue->lun);
+    bool any = atomic_load_explicit(&queue->at_handler, memory_order_relaxed) > 0 ||
+               !list_empty(&queue->waiting);
+    reactor_timer_stop(queue->reactor, &queue->late_timer);
+    if (limit_ns && any)
+        reactor_timer_start(queue->reactor, &queue->late_timer, limit_ns);
+}
+
+void storage_change_deadline(struct backend *backend, uint64_t deadline_ns,
+                             enum storage_when_late when_late)
+{
+    struct hf_lun *lun = lun_of(backend);
+    storage_set_deadline(backend, deadline_ns, when_late);
+    absent_not_late(lun);
+    lun_each_queue(lun, deadline_changed);
 }
 
 void storage_given_up(struct backend *backend, unsigned *ret_now, uint64_t *ret_ever)

@@ -173,6 +173,10 @@ void storage_set_info(struct backend *backend, const struct backend_info *info);
 /* For I/Os that begin from now on. Any thread. */
 void storage_set_deadline(struct backend *backend, uint64_t deadline_ns,
                           enum storage_when_late when_late);
+/* The same for one that is in use, and for what waits there because it is absent, as if that had just come; what the
+   handler has had without a deadline stays without. Control thread. */
+void storage_change_deadline(struct backend *backend, uint64_t deadline_ns,
+                             enum storage_when_late when_late);
 /* I/Os given up that the handler still has, and all since open. Any thread, until storage_close(). */
 void storage_given_up(struct backend *backend, unsigned *ret_now, uint64_t *ret_ever);
 /* How often a handler broke the rules since it was opened: contained, logged, counted. Any thread. */

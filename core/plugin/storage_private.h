@@ -226,11 +226,15 @@ void lun_state_unmap(struct hf_lun *lun);
 void absent_waits(struct hf_queue *queue, const struct backend_io *io);
 void absent_waits_no_more(struct hf_queue *queue, const struct backend_io *io);
 void absent_late(struct hf_queue *queue);
+/* Those that it has given up are over: what comes waits again. */
+void absent_not_late(struct hf_lun *lun);
 void absent_closing(struct hf_lun *lun);
 bool absent_used_memory(const struct hf_lun *lun);
 /* What waits is not waited for as it is closed. */
 bool absent_is_abandoned(const struct hf_lun *lun);
 void absent_free(struct hf_lun *lun);
+/* Something to do for each queue that there is, on its reactor. */
+void lun_each_queue(struct hf_lun *lun, void (*run)(struct hf_queue *queue));
 
 /* storage.c */
 /* Closes what lun_open_handler() has opened; no queue is. */

@@ -31,13 +31,14 @@ enum plan_kind { PLAN_ADD, PLAN_CHANGE, PLAN_REMOVE };
 enum plan_object { PLAN_DAEMON, PLAN_PORTAL, PLAN_FENCE, PLAN_AUTH, PLAN_TARGET, PLAN_LUN };
 
 /* Of a LUN that changes: which part of it. */
-#define PLAN_LUN_OPTIONS  1u  /* of the handler, all of them LIVE ones */
-#define PLAN_LUN_SIZE     2u  /* `size` is among them */
-#define PLAN_LUN_MASK     4u  /* initiators */
-#define PLAN_LUN_REPLACE  8u  /* PLAN_REOPEN */
-#define PLAN_LUN_IDENTITY 16u /* PLAN_END: another disk */
-#define PLAN_LUN_SHRINK   32u /* the new size is smaller */
-#define PLAN_LUN_MOVE     64u /* with REPLACE: it lies elsewhere, or is opened in another way */
+#define PLAN_LUN_OPTIONS  1u   /* of the handler, all of them LIVE ones */
+#define PLAN_LUN_SIZE     2u   /* `size` is among them */
+#define PLAN_LUN_MASK     4u   /* initiators */
+#define PLAN_LUN_REPLACE  8u   /* PLAN_REOPEN */
+#define PLAN_LUN_IDENTITY 16u  /* PLAN_END: another disk */
+#define PLAN_LUN_SHRINK   32u  /* the new size is smaller */
+#define PLAN_LUN_MOVE     64u  /* with REPLACE: it lies elsewhere, or is opened in another way */
+#define PLAN_LUN_LATE     128u /* what becomes of I/O that takes long; LIVE */
 
 struct plan_step {
     enum plan_kind kind;

@@ -316,3 +316,28 @@ def _(scale):
             os.kill(server.daemon.process.pid, signal.SIGTERM)
         assert server.daemon.process.wait(30) == 0
         disk.put()
+
+
+@case('absent: what becomes of its commands can be changed meanwhile, and changed back')
+def _(scale):
+    with one_gone(targets()) as (server, disk, session):
+        waiting = session.start(scsi.read_10(0, 8), read=4096)
+        described = targets(deadline='200ms', **{'when-late': 'fail'})
+        reload(server, described)
+        assert waiting.wait().status == scsi.CHECK_CONDITION
+        assert session.command(scsi.read_10(0, 8), read=4096).status == scsi.CHECK_CONDITION
+        described[GONE]['luns'][0]['when-late'] = 'busy'
+        reload(server, described)
+        assert session.command(scsi.read_10(0, 8), read=4096).status == scsi.BUSY
+        done = control(server, 'lun', 'set', GONE, '0', 'when-late=stall')
+        assert done.returncode == 0, done.stderr
+        waiting = [session.start(scsi.read_10(0, 8), read=4096) for _ in range(3)]
+        session.command(scsi.write_10(0, 8), write=OTHER[:4096], lun=1).good()
+        assert absent(server) and not any(task.done for task in waiting)
+        server.kill()
+        disk.put()
+        server.wait_log(BACK)
+        for task in waiting:
+            assert task.good().data == DATA[:4096]
+        server.check()
+        session.close()
