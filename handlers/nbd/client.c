@@ -19,7 +19,11 @@
 
 #include "nbd.h"
 
-#define TOLD_MAX 16u /* lines in the log while the server is away */
+#define TOLD_MAX       16u       /* lines in the log while the server is away */
+#define KNOWN_NS       100000000 /* for servers of LUNs that can do without at first, all together, */
+#define KNOWN_LEAST_NS 2000000   /* and each */
+
+static _Atomic uint64_t waited_in_vain_ns;
 
 static uint64_t ms_now(void)
 {
@@ -374,6 +378,14 @@ static int32_t go_on_without(struct client *client, const struct export *known)
     return 0;
 }
 
+/* A worker opens one LUN after the other, and initiators of all wait: those whose servers hang share the time. */
+static uint64_t patience_for_known(const struct client *client)
+{
+    uint64_t before = atomic_load(&waited_in_vain_ns);
+    uint64_t ns = before < KNOWN_NS - KNOWN_LEAST_NS ? KNOWN_NS - before : KNOWN_LEAST_NS;
+    return ns < client->config->open_ns ? ns : client->config->open_ns;
+}
+
 int32_t client_start(struct client *client)
 {
     struct export known;
@@ -391,9 +403,10 @@ int32_t client_start(struct client *client)
         return -r;
     }
     pthread_mutex_lock(&client->lock);
-    wait_settled(client, is_known && client->config->open_ns > 1000000000
-                             ? 1000000000
-                             : client->config->open_ns);
+    uint64_t ns = is_known ? patience_for_known(client) : client->config->open_ns;
+    wait_settled(client, ns);
+    if (is_known && !client->known)
+        atomic_fetch_add(&waited_in_vain_ns, ns);
     int32_t result = client->known ? 0
                      : is_known    ? go_on_without(client, &known)
                                    : -(client->error ? client->error : ETIMEDOUT);

@@ -156,6 +156,30 @@ def _(scale):
         return report(server, loads)
 
 
+@case('nbd: the server of many disks hangs while workers are killed: nobody waits for it, and it is a disk again later')
+def _(_scale):
+    with nbd_server() as nbd:
+        disks = over(nbd)
+        luns = disks[IQN]['luns']
+        luns.update({number: luns[0] for number in range(2, 22)})
+        luns[1] = ram('8M')
+        with serving(disks) as server:
+            session = log_in(server)
+            session.write(0, b'a' * 4096).good()
+            nbd.stop()
+            waits = session.start(scsi.write_10(8, 8), write=b'b' * 4096)
+            for _ in range(2):
+                server.kill()
+                session.write(0, b'y' * 4096, lun=1).good()
+            assert server.log().count('the LUN is as it was known') == 42, server.tail()
+            assert not waits.done
+            nbd.process.send_signal(signal.SIGCONT)
+            waits.good()
+            assert session.read(0, 16, lun=21).good().data == b'a' * 4096 + b'b' * 4096
+            server.check()
+            session.close()
+
+
 @case('nbd: a server that hangs is busy for initiators that are to hear so, and a disk again when it goes on')
 def _(scale):
     with nbd_server() as nbd:
