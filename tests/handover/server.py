@@ -132,6 +132,7 @@ class Server:
 
     def kill_any(self, random):
         """SIGKILL for one of the workers, when there are two."""
+        self.daemon.killed_workers = True
         found = self.workers()
         if found:
             with contextlib.suppress(ProcessLookupError):
