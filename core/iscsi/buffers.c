@@ -87,6 +87,15 @@ void buffers_ready(struct bufpool_waiter *waiter, struct buf *buf)
     wait_for_first(e);
 }
 
+/* What waits for a disk that is absent may do so for long: others find a part of the memory free. */
+bool buffers_are_for_others(const struct task *t, uint32_t bytes)
+{
+    const struct bufpool *pool = t->session->engine->reactor->pool;
+    uint64_t capacity = bufpool_capacity(pool), used = bufpool_used(pool);
+    return t->capacity < bytes && used + bytes > capacity - capacity / 4 && t->cmd.unit &&
+           scsi_unit_is_absent(t->cmd.unit);
+}
+
 bool buffers_take(struct task *t, uint32_t bytes)
 {
     struct engine *e = t->session->engine;

@@ -158,6 +158,10 @@ enum pdu_verdict command_place(struct connection *c, struct task *t, uint32_t by
     if (!c->segment_placed)
         return PDU_PLACE;
     uint32_t need = open && t->cmd.buffer_bytes > limit ? t->cmd.buffer_bytes : limit;
+    if (open && !t->gather && buffers_are_for_others(t, need)) {
+        command_no_room(c, t);
+        return PDU_PLACE;
+    }
     if (!t->gather && buffers_take(t, need))
         return PDU_PLACE;
     if (!command_must_pass(c, t) || relief_wait(c))
@@ -420,6 +424,16 @@ static void answer(struct task *t)
     task_stop_running(t); /* those that waited for it answer after it */
 }
 
+/* Buffers for so much; false: it waits for them, or has none and ends. */
+static bool take_buffers(struct task *t, uint32_t bytes)
+{
+    if (!buffers_are_for_others(t, bytes))
+        return buffers_take(t, bytes);
+    command_fault(t, KEY_TASK_SET_FULL, 0, 0);
+    command_advance(t);
+    return false;
+}
+
 void command_advance(struct task *t)
 {
     struct connection *c = t->conn;
@@ -444,7 +458,7 @@ void command_advance(struct task *t)
         return;
     }
     if (t->received < cmd->data_out_bytes || t->r2t_sent != t->r2t_done) {
-        if (!buffers_take(t, cmd->buffer_bytes))
+        if (!take_buffers(t, cmd->buffer_bytes))
             return;
         transfer_advance(t);
         return;
@@ -452,7 +466,7 @@ void command_advance(struct task *t)
     uint32_t need = cmd->buffer_bytes;
     if (cmd->mapped) /* with data digests the data must not change between digest and send: a copy */
         need = c->data_digest ? cmd->data_in_bytes : 0;
-    if (need && !buffers_take(t, need))
+    if (need && !take_buffers(t, need))
         return;
     command_execute(t, cmd->mapped ? 0 : buffers_iov(t, cmd->buffer_bytes));
 }

@@ -315,6 +315,8 @@ static inline bool task_is_unborn(const struct task *t)
  * False: queued; command_advance() is called when it is there.
  */
 bool buffers_take(struct task *t, uint32_t bytes);
+/* It would take the last part of the memory, for a disk that is absent: it ends with TASK SET FULL instead. */
+bool buffers_are_for_others(const struct task *t, uint32_t bytes);
 void buffers_release(struct task *t);
 /* Takes over the buffers that its record names; false: they cannot be. Before the reactor starts. */
 bool buffers_adopt(struct task *t);

@@ -182,6 +182,11 @@ void scsi_unit_changed(struct scsi_unit *unit, enum scsi_unit_change what);
    thread. */
 void scsi_unit_storage_kept(struct scsi_unit *unit);
 void scsi_unit_set_absent(struct scsi_unit *unit, enum keep_absent why);
+/* Any thread. */
+static inline bool scsi_unit_is_absent(const struct scsi_unit *unit)
+{
+    return atomic_load_explicit(&unit->home.keep.data->absent, memory_order_relaxed) != KEEP_THERE;
+}
 /* The crashes of workers over it count no more. */
 void scsi_unit_forgive(struct scsi_unit *unit);
 

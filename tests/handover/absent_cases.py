@@ -341,3 +341,35 @@ def _(scale):
             assert task.good().data == DATA[:4096]
         server.check()
         session.close()
+
+
+@case('absent: commands that wait do not take all memory: others go on, those that come too many hear TASK SET FULL')
+def _(scale):
+    big = OTHER[:1 << 18]
+    for immediate in (0, None):
+        with serving(targets(), daemon={'reactors': 1, 'buffer-memory': '16M'}) as server:
+            disk = Disk(server)
+            many = [log_in(server, 'iqn.2026-11.org.example:host%d' % number, target=GONE, FirstBurstLength='262144')
+                    for number in range(4)]
+            rest = log_in(server, target=REST)
+            disk.take()
+            server.kill()
+            server.wait_log(ABSENT)
+            tasks = [session.start(scsi.write_10(number * 512, 512), write=big, immediate_data=immediate)
+                     for session in many for number in range(32)]
+            for session in many:
+                session.alive(1)    # what else comes of them has been taken
+                session.alive(1)
+            for replace in (server.kill, server.upgrade):
+                rest.write(0, DATA[:1 << 17]).good()
+                many[0].command(scsi.write_10(0, 512), write=big, lun=1).good()
+                replace()
+            disk.put()
+            server.wait_log(BACK)
+            answers = [task.wait().status for task in tasks]
+            assert set(answers) == {scsi.GOOD, scsi.TASK_SET_FULL}, answers
+            for session in many:
+                holds(session, 0, big[:4096])
+                session.close()
+            rest.close()
+            server.check()
