@@ -22,8 +22,8 @@ def overwrite(session, immediate=True):
     return session.start(cdb, write=data)
 
 
-def targets(**lun):
-    return {GONE: {'portals': ['test'], 'luns': {0: file('$FOLDER/gone.img', '8M', **{'sanitize-rate': '8M'}, **lun),
+def targets(rate='8M', **lun):
+    return {GONE: {'portals': ['test'], 'luns': {0: file('$FOLDER/gone.img', '8M', **{'sanitize-rate': rate}, **lun),
                                                 1: ram('4M')}}}
 
 
@@ -149,7 +149,7 @@ def _(_scale):
 @case('absent: a sanitize waits for longer than the deadline; where late means an error it has failed, and says so')
 def _(_scale):
     for when in ('busy', 'fail'):
-        with serving(targets(deadline='200ms', **{'when-late': when})) as server:
+        with serving(targets('32M', deadline='200ms', **{'when-late': when})) as server:
             disk, session = Disk(server), log_in(server, target=GONE)
             session.alive()
             overwrite(session).good()
