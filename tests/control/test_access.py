@@ -4,6 +4,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -95,12 +96,17 @@ def _():
             threading.Timer(0.3, os.close, [state]).start()
             threading.Timer(0.6, other.close).start()
             threading.Timer(0.9, disk.close).start()
-            daemon.start()
-            assert other.fileno() < 0 and disk.closed
-        session = Target(daemon.address, IQN, daemon).login()
-        session.alive()
-        session.close()
-        assert IQN in run(daemon, 'targets')
+            try:
+                daemon.start()
+                assert other.fileno() < 0 and disk.closed
+                session = Target(daemon.address, IQN, daemon).login()
+                session.alive()
+                session.close()
+                assert IQN in run(daemon, 'targets')
+                daemon.signal(signal.SIGTERM)
+                assert daemon.wait_exit() == 0
+            finally:
+                daemon.kill()
 
 
 @case('a second daemon with the same socket does not take it away', own={})
