@@ -51,7 +51,8 @@ static void errand_run(struct reactor_message *message)
     struct hf_lun *lun = e->lun;
     struct hf_queue *queue =
         atomic_load_explicit(&lun->queues[reactor_current()->index], memory_order_relaxed);
-    if (queue && !atomic_load(&lun->closing))
+    /* Not lun->closing, which may be ahead of this: what waits here has to be answered before it is closed. */
+    if (queue && !queue->closing)
         e->run(queue);
     g_free(e);
     lun_queue_closed(lun);
