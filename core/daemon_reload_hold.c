@@ -121,7 +121,8 @@ static void flush_begin(struct reload_hold *h, unsigned swap)
 static bool wants_flush(const struct reload_swap *w)
 {
     uint32_t features = w->lun->backend->info.features;
-    return !storage_is_absent(w->lun->backend) && features & BACKEND_FEATURE_VOLATILE_CACHE && !(features & BACKEND_FEATURE_READ_ONLY);
+    return !storage_is_absent(w->lun->backend) && features & BACKEND_FEATURE_VOLATILE_CACHE &&
+           !(features & BACKEND_FEATURE_READ_ONLY);
 }
 
 /* ---- hold ---- */

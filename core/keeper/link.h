@@ -112,8 +112,8 @@ struct link_connection {
 
 /*
  * "number:5" in GET: the memory of a removed LUN, whose number was 5 (as large as it is; nothing `existed`: there is
- * none); in DROP: nothing is sent from it any more. "lun:" in DROP: the worker has named all its LUNs; memory of LUNs that it
- * has neither asked for nor held is of none.
+ * none); in DROP: nothing is sent from it any more. "lun:" in DROP: the worker has named all its LUNs; memory of
+ * LUNs that it has neither asked for nor held is of none.
  */
 #define LINK_NUMBER_PREFIX "number:"
 #define LINK_ALL_OTHERS    "lun:"

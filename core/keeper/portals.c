@@ -111,12 +111,13 @@ int portals_bind(struct portals *portals, const struct config *config, const str
             bool known = l->number != 0; /* to the service manager, under this number */
             if (!known)
                 l->number = ++last_number;
-            if (l->fd >= 0)
+            if (l->fd >= 0) {
                 listener_keep(portals, l, known);
-            else
+            } else {
                 do {
                     r = listener_open(l, &config->daemon, before);
                 } while (r == -EADDRINUSE && inherited != NULL && dying_wait(since_ns));
+            }
             if (r < 0) {
                 listener_problem(l, "bind", r, problems);
                 failed++;

@@ -127,7 +127,7 @@ static int check_there(struct hf_lun *lun, struct hf_error *error)
 
 /*
  * A file that a dead worker had open stays locked until the last of its requests is gone from its rings: a
- * moment after its death. So does that of a daemon all of which has been killed.
+ * moment after its death. At a start it may be a worker of a daemon that was killed just now.
  */
 static int open_when_free(struct hf_lun *lun, const struct hf_open *how, struct hf_lun_info *info,
                           struct hf_error *error)

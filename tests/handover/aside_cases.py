@@ -10,7 +10,7 @@ import time
 import scsi
 from absent_cases import GONE, REST, absent, moves, status
 from cases import case
-from connection import Closed
+from connection import Closed, LIMIT
 from dialogue_cases import DATA, OTHER, holds, log_in
 from keeper_cases import control
 from kill_cases import loads_on
@@ -42,7 +42,9 @@ def plagued(serve=serving, targets=None):
 def put_aside(server, plague):
     """By initiators that want their command answered."""
     plague.touch()
+    deadline = time.monotonic() + LIMIT
     while ASIDE not in server.log():
+        assert time.monotonic() < deadline, 'it is not put aside:\n' + server.tail()
         with contextlib.suppress(Closed, OSError):
             log_in(server, target=GONE).start(scsi.write_10(1000, 8), write=OTHER[:4096])
         time.sleep(0.05)
